@@ -1,0 +1,68 @@
+#include "host/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool input_file_open(struct input_file *file, const char *path, struct error_text *error)
+{
+	struct stat status;
+
+	/* O_NONBLOCK: opening a FIFO that nobody writes must not hang. */
+	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (file->fd < 0)
+		return error_set(error, "%s", strerror(errno));
+	if (fstat(file->fd, &status) < 0)
+		error_set(error, "%s", strerror(errno));
+	else if (!S_ISREG(status.st_mode))
+		error_set(error, "expected a regular file, this is %s",
+			  S_ISDIR(status.st_mode) ? "a directory" : "a device, pipe or socket");
+	else if (status.st_size == 0)
+		error_set(error, "the file is empty");
+	else {
+		file->bytes = (uint64_t)status.st_size;
+		return true;
+	}
+	close(file->fd);
+	return false;
+}
+
+void input_file_close(struct input_file *file)
+{
+	close(file->fd);
+	file->fd = -1;
+}
+
+bool input_file_read(const struct input_file *file, void *data, size_t length, uint64_t offset)
+{
+	uint8_t *at = data;
+
+	if (offset > file->bytes || length > file->bytes - offset) {
+		errno = 0;
+		return false;
+	}
+	while (length > 0) {
+		ssize_t n = pread(file->fd, at, length, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = n == 0 ? 0 : errno; /* 0: cut short since it was opened */
+			return false;
+		}
+		at += n;
+		offset += (uint64_t)n;
+		length -= (size_t)n;
+	}
+	return true;
+}
+
+void file_reserve_stdio(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			/* open() takes the lowest free number, which is fd: those below are open. */
+			if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+				_exit(EXIT_HOST_REFUSED);
+}

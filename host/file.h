@@ -1,0 +1,30 @@
+/* Reading the files that the user names. */
+#ifndef HOST_FILE_H
+#define HOST_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/fail.h"
+
+struct input_file {
+	int fd;
+	uint64_t bytes;
+};
+
+/* Opens a regular file for reading. Returns false and says why in *error: it does not exist, no
+ * permission, a directory or another kind of file, empty. */
+bool input_file_open(struct input_file *file, const char *path, struct error_text *error);
+
+void input_file_close(struct input_file *file);
+
+/* Reads exactly [offset, offset + length). False when the file does not hold all of it (errno 0) or
+ * the read fails (errno says why). */
+bool input_file_read(const struct input_file *file, void *data, size_t length, uint64_t offset);
+
+/* Opens /dev/null on whichever of descriptors 0 to 2 is closed, so that no file of ours gets a
+ * number that somebody writes messages to. */
+void file_reserve_stdio(void);
+
+#endif

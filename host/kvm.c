@@ -1,0 +1,83 @@
+#include "host/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stddef.h>
+
+#include "host/fail.h"
+#include "host/ioctl.h"
+
+static const struct {
+	int capability;
+	const char *name;
+} required_capabilities[] = {
+	{ KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP" },
+	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY" },
+	{ KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR" },
+	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID" },
+	{ KVM_CAP_PIT2, "KVM_CAP_PIT2" },
+	{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING" },
+	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD" },
+	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD" },
+	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
+};
+
+static const char *open_hint(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return " (is the kvm_intel or kvm_amd module loaded, virtualisation enabled?)";
+	case EACCES:
+	case EPERM:
+		return " (is this user in the group that owns it, usually kvm?)";
+	case ENODEV:
+	case ENXIO:
+		return " (the kvm module is there, but the CPU or firmware gives no "
+		       "virtualisation)";
+	default:
+		return "";
+	}
+}
+
+int kvm_open(void)
+{
+	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (kvm_fd < 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot open /dev/kvm%s", open_hint(errno));
+	int version = host_ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version < 0)
+		fail_errno(EXIT_HOST_REFUSED, "/dev/kvm: KVM_GET_API_VERSION");
+	if (version != KVM_API_VERSION)
+		fail(EXIT_HOST_REFUSED, "/dev/kvm: API version %d, expected %d", version,
+		     KVM_API_VERSION);
+	for (size_t i = 0; i < sizeof(required_capabilities) / sizeof(required_capabilities[0]);
+	     i++)
+		if (kvm_capability(kvm_fd, required_capabilities[i].capability) == 0)
+			fail(EXIT_HOST_REFUSED, "/dev/kvm: this host lacks %s",
+			     required_capabilities[i].name);
+	return kvm_fd;
+}
+
+int kvm_create_vm(int kvm_fd, uint32_t tss_gpa)
+{
+	int vm_fd;
+
+	/* A signal that arrives while the host makes the VM's worker thread aborts the call. */
+	do
+		vm_fd = host_ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	while (vm_fd < 0 && errno == EINTR);
+	if (vm_fd < 0)
+		fail_errno(EXIT_HOST_REFUSED, "/dev/kvm: KVM_CREATE_VM");
+	if (host_ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)tss_gpa) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_TSS_ADDR");
+	return vm_fd;
+}
+
+int kvm_capability(int kvm_fd, int capability)
+{
+	int value = host_ioctl(kvm_fd, KVM_CHECK_EXTENSION, (unsigned long)capability);
+
+	return value < 0 ? 0 : value;
+}

@@ -1,0 +1,18 @@
+/* /dev/kvm and the VM: opening them, and saying clearly why the host refuses. */
+#ifndef HOST_KVM_H
+#define HOST_KVM_H
+
+#include <stdint.h>
+
+/* Opens /dev/kvm and checks the API version and the capabilities that the monitor cannot do
+ * without. Does not return on failure (exit 3). */
+int kvm_open(void);
+
+/* KVM_CREATE_VM, and KVM_SET_TSS_ADDR with three guest-physical pages that are neither RAM nor a
+ * device's. Does not return on failure (exit 3). */
+int kvm_create_vm(int kvm_fd, uint32_t tss_gpa);
+
+/* KVM_CHECK_EXTENSION: 0 when absent. */
+int kvm_capability(int kvm_fd, int capability);
+
+#endif

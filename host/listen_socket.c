@@ -1,0 +1,106 @@
+#include "host/listen_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+/* Whether a program listens at the address: then it must be left alone. */
+static bool somebody_listens(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool listens;
+
+	if (fd < 0)
+		return true;
+	/* EAGAIN: its backlog is full. ECONNREFUSED: a file without a socket behind it. */
+	listens = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		  errno != ECONNREFUSED;
+	close(fd);
+	return listens;
+}
+
+static bool remove_stale(const struct sockaddr_un *address, struct error_text *error)
+{
+	struct stat status;
+
+	if (lstat(address->sun_path, &status) < 0)
+		return errno == ENOENT || error_set(error, "%s", strerror(errno));
+	if (!S_ISSOCK(status.st_mode))
+		return error_set(error, "the path exists and is no socket");
+	if (somebody_listens(address))
+		return error_set(error, "another process listens there");
+	if (unlink(address->sun_path) < 0)
+		return error_set(error, "cannot remove the stale socket: %s", strerror(errno));
+	return true;
+}
+
+/* What to remove at exit(): the path, if it is still the socket that was made. */
+static const char *own_path;
+static struct stat own_status;
+
+static void remove_own(void)
+{
+	struct stat status;
+
+	if (lstat(own_path, &status) == 0 && status.st_dev == own_status.st_dev &&
+	    status.st_ino == own_status.st_ino)
+		unlink(own_path);
+}
+
+bool listen_socket_open(struct listen_socket *listener, const char *path, struct error_text *error)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int result;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return error_set(error, "the path is longer than %zu bytes",
+				 sizeof(address.sun_path) - 1);
+	strcpy(address.sun_path, path);
+	if (!remove_stale(&address, error))
+		return false;
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener->fd < 0)
+		return error_set(error, "%s", strerror(errno));
+	mask = umask(0177); /* bind() makes it 0600 at once */
+	result = bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
+	umask(mask);
+	if (result < 0 || listen(listener->fd, BACKLOG) < 0) {
+		error_set(error, "%s", strerror(errno));
+		close(listener->fd);
+		return false;
+	}
+	own_path = path;
+	if (lstat(path, &own_status) == 0)
+		atexit(remove_own);
+	return true;
+}
+
+bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)
+{
+	int listening = 0, type = 0, flags = fcntl(fd, F_GETFL);
+	struct sockaddr_un address;
+	socklen_t length = sizeof(listening), type_length = sizeof(type);
+	socklen_t address_length = sizeof(address);
+
+	*listener = (struct listen_socket){ .fd = fd };
+	if (flags < 0)
+		return error_set(error, "%s", strerror(errno));
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &address_length) < 0 ||
+	    address.sun_family != AF_UNIX || type != SOCK_STREAM || !listening)
+		return error_set(error, "expected a listening Unix stream socket");
+	/* The ring waits for connections itself; a non-blocking socket would not let it. */
+	if (fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_set(error, "%s", strerror(errno));
+	return true;
+}

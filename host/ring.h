@@ -1,0 +1,80 @@
+/*
+ * The event loop: one io_uring, one thread.
+ *
+ * Everything that the monitor waits for or does to a file while the guest runs is an operation on
+ * this ring. Whoever starts one embeds a struct ring_op in a structure of its own, takes a
+ * submission entry with ring_prepare(), fills it with an io_uring_prep_ function, and gets its
+ * callback exactly once. Entries are submitted together, when the loop next waits.
+ *
+ * The ring is made disabled. Files are registered first; ring_start() then restricts it to
+ * registered files and the operations in use, and enables it. Only the thread that called
+ * ring_start() may use the ring after that.
+ */
+#ifndef HOST_RING_H
+#define HOST_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <liburing.h>
+
+#define RING_MAX_FILES 4096
+
+struct ring_op;
+
+/* result: what the operation's system call would return, -errno on failure. */
+typedef void ring_done_fn(struct ring_op *op, int32_t result);
+
+struct ring_op {
+	ring_done_fn *done;
+};
+
+/* Work to be done once after the current batch of completions, such as one interrupt for all. */
+struct ring_task {
+	void (*run)(struct ring_task *task);
+	struct ring_task *next;
+	bool queued;
+};
+
+struct ring {
+	struct io_uring uring;
+	unsigned n_files;
+	int files[RING_MAX_FILES];
+	struct ring_task *tasks;
+};
+
+/* Does not return on failure (exit 3). */
+void ring_init(struct ring *ring);
+
+/* Registers a file: returns its slot, to be used in place of a descriptor. Before ring_start(). */
+int ring_add_file(struct ring *ring, int fd);
+
+/* Reserves n empty slots for sockets that come and go: returns the first. Before ring_start(). */
+int ring_reserve_slots(struct ring *ring, unsigned n);
+
+/* Puts a file into a reserved slot (the caller may close fd then), or empties it. False: no memory. */
+bool ring_set_slot(struct ring *ring, int slot, int fd);
+void ring_clear_slot(struct ring *ring, int slot);
+
+/* Does not return on failure (exit 3). */
+void ring_start(struct ring *ring);
+
+/* The next submission entry; `op` must stay valid until its callback. The caller fills it with an
+ * io_uring_prep_ function; then ring_commit() marks it as being for a registered file. Never NULL:
+ * a full queue is submitted first; if the kernel takes nothing for a second, the monitor ends. */
+struct io_uring_sqe *ring_prepare(struct ring *ring);
+void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
+
+/* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
+void ring_after_batch(struct ring *ring, struct ring_task *task);
+
+/* Submits what is prepared, waits for at least one completion, and runs the callbacks of all that
+ * have completed. Returns 0, or -errno if the ring itself fails. */
+int ring_wait(struct ring *ring);
+
+/* The same, but waits for at most timeout_ms. */
+int ring_wait_for(struct ring *ring, unsigned timeout_ms);
+
+void ring_close(struct ring *ring);
+
+#endif

@@ -1,0 +1,131 @@
+#include "host/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/ioctl.h"
+
+bool tap_set_offloads(const struct tap *tap, uint32_t offloads)
+{
+	return host_ioctl(tap->fd, TUNSETOFFLOAD, (unsigned long)offloads) == 0;
+}
+
+/* The richest set that this kernel takes: it refuses a set with one bit that it does not know. */
+static void probe_offloads(struct tap *tap)
+{
+	static const uint32_t sets[] = {
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO | TAP_F_USO4 | TAP_F_USO6,
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO,
+		TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+		TUN_F_CSUM,
+	};
+
+	tap->offloads = 0;
+	for (size_t i = 0; tap->offloads == 0 && i < sizeof(sets) / sizeof(sets[0]); i++)
+		if (tap_set_offloads(tap, sets[i]))
+			tap->offloads = sets[i];
+	tap_set_offloads(tap, 0); /* until a driver asks for them */
+}
+
+static uint16_t read_mtu(const char *name)
+{
+	struct ifreq request = { .ifr_ifindex = 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint16_t mtu = 0;
+
+	if (fd < 0)
+		return 0;
+	memcpy(request.ifr_name, name, sizeof(request.ifr_name));
+	if (host_ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu > 0 &&
+	    request.ifr_mtu <= UINT16_MAX)
+		mtu = (uint16_t)request.ifr_mtu;
+	close(fd);
+	return mtu;
+}
+
+/* What both ways to a TAP have in common: its name, header and offloads. */
+static bool set_up(struct tap *tap, struct error_text *error)
+{
+	struct ifreq request = { .ifr_ifindex = 0 };
+	int header_bytes = TAP_HEADER_BYTES;
+	int flags = fcntl(tap->fd, F_GETFL);
+
+	if (host_ioctl(tap->fd, TUNGETIFF, &request) < 0)
+		return error_set(error, "not a TAP descriptor: %s", strerror(errno));
+	if ((request.ifr_flags & IFF_TAP) == 0)
+		return error_set(error, "it is a TUN, expected a TAP");
+	if (!(request.ifr_flags & IFF_VNET_HDR))
+		return error_set(error, "it was opened without IFF_VNET_HDR");
+	if (!(request.ifr_flags & IFF_NO_PI))
+		return error_set(error, "it was opened without IFF_NO_PI");
+	if (host_ioctl(tap->fd, TUNSETVNETHDRSZ, &header_bytes) < 0)
+		return error_set(error, "TUNSETVNETHDRSZ: %s", strerror(errno));
+	if (flags < 0 || fcntl(tap->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_set(error, "O_NONBLOCK: %s", strerror(errno));
+	memcpy(tap->name, request.ifr_name, sizeof(tap->name));
+	tap->name[sizeof(tap->name) - 1] = '\0';
+	tap->mtu = read_mtu(tap->name);
+	probe_offloads(tap);
+	return true;
+}
+
+static bool attach_failed(const char *name, struct error_text *error)
+{
+	switch (errno) {
+	case EBUSY:
+		return error_set(error, "it is busy: another process is attached to it");
+	case EPERM:
+	case EACCES:
+		return error_set(error,
+				 "%s (it needs CAP_NET_ADMIN, or `ip tuntap add %s mode tap "
+				 "user USER`)",
+				 strerror(errno), name);
+	case EINVAL:
+		return error_set(error, "it is not a TAP interface");
+	default:
+		return error_set(error, "%s", strerror(errno));
+	}
+}
+
+bool tap_open(struct tap *tap, const char *name, struct error_text *error)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+
+	*tap = (struct tap){ .fd = -1 };
+	if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
+		return error_set(error, "expected an interface name of 1 to %d bytes",
+				 IFNAMSIZ - 1);
+	/* TUNSETIFF would make an interface that does not exist, and it would vanish with us. */
+	if (if_nametoindex(name) == 0)
+		return error_set(error, "no such interface (`ip tuntap add %s mode tap` makes one)",
+				 name);
+	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (tap->fd < 0)
+		return error_set(error, "cannot open /dev/net/tun: %s", strerror(errno));
+	strcpy(request.ifr_name, name);
+	if (host_ioctl(tap->fd, TUNSETIFF, &request) < 0)
+		attach_failed(name, error);
+	else if (set_up(tap, error))
+		return true;
+	tap_close(tap);
+	return false;
+}
+
+bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
+{
+	*tap = (struct tap){ .fd = fd };
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_set(error, "%s", strerror(errno));
+	return set_up(tap, error);
+}
+
+void tap_close(struct tap *tap)
+{
+	close(tap->fd);
+	tap->fd = -1;
+}
