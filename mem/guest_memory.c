@@ -1,0 +1,97 @@
+#include "mem/guest_memory.h"
+
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "host/ioctl.h"
+#include "mem/layout.h"
+
+#define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
+
+bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
+{
+	/* A huge page can only back the guest where host and guest address agree modulo 2 MiB. */
+	uint64_t mapped_bytes = bytes + HUGE_PAGE_BYTES;
+	uint8_t *mapped = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mapped == MAP_FAILED)
+		return false;
+	uint64_t head = -(uintptr_t)mapped & (HUGE_PAGE_BYTES - 1);
+	if (head != 0)
+		munmap(mapped, head);
+	if (head != HUGE_PAGE_BYTES)
+		munmap(mapped + head + bytes, HUGE_PAGE_BYTES - head);
+	memory->host = mapped + head;
+	memory->bytes = bytes;
+	memory->low_bytes = bytes < LAYOUT_MMIO_HOLE_GPA ? bytes : LAYOUT_MMIO_HOLE_GPA;
+	memory->high_bytes = bytes - memory->low_bytes;
+	/* Advice: a host without transparent huge pages is slower, not wrong. Guest memory in a
+	 * core dump is a leak. */
+	madvise(memory->host, bytes, MADV_HUGEPAGE);
+	madvise(memory->host, bytes, MADV_DONTDUMP);
+	return true;
+}
+
+static bool register_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint8_t *host, uint64_t bytes)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)host,
+	};
+
+	return bytes == 0 || host_ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &region) == 0;
+}
+
+bool guest_memory_register(const struct guest_memory *memory, int vm_fd)
+{
+	return register_slot(vm_fd, 0, 0, memory->host, memory->low_bytes) &&
+	       register_slot(vm_fd, 1, LAYOUT_ABOVE_4G_GPA, memory->host + memory->low_bytes,
+			     memory->high_bytes);
+}
+
+void guest_memory_unmap(struct guest_memory *memory)
+{
+	munmap(memory->host, memory->bytes);
+	*memory = (struct guest_memory){ 0 };
+}
+
+void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length)
+{
+	uint64_t region_bytes = memory->low_bytes, offset = gpa;
+	uint8_t *host = memory->host;
+
+	if (gpa >= LAYOUT_ABOVE_4G_GPA) {
+		region_bytes = memory->high_bytes;
+		offset = gpa - LAYOUT_ABOVE_4G_GPA;
+		host += memory->low_bytes;
+	}
+	/* No sum of guest values is formed, so nothing can wrap. */
+	if (length == 0 || offset >= region_bytes || length > region_bytes - offset)
+		return NULL;
+	return host + offset;
+}
+
+bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *data,
+			size_t length)
+{
+	void *host = guest_memory_at(memory, gpa, length);
+
+	if (host == NULL)
+		return false;
+	memcpy(host, data, length);
+	return true;
+}
+
+bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *data, size_t length)
+{
+	const void *host = guest_memory_at(memory, gpa, length);
+
+	if (host == NULL)
+		return false;
+	memcpy(data, host, length);
+	return true;
+}

@@ -1,0 +1,37 @@
+/*
+ * Guest RAM: one anonymous mapping, one or two KVM memory slots around the hole below 4 GiB.
+ * This is the only module that turns a guest-physical address into a pointer.
+ */
+#ifndef MEM_GUEST_MEMORY_H
+#define MEM_GUEST_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct guest_memory {
+	uint8_t *host; /* bytes long, 2 MiB aligned */
+	uint64_t bytes;
+	uint64_t low_bytes;  /* RAM at 0, at most up to the MMIO hole */
+	uint64_t high_bytes; /* RAM at 4 GiB; follows the low part in *host */
+};
+
+/* Maps `bytes` (a multiple of 4 KiB) of zeroed memory, with transparent huge pages where the host
+ * has them. Returns false with errno set. */
+bool guest_memory_map(struct guest_memory *memory, uint64_t bytes);
+
+/* Gives the RAM to the VM (KVM_SET_USER_MEMORY_REGION). Returns false with errno set. */
+bool guest_memory_register(const struct guest_memory *memory, int vm_fd);
+
+void guest_memory_unmap(struct guest_memory *memory);
+
+/* The host address of [gpa, gpa + length), or NULL unless length is at least 1 and every byte lies
+ * in one stretch of RAM. Any 64-bit gpa and length are safe to pass. */
+void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length);
+
+/* Copies into or out of guest RAM; false, and nothing is copied, where guest_memory_at is NULL. */
+bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *data,
+			size_t length);
+bool guest_memory_read(const struct guest_memory *memory, uint64_t gpa, void *data, size_t length);
+
+#endif
