@@ -1,0 +1,321 @@
+#include "io/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/fail.h"
+#include "host/terminal.h"
+#include "mem/layout.h"
+
+#define CTRL_A 0x01
+
+static struct console *console_of(struct ring_op *op, size_t offset)
+{
+	return (struct console *)((char *)op - offset);
+}
+
+unsigned console_filter_escapes(bool *escape_seen, const uint8_t *input, unsigned length,
+				uint8_t *output, bool *quit)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < length; i++) {
+		uint8_t byte = input[i];
+		if (!*escape_seen) {
+			*escape_seen = byte == CTRL_A;
+			if (byte != CTRL_A)
+				output[kept++] = byte;
+			continue;
+		}
+		*escape_seen = false;
+		if (byte == 'x') {
+			*quit = true;
+			return kept;
+		}
+		/* Ctrl-a Ctrl-a is one Ctrl-a; before any other key it was meant for the guest. */
+		output[kept++] = CTRL_A;
+		if (byte != CTRL_A)
+			output[kept++] = byte;
+	}
+	return kept;
+}
+
+static void start_read(struct console *console)
+{
+	unsigned waiting = console->input_head - console->input_tail;
+	struct io_uring_sqe *sqe;
+
+	/* One more: an escape's Ctrl-a may turn out to be for the guest. */
+	if (console->reading || console->input_ended || console->input_slot < 0 ||
+	    CONSOLE_INPUT_BYTES - waiting < CONSOLE_READ_BYTES + 1)
+		return;
+	sqe = ring_prepare(console->ring);
+	io_uring_prep_read(sqe, console->input_slot, console->chunk, CONSOLE_READ_BYTES,
+			   (uint64_t)-1);
+	ring_commit(sqe, &console->read_op);
+	if (console->input_is_terminal)
+		sqe->flags |= IOSQE_ASYNC; /* terminals know no non-blocking attempt */
+	console->reading = true;
+}
+
+/* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
+static void pump_input(struct console *console)
+{
+	unsigned room = serial_receive_room(&console->serial);
+	uint8_t bytes[SERIAL_RX_BYTES];
+	unsigned n = 0;
+
+	for (; n < room && console->input_tail != console->input_head; n++)
+		bytes[n] = console->input[console->input_tail++ % CONSOLE_INPUT_BYTES];
+	if (n > 0)
+		serial_receive(&console->serial, bytes, n);
+	start_read(console);
+}
+
+/* A descriptor that was set non-blocking: the ring waits until it is ready. */
+static void wait_until(struct console *console, int slot, short events, struct ring_op *op)
+{
+	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+
+	io_uring_prep_poll_add(sqe, slot, (unsigned)events);
+	ring_commit(sqe, op);
+}
+
+static void input_readable(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, readable_op));
+
+	(void)result;
+	console->reading = false;
+	start_read(console);
+}
+
+static void take_input(struct console *console, unsigned length)
+{
+	uint8_t filtered[CONSOLE_READ_BYTES + 1];
+	const uint8_t *from = console->chunk;
+	bool quit = false;
+
+	if (console->input_is_terminal) {
+		length = console_filter_escapes(&console->escape_seen, console->chunk, length,
+						filtered, &quit);
+		from = filtered;
+	}
+	for (unsigned i = 0; i < length; i++)
+		console->input[console->input_head++ % CONSOLE_INPUT_BYTES] = from[i];
+	if (quit)
+		exit_request_post(console->exit, EXIT_GUEST_ENDED);
+}
+
+static void read_done(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, read_op));
+
+	if (result == -EAGAIN) {
+		wait_until(console, console->input_slot, POLLIN, &console->readable_op);
+		return; /* still "reading" */
+	}
+	console->reading = false;
+	if (result > 0)
+		take_input(console, (unsigned)result);
+	else if (result != -EINTR)
+		console->input_ended = true;
+	pump_input(console);
+}
+
+static void pump_output(struct console *console)
+{
+	const uint8_t *data;
+
+	if (console->writing)
+		return;
+	unsigned length = serial_transmit_peek(&console->serial, &data);
+	while (length > 0 && console->output_failed) {
+		serial_transmitted(&console->serial, length);
+		length = serial_transmit_peek(&console->serial, &data);
+	}
+	if (length == 0)
+		return;
+	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+	io_uring_prep_write(sqe, console->output_slot, data, length, (uint64_t)-1);
+	ring_commit(sqe, &console->write_op);
+	if (console->output_blocks)
+		sqe->flags |= IOSQE_ASYNC;
+	console->writing = true;
+}
+
+static void write_done(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, write_op));
+
+	if (result == -EAGAIN) {
+		wait_until(console, console->output_slot, POLLOUT, &console->writable_op);
+		return; /* still "writing" */
+	}
+	console->writing = false;
+	if (result >= 0) {
+		serial_transmitted(&console->serial, (unsigned)result);
+	} else if (result != -EINTR && !console->output_failed) {
+		/* The guest goes on without its console; EPIPE is a reader that has had enough. */
+		console->output_failed = true;
+		if (result != -EPIPE)
+			warn("console: cannot write: %s; further output is dropped",
+			     strerror(-result));
+	}
+	pump_output(console);
+}
+
+static void output_writable(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, writable_op));
+
+	(void)result;
+	console->writing = false;
+	pump_output(console);
+}
+
+static void arm_wake(struct console *console)
+{
+	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+
+	io_uring_prep_read(sqe, console->wake_slot, &console->wake_count,
+			   sizeof(console->wake_count), 0);
+	ring_commit(sqe, &console->wake_op);
+}
+
+static void wake_done(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, wake_op));
+
+	if (result < 0 && result != -EINTR && result != -EAGAIN) {
+		warn("console: its eventfd: %s", strerror(-result));
+		return;
+	}
+	arm_wake(console);
+	pump_output(console);
+	pump_input(console);
+}
+
+static void wake(void *context)
+{
+	const struct console *console = context;
+	uint64_t one = 1;
+
+	ssize_t ignored = write(console->wake_fd, &one, sizeof(one));
+	(void)ignored;
+}
+
+static void raise_irq(void *context)
+{
+	const struct console *console = context;
+
+	irq_line_raise(&console->irq);
+}
+
+/* Locked before it is emptied, so that it can be no image in use. */
+static int open_output(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		fail_errno(EXIT_BAD_INPUT, "--serial file:%s", path);
+	if (!S_ISREG(status.st_mode))
+		return fd;
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
+		fail(EXIT_BAD_INPUT, "--serial file:%s: it is in use, as an image or by another VM",
+		     path);
+	if (ftruncate(fd, 0) < 0)
+		fail_errno(EXIT_BAD_INPUT, "--serial file:%s", path);
+	return fd;
+}
+
+/* `vmm >log 2>&1`: the guest's bytes and our lines share one file position, which only appending
+ * writes respect. */
+static void append_if_shared(void)
+{
+	struct stat out, err;
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags >= 0 && fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
+	    S_ISREG(out.st_mode) && out.st_dev == err.st_dev && out.st_ino == err.st_ino)
+		fcntl(STDOUT_FILENO, F_SETFL, flags | O_APPEND);
+}
+
+void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
+		  struct exit_request *exit)
+{
+	struct serial_host host = { raise_irq, wake, console };
+	int output_fd = path ? open_output(path) : STDOUT_FILENO;
+	struct stat status;
+
+	*console = (struct console){ .ring = ring, .exit = exit, .input_slot = -1 };
+	console->wake_op.done = wake_done;
+	console->read_op.done = read_done;
+	console->write_op.done = write_done;
+	console->readable_op.done = input_readable;
+	console->writable_op.done = output_writable;
+	serial_init(&console->serial, host);
+	irq_line_open(&console->irq, vm_fd, LAYOUT_SERIAL_GSI);
+	console->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (console->wake_fd < 0)
+		fail_errno(EXIT_HOST_REFUSED, "eventfd for the console");
+	console->wake_slot = ring_add_file(ring, console->wake_fd);
+	console->output_slot = ring_add_file(ring, output_fd);
+	console->output_blocks = fstat(output_fd, &status) == 0 && S_ISCHR(status.st_mode);
+	if (path == NULL) {
+		console->input_slot = ring_add_file(ring, STDIN_FILENO);
+		append_if_shared();
+	}
+}
+
+void console_start(struct console *console)
+{
+	if (console->input_slot >= 0)
+		console->input_is_terminal = terminal_make_raw();
+	arm_wake(console);
+	start_read(console);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void console_continue(struct console *console)
+{
+	if (!console->input_is_terminal)
+		return;
+	terminal_continue();
+	console->input_ended = false; /* a read from the background fails */
+	start_read(console);
+}
+
+void console_finish(struct console *console, const struct console_limits *limits, const bool *hurry)
+{
+	const uint8_t *data;
+	int64_t start = now_ms(), now = start, moved = start;
+
+	pump_output(console);
+	while (console->writing || serial_transmit_peek(&console->serial, &data) > 0) {
+		unsigned tail = console->serial.tx_tail;
+		int64_t end = start + (*hurry ? limits->hurry_ms : limits->total_ms);
+		int64_t until = end < moved + limits->stall_ms ? end : moved + limits->stall_ms;
+		if (now >= until || ring_wait_for(console->ring, (unsigned)(until - now)) < 0)
+			return;
+		now = now_ms();
+		if (console->serial.tx_tail != tail)
+			moved = now;
+	}
+}

@@ -1,0 +1,33 @@
+/* A guest's kick without an exit to the vCPU's thread: KVM turns the write into an eventfd
+ * (KVM_IOEVENTFD), which the ring reads. */
+#ifndef IO_DOORBELL_H
+#define IO_DOORBELL_H
+
+#include <stdint.h>
+
+#include "host/ring.h"
+
+typedef void doorbell_fn(void *device, uint32_t value);
+
+struct doorbell {
+	struct ring_op op; /* first: the callback finds the doorbell by it */
+	struct ring *ring;
+	int fd;
+	int slot;
+	uint64_t count; /* what the eventfd held; unused, kicks do not add up */
+	doorbell_fn *kicked;
+	void *device;
+	uint32_t value;
+};
+
+/* Calls kicked(device, value) on the ring's thread after the guest has written the 32-bit `value` to
+ * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure. */
+void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
+		   uint32_t value, doorbell_fn *kicked, void *device);
+
+/* Starts listening: after ring_start(). */
+void doorbell_arm(struct doorbell *doorbell);
+
+void doorbell_close(struct doorbell *doorbell);
+
+#endif

@@ -1,0 +1,11 @@
+/* The i8042 keyboard controller, as much as there is of it here: the command that resets the PC. */
+#ifndef IO_RESET_PORT_H
+#define IO_RESET_PORT_H
+
+#include "host/exit_request.h"
+#include "io/bus.h"
+
+/* Ports 0x60 and 0x64. A reset ends the VM with exit status 0. */
+void reset_port_attach(struct bus *ports, struct exit_request *exit);
+
+#endif

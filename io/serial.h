@@ -1,0 +1,65 @@
+/*
+ * A 16550A UART (National Semiconductor PC16550D) at 0x3f8, its guest side.
+ *
+ * The guest's bytes collect in a ring buffer that the console empties (io/console.h); the console
+ * puts typed bytes into the receive FIFO. The vCPUs' threads and the console's thread meet under one
+ * lock. Nothing is ever dropped: a full transmit buffer first shows in LSR and then holds the
+ * writing vCPU, and the console only hands over as much as the receive FIFO takes, and only
+ * while the guest's driver has receive interrupts enabled, because drivers clear the FIFOs before.
+ */
+#ifndef IO_SERIAL_H
+#define IO_SERIAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/bus.h"
+
+#define SERIAL_RX_BYTES 16u
+#define SERIAL_TX_BYTES 16384u /* a power of two */
+
+struct serial_host {
+	/* Raises the UART's interrupt (an edge). Any thread. */
+	void (*raise_irq)(void *context);
+	/* There are bytes to transmit, or room in the receive FIFO. A vCPU's thread. */
+	void (*wake)(void *context);
+	void *context;
+};
+
+struct serial {
+	pthread_mutex_t lock;
+	pthread_cond_t tx_room;
+	struct serial_host host;
+	uint8_t ier, lcr, mcr, scr, divisor_low, divisor_high;
+	bool fifo_enabled, thr_empty_pending, output_unseen, stopped;
+	uint8_t rx[SERIAL_RX_BYTES];
+	unsigned rx_head, rx_count;
+	uint8_t tx[SERIAL_TX_BYTES];
+	unsigned tx_head, tx_tail; /* free-running; head - tail bytes wait */
+};
+
+void serial_init(struct serial *serial, struct serial_host host);
+
+/* Ports LAYOUT_SERIAL_PORT and on. */
+void serial_attach(struct serial *serial, struct bus *ports);
+
+/* Handler of the eight registers, for the bus and for tests. */
+void serial_access(void *serial, const struct bus_access *access);
+
+/* How many bytes serial_receive() would take now. */
+unsigned serial_receive_room(struct serial *serial);
+
+/* Puts bytes into the receive FIFO: at most serial_receive_room(). */
+void serial_receive(struct serial *serial, const uint8_t *data, unsigned length);
+
+/* The bytes that wait, as far as they lie together: valid until serial_transmitted(). 0: none, and
+ * the next byte calls host.wake(). */
+unsigned serial_transmit_peek(struct serial *serial, const uint8_t **data);
+void serial_transmitted(struct serial *serial, unsigned length);
+
+/* Lets a vCPU that waits for room go; from now on bytes that do not fit are dropped. */
+void serial_stop(struct serial *serial);
+
+#endif
