@@ -1,0 +1,81 @@
+#include "boot/kernel_image.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "mem/layout.h"
+
+#define SETUP_BOOT_FLAG_OFFSET 0x1fe
+#define SETUP_MAGIC_OFFSET     0x202
+
+static bool looks_like_bzimage(const uint8_t *head)
+{
+	return head[SETUP_BOOT_FLAG_OFFSET] == 0x55 && head[SETUP_BOOT_FLAG_OFFSET + 1] == 0xaa &&
+	       memcmp(head + SETUP_MAGIC_OFFSET, "HdrS", 4) == 0;
+}
+
+/* What a person is likely to have passed instead of a kernel. */
+static const char *describe_foreign(const uint8_t *head)
+{
+	if (head[0] == 0x1f && head[1] == 0x8b)
+		return " (this is a gzip file: unpack it first)";
+	if (memcmp(head,
+		   "\xfd"
+		   "7zXZ",
+		   5) == 0)
+		return " (this is an xz file: unpack it first)";
+	if (memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0)
+		return " (this is a zstd file: unpack it first)";
+	if (memcmp(head, "MZ", 2) == 0)
+		return " (this is an EFI or DOS program without a Linux x86 setup header)";
+	if (memcmp(head + 0x38, "ARM\x64", 4) == 0)
+		return " (this is an arm64 kernel)";
+	if (memcmp(head, "#!", 2) == 0)
+		return " (this is a script)";
+	return "";
+}
+
+bool kernel_image_load(struct kernel_image *image, const struct guest_memory *memory,
+		       const struct input_file *file, struct error_text *error)
+{
+	uint8_t head[KERNEL_HEAD_BYTES] = { 0 };
+	size_t head_bytes = file->bytes < sizeof(head) ? (size_t)file->bytes : sizeof(head);
+
+	if (!input_file_read(file, head, head_bytes, 0))
+		return error_set(error, "cannot read it: %s",
+				 errno ? strerror(errno) : "the file became shorter");
+	*image = (struct kernel_image){ 0 };
+	if (looks_like_bzimage(head))
+		return bzimage_load(image, memory, file, head, error);
+	if (memcmp(head, ELFMAG, SELFMAG) == 0)
+		return elf_load(image, memory, file, head, error);
+	return error_set(error, "expected a bzImage or an ELF vmlinux for x86-64%s",
+			 describe_foreign(head));
+}
+
+bool kernel_image_place(const struct guest_memory *memory, const struct input_file *file,
+			uint64_t gpa, uint64_t room, uint64_t offset, uint64_t length,
+			struct error_text *error)
+{
+	if (offset > file->bytes || length > file->bytes - offset)
+		return error_set(error,
+				 "the file is truncated: it has %llu bytes, its header tells of "
+				 "%llu at offset %llu",
+				 (unsigned long long)file->bytes, (unsigned long long)length,
+				 (unsigned long long)offset);
+	if (gpa < LAYOUT_HIGH_RAM_GPA || gpa >= LAYOUT_IDENTITY_MAP_BYTES || room < length ||
+	    room > LAYOUT_IDENTITY_MAP_BYTES - gpa)
+		return error_set(error,
+				 "it wants to be loaded at 0x%llx (%llu bytes), expected a place "
+				 "between 1 MiB and 1 GiB",
+				 (unsigned long long)gpa, (unsigned long long)room);
+	void *host = guest_memory_at(memory, gpa, room);
+	if (host == NULL)
+		return error_set(error, "it needs at least --mem %lluM",
+				 (unsigned long long)((gpa + room + 0xfffff) >> 20));
+	if (!input_file_read(file, host, (size_t)length, offset))
+		return error_set(error, "cannot read it: %s",
+				 errno ? strerror(errno) : "the file became shorter");
+	return true;
+}
