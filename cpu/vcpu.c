@@ -1,0 +1,214 @@
+#include "cpu/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/boot_state.h"
+#include "host/fail.h"
+#include "host/ioctl.h"
+
+/* Interrupts KVM_RUN and any other system call of a vCPU's thread; its handler does nothing. */
+#define KICK_SIGNAL SIGUSR1
+
+#define INSTRUCTION_MAX_BYTES 15
+
+void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
+		 struct cpuid_table *cpuid, const struct vcpu_machine *machine)
+{
+	const char *failed;
+	int run_bytes = host_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	*vcpu = (struct vcpu){ .index = index, .machine = machine };
+	vcpu->fd = host_ioctl(vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
+	if (vcpu->fd < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_CREATE_VCPU %u", index);
+	if (run_bytes < (int)sizeof(*vcpu->run))
+		fail(EXIT_HOST_REFUSED, "KVM_GET_VCPU_MMAP_SIZE gives %d bytes", run_bytes);
+	vcpu->run_bytes = (size_t)run_bytes;
+	vcpu->run = mmap(NULL, vcpu->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED)
+		fail_errno(EXIT_HOST_REFUSED, "cannot map kvm_run of vCPU %u", index);
+	cpuid_set_apic_id(cpuid, index);
+	if (host_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_CPUID2 of vCPU %u", index);
+	boot_state_set_xcr0(vcpu->fd, cpuid_xcr0(cpuid));
+	if (!boot_state_set_common(vcpu->fd, &failed))
+		fail_errno(EXIT_HOST_REFUSED, "%s of vCPU %u", failed, index);
+}
+
+void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa)
+{
+	const char *failed;
+
+	if (!boot_state_set_bsp(vcpu->fd, entry_gpa, &failed))
+		fail_errno(EXIT_HOST_REFUSED, "%s of vCPU %u", failed, vcpu->index);
+}
+
+static void handle_port(const struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
+		bus_access(vcpu->machine->ports, run->io.port, data, run->io.size,
+			   run->io.direction == KVM_EXIT_IO_OUT);
+}
+
+/* Where the guest stood, and the instruction if KVM gives it: " at rip 0x..., bytes 0f 0b ...". */
+static void describe_position(const struct vcpu *vcpu, char *text, size_t text_bytes)
+{
+	const struct kvm_run *run = vcpu->run;
+	struct kvm_regs regs;
+	size_t used = 0;
+
+	text[0] = '\0';
+	if (host_ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0)
+		used = (size_t)snprintf(text, text_bytes, " at rip 0x%llx",
+					(unsigned long long)regs.rip);
+	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR ||
+	    run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || run->internal.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+		return;
+	size_t n = run->emulation_failure.insn_size;
+	for (size_t i = 0; i < n && i < INSTRUCTION_MAX_BYTES && used + 8 < text_bytes; i++)
+		used += (size_t)snprintf(text + used, text_bytes - used, "%s%02x",
+					 i == 0 ? ", instruction " : " ",
+					 run->emulation_failure.insn_bytes[i]);
+}
+
+static void report_internal_error(const struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	char position[128];
+
+	describe_position(vcpu, position, sizeof(position));
+	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+		warn("KVM internal error, suberror 1 (emulation failure) on vCPU %u%s: this host's "
+		     "KVM cannot run this guest's kernel code",
+		     vcpu->index, position);
+	else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+		warn("KVM internal error, suberror %u on vCPU %u%s", run->internal.suberror,
+		     vcpu->index, position);
+	else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
+		warn("KVM cannot enter the guest (hardware reason 0x%llx) on vCPU %u%s",
+		     (unsigned long long)run->fail_entry.hardware_entry_failure_reason, vcpu->index,
+		     position);
+	else
+		warn("KVM exit reason %u on vCPU %u%s is not one that this VM can have",
+		     run->exit_reason, vcpu->index, position);
+}
+
+/* Returns the status that the VM ends with, or EXIT_REQUEST_NONE. */
+static int handle_exit(const struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		handle_port(vcpu);
+		return EXIT_REQUEST_NONE;
+	case KVM_EXIT_MMIO:
+		bus_access(vcpu->machine->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len,
+			   run->mmio.is_write);
+		return EXIT_REQUEST_NONE;
+	case KVM_EXIT_INTR:
+	case KVM_EXIT_IRQ_WINDOW_OPEN:
+		return EXIT_REQUEST_NONE;
+	case KVM_EXIT_SYSTEM_EVENT:
+		return EXIT_GUEST_ENDED;
+	case KVM_EXIT_SHUTDOWN:
+		return EXIT_TRIPLE_FAULT;
+	default:
+		return EXIT_KVM_ERROR;
+	}
+}
+
+static void post_exit(const struct vcpu *vcpu, int status)
+{
+	char position[128];
+
+	if (!exit_request_post(vcpu->machine->exit, status))
+		return;
+	if (status == EXIT_KVM_ERROR) {
+		report_internal_error(vcpu);
+	} else if (status == EXIT_TRIPLE_FAULT) {
+		/* On AMD KVM has reset the vCPU by now. */
+		describe_position(vcpu, position, sizeof(position));
+		warn("guest triple fault on vCPU %u%s", vcpu->index,
+		     strcmp(position, " at rip 0xfff0") == 0 ? "" : position);
+	}
+}
+
+static void report_run_error(const struct vcpu *vcpu, int error)
+{
+	char position[128];
+
+	describe_position(vcpu, position, sizeof(position));
+	warn("KVM_RUN on vCPU %u%s: %s", vcpu->index, position, strerror(error));
+}
+
+static void *run_vcpu(void *argument)
+{
+	struct vcpu *vcpu = argument;
+	const struct vcpu_machine *machine = vcpu->machine;
+
+	if (vcpu->index == 0)
+		boot_timer_mark(machine->timer, BOOT_FIRST_KVM_RUN);
+	while (exit_request_status(machine->exit) == EXIT_REQUEST_NONE) {
+		if (host_ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			int status = handle_exit(vcpu);
+			if (status != EXIT_REQUEST_NONE)
+				post_exit(vcpu, status);
+		} else if (errno != EINTR && errno != EAGAIN) { /* EAGAIN: an AP got its INIT */
+			int error = errno;
+			if (exit_request_post(machine->exit, EXIT_KVM_ERROR))
+				report_run_error(vcpu, error);
+		}
+	}
+	return NULL;
+}
+
+static void kick_handler(int signal)
+{
+	(void)signal;
+}
+
+void vcpu_start(struct vcpu *vcpu)
+{
+	/* No SA_RESTART: a write to a full console must return, too. */
+	struct sigaction action = { .sa_handler = kick_handler };
+
+	sigset_t kick;
+
+	/* The launcher may have blocked it; a mask survives exec. */
+	sigemptyset(&kick);
+	sigaddset(&kick, KICK_SIGNAL);
+	sigprocmask(SIG_UNBLOCK, &kick, NULL);
+	sigaction(KICK_SIGNAL, &action, NULL);
+	errno = pthread_create(&vcpu->thread, NULL, run_vcpu, vcpu);
+	if (errno != 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot start the thread of vCPU %u", vcpu->index);
+	vcpu->started = true;
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	if (!vcpu->started)
+		return;
+	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
+	pthread_join(vcpu->thread, NULL);
+	vcpu->started = false;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	munmap(vcpu->run, vcpu->run_bytes);
+	close(vcpu->fd);
+}

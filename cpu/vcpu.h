@@ -1,0 +1,48 @@
+/* A virtual CPU: its descriptor, its thread and its KVM_RUN loop. */
+#ifndef CPU_VCPU_H
+#define CPU_VCPU_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cpu/cpuid.h"
+#include "host/exit_request.h"
+#include "io/boot_timer.h"
+#include "io/bus.h"
+
+/* What every vCPU of a VM shares. */
+struct vcpu_machine {
+	const struct bus *ports, *mmio;
+	struct exit_request *exit;
+	struct boot_timer *timer;
+};
+
+struct vcpu {
+	unsigned index;
+	int fd;
+	struct kvm_run *run;
+	size_t run_bytes;
+	pthread_t thread;
+	bool started;
+	const struct vcpu_machine *machine;
+};
+
+/* KVM_CREATE_VCPU, the kvm_run map, CPUID, MSRs, LAPIC. Sets *cpuid's APIC ids on the way. Does not
+ * return on failure (exit 3). */
+void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
+		 struct cpuid_table *cpuid, const struct vcpu_machine *machine);
+
+/* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 3). */
+void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
+
+/* Starts the thread. Does not return on failure (exit 3). */
+void vcpu_start(struct vcpu *vcpu);
+
+/* After an exit request: gets the vCPU out of KVM_RUN and waits for its thread. */
+void vcpu_stop(struct vcpu *vcpu);
+
+void vcpu_destroy(struct vcpu *vcpu);
+
+#endif
