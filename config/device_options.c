@@ -1,0 +1,175 @@
+/* The values of --disk, --rootfs, --net and --vsock. */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/options.h"
+
+#define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
+#define MTU_MAX 65535
+/* A Unix socket's path has 107 bytes, and "_" and a port of 10 digits are added. */
+#define VSOCK_PATH_MAX 96
+
+/* PATH or PATH,ro. Only that suffix is special: other commas belong to the path. */
+bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error)
+{
+	size_t length = strlen(value);
+
+	disk->read_only = length >= 3 && strcmp(value + length - 3, ",ro") == 0;
+	if (disk->read_only)
+		value[length - 3] = '\0';
+	if (value[0] == '\0')
+		return error_set(error, "%s: expected PATH or PATH,ro, got an empty path", name);
+	disk->path = value;
+	return true;
+}
+
+/* Cuts the next word off a list at its comma; NULL at the end. */
+static char *next_word(char **list)
+{
+	char *word = *list, *comma;
+
+	if (word == NULL)
+		return NULL;
+	comma = strchr(word, ',');
+	if (comma != NULL)
+		*comma++ = '\0';
+	*list = comma;
+	return word;
+}
+
+/* If `word` is "key=value", the value. */
+static const char *value_of(const char *word, const char *key)
+{
+	size_t length = strlen(key);
+
+	return strncmp(word, key, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+static bool parse_bounded(const char *text, unsigned long min, unsigned long max,
+			  unsigned long *number)
+{
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	*number = strtoul(text, &end, 10); /* ULONG_MAX when too large */
+	return *end == '\0' && *number >= min && *number <= max;
+}
+
+/* An inherited descriptor: 0 to 2 are the console's and the messages'. */
+static bool parse_fd(const char *text, int *fd)
+{
+	unsigned long number;
+
+	if (!parse_bounded(text, 3, 1 << 20, &number))
+		return false;
+	*fd = (int)number;
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Six pairs of hexadecimal digits, a unicast address. */
+static bool parse_mac(const char *text, uint8_t mac[6])
+{
+	if (strlen(text) != 17)
+		return false;
+	for (unsigned i = 0; i < 6; i++, text += 3) {
+		int high = hex_digit(text[0]), low = hex_digit(text[1]);
+		if (high < 0 || low < 0 || (i < 5 && text[2] != ':'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return (mac[0] & 1) == 0;
+}
+
+static bool parse_net_word(struct net_config *net, const char *name, const char *word,
+			   struct error_text *error)
+{
+	const char *value;
+	unsigned long number;
+
+	if ((value = value_of(word, "tap")) != NULL) {
+		net->tap_name = value;
+	} else if ((value = value_of(word, "fd")) != NULL) {
+		if (!parse_fd(value, &net->fd))
+			return error_set(error, "%s fd=%s: expected a descriptor number from 3",
+					 name, value);
+	} else if ((value = value_of(word, "mac")) != NULL) {
+		if (!parse_mac(value, net->mac))
+			return error_set(error,
+					 "%s mac=%s: expected a unicast address such as "
+					 "02:00:00:00:00:01",
+					 name, value);
+		net->has_mac = true;
+	} else if ((value = value_of(word, "mtu")) != NULL) {
+		if (!parse_bounded(value, MTU_MIN, MTU_MAX, &number))
+			return error_set(error, "%s mtu=%s: expected %d to %d", name, value,
+					 MTU_MIN, MTU_MAX);
+		net->mtu = (uint16_t)number;
+	} else {
+		return error_set(error, "%s: '%s' is not tap=, fd=, mac= or mtu=", name, word);
+	}
+	return true;
+}
+
+bool parse_net(struct net_config *net, const char *name, char *value, struct error_text *error)
+{
+	char *word;
+
+	*net = (struct net_config){ .fd = -1 };
+	while ((word = next_word(&value)) != NULL)
+		if (!parse_net_word(net, name, word, error))
+			return false;
+	if ((net->tap_name == NULL) == (net->fd < 0))
+		return error_set(error, "%s: expected either tap=NAME or fd=N", name);
+	return true;
+}
+
+static bool parse_vsock_word(struct vsock_config *vsock, const char *name, const char *word,
+			     struct error_text *error)
+{
+	const char *value;
+	unsigned long number;
+
+	if ((value = value_of(word, "cid")) != NULL) {
+		/* 0 to 2 are the hypervisor, the guest itself and the host; 2^32-1 is "any". */
+		if (!parse_bounded(value, 3, UINT32_MAX - 1, &number))
+			return error_set(error, "%s cid=%s: expected 3 to %u", name, value,
+					 UINT32_MAX - 1);
+		vsock->guest_cid = (uint32_t)number;
+	} else if ((value = value_of(word, "uds")) != NULL) {
+		if (value[0] == '\0' || strlen(value) > VSOCK_PATH_MAX)
+			return error_set(error, "%s uds=%s: expected a path of 1 to %d bytes", name,
+					 value, VSOCK_PATH_MAX);
+		vsock->uds_path = value;
+	} else if ((value = value_of(word, "uds-fd")) != NULL) {
+		if (!parse_fd(value, &vsock->uds_fd))
+			return error_set(error, "%s uds-fd=%s: expected a descriptor number from 3",
+					 name, value);
+	} else {
+		return error_set(error, "%s: '%s' is not cid=, uds= or uds-fd=", name, word);
+	}
+	return true;
+}
+
+bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
+		 struct error_text *error)
+{
+	char *word;
+
+	*vsock = (struct vsock_config){ .uds_fd = -1 };
+	while ((word = next_word(&value)) != NULL)
+		if (!parse_vsock_word(vsock, name, word, error))
+			return false;
+	if (vsock->guest_cid == 0 || (vsock->uds_path == NULL && vsock->uds_fd < 0))
+		return error_set(error, "%s: expected cid=N and uds=PATH or uds-fd=N", name);
+	return true;
+}

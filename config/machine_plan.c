@@ -1,0 +1,96 @@
+#include "config/machine_plan.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "mem/layout.h"
+
+static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
+	      "every device needs an IOAPIC pin of its own");
+
+/* The fast-boot words. README.md repeats the reasons. */
+static const char *const default_words[] = {
+	"quiet",           /* each console byte costs an exit; errors are still printed */
+	"reboot=k",        /* reset by the i8042: the first method that ends this VM */
+	"panic=-1",        /* reset at once after a panic; its text is printed first */
+	"nomodule",        /* no module loading: no helper process is started to fetch one */
+	"tsc=reliable",    /* no watchdog that re-measures the TSC: KVM keeps it steady */
+	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
+	"pci=off",         /* there is no PCI bus: no configuration-port probing */
+	"swiotlb=noforce", /* no 64 MiB bounce buffer: virtio reaches all of the memory */
+	"i8042.noaux",     /* no mouse port, multiplexer or keyboard behind the reset port: */
+	"i8042.nomux",     /* without these words a kernel with the driver probes for them */
+	"i8042.dumbkbd",   /* for up to half a second */
+	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
+};
+
+struct cmdline_writer {
+	char *text;
+	size_t capacity, length; /* length grows past capacity when text does not fit */
+};
+
+__attribute__((format(printf, 2, 3))) static void add_word(struct cmdline_writer *writer,
+							   const char *format, ...)
+{
+	size_t room = writer->length < writer->capacity ? writer->capacity - writer->length : 0;
+	char *at = room ? writer->text + writer->length : NULL;
+	va_list args;
+
+	if (writer->length != 0) {
+		if (room > 1)
+			*at++ = ' ', room--;
+		writer->length++;
+	}
+	va_start(args, format);
+	int n = vsnprintf(room ? at : NULL, room, format, args);
+	va_end(args);
+	writer->length += n > 0 ? (size_t)n : 0;
+}
+
+static void add_defaults(struct cmdline_writer *writer, const struct vm_config *config)
+{
+	for (size_t i = 0; i < sizeof(default_words) / sizeof(default_words[0]); i++)
+		add_word(writer, "%s", default_words[i]);
+	if (config->serial == SERIAL_NONE) {
+		/* No UART is there: do not probe four legacy ports for one. */
+		add_word(writer, "8250.nr_uarts=0");
+	} else {
+		add_word(writer, "console=ttyS0 8250.nr_uarts=1");
+	}
+	if (config->has_rootfs)
+		add_word(writer, "root=/dev/vda %s", config->disks[0].read_only ? "ro" : "rw");
+}
+
+bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
+		       struct error_text *error)
+{
+	struct cmdline_writer writer = { plan->cmdline, sizeof(plan->cmdline), 0 };
+
+	*plan = (struct machine_plan){
+		.n_virtio = config->n_disks + config->n_nets + (config->vsock.guest_cid != 0),
+	};
+	if (plan->n_virtio > MAX_VIRTIO)
+		return error_set(
+			error, "%u disks, network interfaces and vsocks, at most %d are supported",
+			plan->n_virtio, MAX_VIRTIO);
+	if (!config->no_default_cmdline)
+		add_defaults(&writer, config);
+	for (unsigned i = 0; i < plan->n_virtio; i++) {
+		struct device_window *window = &plan->virtio[i];
+		window->mmio_gpa = LAYOUT_VIRTIO_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
+		window->gsi = LAYOUT_VIRTIO_FIRST_GSI + i;
+		add_word(&writer, "virtio_mmio.device=4K@0x%llx:%u",
+			 (unsigned long long)window->mmio_gpa, window->gsi);
+	}
+	if (config->cmdline[0] != '\0')
+		add_word(&writer, "%s", config->cmdline);
+	if (writer.length >= sizeof(plan->cmdline))
+		return error_set(
+			error,
+			"--cmdline: the kernel command line would be %zu bytes, Linux takes "
+			"at most %d",
+			writer.length, CMDLINE_MAX_BYTES - 1);
+	return true;
+}

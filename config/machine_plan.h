@@ -1,0 +1,32 @@
+/* Assigns every device its window and GSI, and writes the kernel command line. Pure code. */
+#ifndef CONFIG_MACHINE_PLAN_H
+#define CONFIG_MACHINE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/options.h"
+
+/* Linux on x86 keeps COMMAND_LINE_SIZE bytes, with the terminating zero. */
+#define CMDLINE_MAX_BYTES 2048
+
+struct device_window {
+	uint64_t mmio_gpa; /* LAYOUT_VIRTIO_BYTES long */
+	uint32_t gsi;
+};
+
+#define MAX_VIRTIO (MAX_DISKS + 3) /* one GSI each, 5 to 23 */
+
+struct machine_plan {
+	unsigned n_virtio;
+	/* Disks, then network interfaces, each in the order of vm_config, then the vsock. */
+	struct device_window virtio[MAX_VIRTIO];
+	char cmdline[CMDLINE_MAX_BYTES];
+};
+
+/* False when there are more devices than GSIs, too. The command line is: default words, root=, devices' words, the user's. Returns false when it does
+ * not fit in CMDLINE_MAX_BYTES. */
+bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
+		       struct error_text *error);
+
+#endif

@@ -1,0 +1,265 @@
+#include "config/options.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB ((uint64_t)1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+
+/* Linux's decompressor and its first page tables fit nowhere in less; more than 1 TiB is a typo. */
+#define MEM_MIN (2 * MIB)
+#define MEM_MAX (1024 * GIB)
+
+const char options_help_text[] =
+	"usage: vmm --kernel FILE [--rootfs FILE] [option ...]\n"
+	"\n"
+	"  --kernel FILE          bzImage or 64-bit ELF vmlinux\n"
+	"  --rootfs PATH[,ro]     image or block device: /dev/vda, the guest's root\n"
+	"  --disk PATH[,ro]       a further disk: /dev/vdb, ... (repeatable)\n"
+	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]\n"
+	"                         network interface on a TAP (repeatable)\n"
+	"  --vsock cid=N,uds=PATH vsock, in the host's Unix sockets PATH and PATH_PORT\n"
+	"  --initrd FILE          initial RAM disk\n"
+	"  --cmdline STRING       added to the default kernel command line\n"
+	"  --no-default-cmdline   only the devices' words and --cmdline, no defaults\n"
+	"  --mem SIZE             guest memory, with K, M or G (default 128M)\n"
+	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
+	"  --serial MODE          console on stdio (default), none or file:PATH\n"
+	"  --boot-timer           print the boot phases' microseconds on stderr\n"
+	"  --help, --version\n"
+	"\n"
+	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
+	"Exit status: 0 guest powered off or reset, 1 monitor fault, 2 bad option or\n"
+	"file, 3 host refused, 4 triple fault, 5 KVM error, 128+N ended by signal N.\n";
+
+static bool take_string(const char **field, const char *name, const char *value,
+			struct error_text *error)
+{
+	if (value[0] == '\0')
+		return error_set(error, "%s: expected a value, got an empty string", name);
+	*field = value;
+	return true;
+}
+
+static bool set_kernel(struct vm_config *config, const char *name, char *value,
+		       struct error_text *error)
+{
+	return take_string(&config->kernel_path, name, value, error);
+}
+
+static bool set_initrd(struct vm_config *config, const char *name, char *value,
+		       struct error_text *error)
+{
+	return take_string(&config->initrd_path, name, value, error);
+}
+
+static bool set_cmdline(struct vm_config *config, const char *name, char *value,
+			struct error_text *error)
+{
+	(void)name, (void)error;
+	config->cmdline = value;
+	return true;
+}
+
+static bool set_disk(struct vm_config *config, const char *name, char *value,
+		     struct error_text *error)
+{
+	if (config->n_disks == MAX_DISKS)
+		return error_set(error, "%s %s: at most %d disks are supported", name, value,
+				 MAX_DISKS);
+	return parse_disk(&config->disks[config->n_disks++], name, value, error);
+}
+
+static bool set_rootfs(struct vm_config *config, const char *name, char *value,
+		       struct error_text *error)
+{
+	if (config->n_disks == MAX_DISKS)
+		return error_set(error, "%s %s: at most %d disks are supported", name, value,
+				 MAX_DISKS);
+	/* The root file system is /dev/vda wherever the option stands. */
+	memmove(&config->disks[1], &config->disks[0], config->n_disks * sizeof(config->disks[0]));
+	config->n_disks++;
+	config->has_rootfs = true;
+	return parse_disk(&config->disks[0], name, value, error);
+}
+
+static bool set_net(struct vm_config *config, const char *name, char *value,
+		    struct error_text *error)
+{
+	if (config->n_nets == MAX_NETS)
+		return error_set(error, "%s %s: at most %d network interfaces are supported", name,
+				 value, MAX_NETS);
+	return parse_net(&config->nets[config->n_nets++], name, value, error);
+}
+
+static bool set_vsock(struct vm_config *config, const char *name, char *value,
+		      struct error_text *error)
+{
+	return parse_vsock(&config->vsock, name, value, error);
+}
+
+/* Decimal digits only: strtoull alone would take "-1", " 1" and "0x10". */
+static bool parse_number(const char *text, uint64_t *number, char **end)
+{
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*number = strtoull(text, end, 10);
+	return errno == 0;
+}
+
+static bool set_mem(struct vm_config *config, const char *name, char *value,
+		    struct error_text *error)
+{
+	uint64_t number = 0, unit = 1;
+	char *end = value;
+	bool valid = parse_number(value, &number, &end);
+
+	if (valid && *end != '\0') {
+		unit = *end == 'K' || *end == 'k'   ? KIB
+		       : *end == 'M' || *end == 'm' ? MIB
+		       : *end == 'G' || *end == 'g' ? GIB
+						    : 0;
+		valid = unit != 0 && end[1] == '\0';
+	}
+	if (!valid || number > MEM_MAX / unit || number * unit < MEM_MIN ||
+	    number * unit % (4 * KIB))
+		return error_set(error,
+				 "%s %s: expected a size from 2M to 1024G in whole 4K pages, such "
+				 "as 128M",
+				 name, value);
+	config->mem_bytes = number * unit;
+	return true;
+}
+
+static bool set_cpus(struct vm_config *config, const char *name, char *value,
+		     struct error_text *error)
+{
+	uint64_t number = 0;
+	char *end = value;
+
+	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 || number > MAX_CPUS)
+		return error_set(error, "%s %s: expected a number from 1 to %d", name, value,
+				 MAX_CPUS);
+	config->n_cpus = (unsigned)number;
+	return true;
+}
+
+static bool set_serial(struct vm_config *config, const char *name, char *value,
+		       struct error_text *error)
+{
+	if (strcmp(value, "stdio") == 0) {
+		config->serial = SERIAL_STDIO;
+	} else if (strcmp(value, "none") == 0) {
+		config->serial = SERIAL_NONE;
+	} else if (strncmp(value, "file:", 5) == 0 && value[5] != '\0') {
+		config->serial = SERIAL_FILE;
+		config->serial_path = value + 5;
+	} else {
+		return error_set(error, "%s %s: expected stdio, none or file:PATH", name, value);
+	}
+	return true;
+}
+
+static bool set_no_default_cmdline(struct vm_config *config, const char *name, char *value,
+				   struct error_text *error)
+{
+	(void)name, (void)value, (void)error;
+	config->no_default_cmdline = true;
+	return true;
+}
+
+static bool set_boot_timer(struct vm_config *config, const char *name, char *value,
+			   struct error_text *error)
+{
+	(void)name, (void)value, (void)error;
+	config->boot_timer = true;
+	return true;
+}
+
+static const struct option {
+	const char *name;
+	bool takes_value, repeatable;
+	bool (*set)(struct vm_config *config, const char *name, char *value,
+		    struct error_text *error);
+} option_table[] = {
+	{ "--kernel", true, false, set_kernel },
+	{ "--rootfs", true, false, set_rootfs },
+	{ "--disk", true, true, set_disk },
+	{ "--net", true, true, set_net },
+	{ "--vsock", true, false, set_vsock },
+	{ "--initrd", true, false, set_initrd },
+	{ "--cmdline", true, false, set_cmdline },
+	{ "--no-default-cmdline", false, false, set_no_default_cmdline },
+	{ "--mem", true, false, set_mem },
+	{ "--cpus", true, false, set_cpus },
+	{ "--serial", true, false, set_serial },
+	{ "--boot-timer", false, false, set_boot_timer },
+};
+
+static const struct option *find_option(const char *argument, size_t name_length)
+{
+	for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
+		const char *name = option_table[i].name;
+		if (strlen(name) == name_length && memcmp(name, argument, name_length) == 0)
+			return &option_table[i];
+	}
+	return NULL;
+}
+
+/* Takes the option at argv[*index], and its value from the next argument if it is not in "=". *seen
+ * has a bit for each entry of the table that was given. */
+static bool take_option(struct vm_config *config, int argc, char **argv, int *index, uint32_t *seen,
+			struct error_text *error)
+{
+	char *argument = argv[*index];
+	char *equals = strchr(argument, '=');
+	size_t name_length = equals ? (size_t)(equals - argument) : strlen(argument);
+	const struct option *option = find_option(argument, name_length);
+
+	if (option == NULL && argument[0] != '-')
+		return error_set(error, "unexpected argument '%s' (try --help)", argument);
+	if (option == NULL)
+		return error_set(error, "unknown option %.*s (try --help)", (int)name_length,
+				 argument);
+	uint32_t bit = 1u << (option - option_table);
+	if ((*seen & bit) && !option->repeatable)
+		return error_set(error, "%s is given twice", option->name);
+	*seen |= bit;
+	if (!option->takes_value) {
+		if (equals != NULL)
+			return error_set(error, "%s takes no value", option->name);
+		return option->set(config, option->name, NULL, error);
+	}
+	if (equals != NULL)
+		return option->set(config, option->name, equals + 1, error);
+	if (*index + 1 >= argc)
+		return error_set(error, "%s: a value is missing", option->name);
+	return option->set(config, option->name, argv[++*index], error);
+}
+
+enum options_result options_parse(struct vm_config *config, int argc, char **argv,
+				  struct error_text *error)
+{
+	uint32_t seen = 0;
+
+	*config = (struct vm_config){ .mem_bytes = 128 * MIB, .n_cpus = 1 };
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return OPTIONS_HELP;
+		if (strcmp(argv[i], "--version") == 0)
+			return OPTIONS_VERSION;
+		if (!take_option(config, argc, argv, &i, &seen, error))
+			return OPTIONS_BAD;
+	}
+	if (config->kernel_path == NULL) {
+		error_set(error, "--kernel FILE is required (try --help)");
+		return OPTIONS_BAD;
+	}
+	if (config->cmdline == NULL)
+		config->cmdline = "";
+	return OPTIONS_RUN;
+}

@@ -1,0 +1,82 @@
+/* The command line of the monitor: argv in, struct vm_config out. Pure code: opens nothing. */
+#ifndef CONFIG_OPTIONS_H
+#define CONFIG_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/fail.h"
+
+#define VMM_VERSION "0.1"
+
+/* /dev/vda to /dev/vdp; machine_plan.c has a window and a GSI for each. */
+#define MAX_DISKS 16
+#define MAX_NETS  8
+/* MP table APIC ids are 8 bits wide, and the IOAPIC takes one id after the last CPU's. */
+#define MAX_CPUS 254
+
+struct disk_config {
+	const char *path;
+	bool read_only;
+};
+
+struct net_config {
+	const char *tap_name; /* NULL: inherited descriptor `fd` */
+	int fd;
+	bool has_mac;
+	uint8_t mac[6];
+	uint16_t mtu; /* 0: the interface's */
+};
+
+struct vsock_config {
+	uint32_t guest_cid;   /* 0: no vsock */
+	const char *uds_path; /* NULL: none */
+	int uds_fd;           /* inherited listening socket, or -1: one is made at uds_path */
+};
+
+enum serial_mode {
+	SERIAL_STDIO,
+	SERIAL_NONE,
+	SERIAL_FILE,
+};
+
+struct vm_config {
+	const char *kernel_path;
+	const char *initrd_path; /* NULL: none */
+	const char *cmdline;     /* the user's words, "" when not given */
+	bool no_default_cmdline; /* leave out the words of config/machine_plan.c */
+	bool has_rootfs;         /* then disks[0] is the root file system */
+	unsigned n_disks;
+	struct disk_config disks[MAX_DISKS];
+	unsigned n_nets;
+	struct net_config nets[MAX_NETS];
+	struct vsock_config vsock;
+	uint64_t mem_bytes;
+	unsigned n_cpus;
+	enum serial_mode serial;
+	const char *serial_path; /* for SERIAL_FILE */
+	bool boot_timer;
+};
+
+enum options_result {
+	OPTIONS_RUN,     /* *config is complete */
+	OPTIONS_HELP,    /* --help was asked for */
+	OPTIONS_VERSION, /* --version was asked for */
+	OPTIONS_BAD,     /* *error names the option, the value and what was expected */
+};
+
+/* Reads argv[1..argc-1]. The strings in *config point into argv, which is cut at ",ro". */
+enum options_result options_parse(struct vm_config *config, int argc, char **argv,
+				  struct error_text *error);
+
+/* The values of the device options, config/device_options.c: they cut `value` at its commas. */
+bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error);
+bool parse_net(struct net_config *net, const char *name, char *value, struct error_text *error);
+
+bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
+		 struct error_text *error);
+
+/* The text of --help: at most 24 lines of at most 80 columns. */
+extern const char options_help_text[];
+
+#endif
