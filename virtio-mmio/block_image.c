@@ -1,0 +1,131 @@
+#include "virtio-mmio/block_image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/ioctl.h"
+
+/* A monitor that was killed leaves its image to the kernel, which lets go of it some 0.1 to 0.5 s after
+ * the process is gone: io_uring's files are released by a worker of its own. */
+#define RELEASE_TRIES   100
+#define RELEASE_WAIT_MS 10
+
+static void wait_for_release(void)
+{
+	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
+
+	nanosleep(&pause, NULL);
+}
+
+static bool lock_refused(const struct block_image *image, struct error_text *error)
+{
+	if (errno == EAGAIN || errno == EACCES)
+		return error_set(error, "it is in use: %s",
+				 image->read_only ? "another VM or process writes to it"
+						  : "another VM or process holds a lock on it");
+	return error_set(error, "cannot lock it: %s", strerror(errno));
+}
+
+/* OFD locks, because they belong to the open file and not to the process: the same image named
+ * twice is found out, too. */
+static bool lock_image(const struct block_image *image, struct error_text *error)
+{
+	struct flock lock = {
+		.l_type = image->read_only ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+	int tries = RELEASE_TRIES;
+
+	while (fcntl(image->fd, F_OFD_SETLK, &lock) < 0) {
+		if ((errno == EAGAIN || errno == EACCES) && tries-- > 0) {
+			wait_for_release();
+			continue;
+		}
+		return lock_refused(image, error);
+	}
+	return true;
+}
+
+static int open_image(const char *path, int flags)
+{
+	int fd = open(path, flags), tries = RELEASE_TRIES;
+
+	while (fd < 0 && errno == EBUSY && tries-- > 0) {
+		wait_for_release();
+		fd = open(path, flags);
+	}
+	return fd;
+}
+
+static bool measure_image(struct block_image *image, struct error_text *error)
+{
+	struct stat status;
+	uint64_t bytes = 0;
+
+	if (fstat(image->fd, &status) < 0)
+		return error_set(error, "%s", strerror(errno));
+	if (S_ISREG(status.st_mode))
+		bytes = (uint64_t)status.st_size;
+	else if (!S_ISBLK(status.st_mode))
+		return error_set(error, "expected a raw image file or a block device");
+	else if (host_ioctl(image->fd, BLKGETSIZE64, &bytes) < 0)
+		return error_set(error, "cannot read its size: %s", strerror(errno));
+	if (bytes < SECTOR_BYTES)
+		return error_set(error, "it has %llu bytes, expected at least one sector of %u",
+				 (unsigned long long)bytes, SECTOR_BYTES);
+	image->sectors = bytes / SECTOR_BYTES;
+	/* The same for the same image, another for any other on this host. */
+	snprintf(image->id, sizeof(image->id), "%llx-%llx",
+		 (unsigned long long)(S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev),
+		 (unsigned long long)status.st_ino);
+	return true;
+}
+
+bool block_image_open(struct block_image *image, const char *path, bool read_only,
+		      struct error_text *error)
+{
+	struct stat status;
+	int flags = O_CLOEXEC | O_NOCTTY | (read_only ? O_RDONLY : O_RDWR);
+
+	*image = (struct block_image){ .path = path, .read_only = read_only };
+	/* Looked at before it is opened: opening a FIFO would wait for its writer. */
+	if (stat(path, &status) < 0)
+		return error_set(error, "%s", strerror(errno));
+	if (S_ISDIR(status.st_mode))
+		return error_set(error, "it is a directory, expected a raw image file or a block "
+					"device");
+	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+		return error_set(error, "expected a raw image file or a block device");
+	/* The kernel refuses O_EXCL on a block device that is mounted or otherwise taken. */
+	if (S_ISBLK(status.st_mode) && !read_only)
+		flags |= O_EXCL;
+	image->fd = open_image(path, flags);
+	if (image->fd < 0)
+		return error_set(error, "%s%s", strerror(errno),
+				 !read_only && (errno == EACCES || errno == EROFS)
+					 ? " (with ,ro it is opened for reading only)"
+					 : "");
+	if (lock_image(image, error) && measure_image(image, error))
+		return true;
+	close(image->fd);
+	return false;
+}
+
+void block_image_unlock(const struct block_image *image)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	fcntl(image->fd, F_OFD_SETLK, &lock);
+}
+
+void block_image_close(struct block_image *image)
+{
+	close(image->fd);
+	image->fd = -1;
+}

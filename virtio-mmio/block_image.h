@@ -1,0 +1,34 @@
+/* A disk's image: a raw file or a block device of the host, opened, locked and measured. */
+#ifndef VIRTIO_MMIO_BLOCK_IMAGE_H
+#define VIRTIO_MMIO_BLOCK_IMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/fail.h"
+
+#define SECTOR_BYTES 512u /* virtio 1.2, 5.2.4: the unit of capacity and of requests */
+
+/* virtio 1.2, 5.2.6.1: the identification string is zero-padded to this. */
+#define BLOCK_ID_BYTES 20
+
+struct block_image {
+	int fd;
+	const char *path;
+	bool read_only;
+	uint64_t sectors; /* whole ones; a shorter rest at the end is out of the guest's reach */
+	char id[BLOCK_ID_BYTES + 1];
+};
+
+/* Opens the image and takes an OFD lock on it: shared if read_only, else exclusive. False: *error
+ * says what is wrong, among it that another process uses it; that is waited out for a second. */
+bool block_image_open(struct block_image *image, const char *path, bool read_only,
+		      struct error_text *error);
+
+/* Lets the next monitor have the image. Closing it would do that late: the ring holds the file, too.
+ * Only when nothing is on its way to it any more. */
+void block_image_unlock(const struct block_image *image);
+
+void block_image_close(struct block_image *image);
+
+#endif

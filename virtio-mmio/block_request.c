@@ -1,0 +1,337 @@
+/* One request's way: its chain is checked (block_request_begin), then steps go to the ring and their
+ * results come back (block_request_step_done), until there is a status for the guest. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "host/fail.h"
+#include "virtio-mmio/block.h"
+
+#define STEP_BYTES   ((uint64_t)1 << 20)
+#define ZEROES_BYTES 65536u
+
+static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio 1.2, 5.2.6");
+static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "virtio 1.2, 5.2.6");
+
+/* Never written; not const, so that it takes no space in the file. */
+static uint8_t zeroes[ZEROES_BYTES];
+
+/* Drops `bytes` from the front of the request's data. */
+static void advance(struct block_request *request, uint64_t bytes)
+{
+	request->offset += bytes;
+	request->remaining -= bytes;
+	while (bytes > 0 && request->n_data > 0) {
+		struct iovec *first = request->data;
+		if (bytes < first->iov_len) {
+			first->iov_base = (uint8_t *)first->iov_base + bytes;
+			first->iov_len -= bytes;
+			return;
+		}
+		bytes -= first->iov_len;
+		request->data++;
+		request->n_data--;
+	}
+}
+
+/* Copies exactly `length` bytes from the front of the request's data; false if there are fewer. */
+static bool take_bytes(struct block_request *request, void *out, size_t length)
+{
+	uint8_t *at = out;
+
+	while (length > 0) {
+		if (request->n_data == 0)
+			return false;
+		size_t n = request->data->iov_len < length ? request->data->iov_len : length;
+		memcpy(at, request->data->iov_base, n);
+		advance(request, n);
+		at += n;
+		length -= n;
+	}
+	return true;
+}
+
+static void prepare_transfer(struct block_request *request, struct io_uring_sqe *sqe)
+{
+	bool is_read = request->type == VIRTIO_BLK_T_IN;
+	int slot = request->block->slot;
+	uint64_t bytes = 0;
+	unsigned n = 0;
+
+	while (n < request->n_data && bytes + request->data[n].iov_len <= STEP_BYTES)
+		bytes += request->data[n++].iov_len;
+	if (n > 1 && is_read) {
+		io_uring_prep_readv(sqe, slot, request->data, n, request->offset);
+	} else if (n > 1) {
+		io_uring_prep_writev(sqe, slot, request->data, n, request->offset);
+	} else {
+		/* One buffer, or the beginning of one that is too long for a step. */
+		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)STEP_BYTES;
+		if (is_read)
+			io_uring_prep_read(sqe, slot, request->data->iov_base, length,
+					   request->offset);
+		else
+			io_uring_prep_write(sqe, slot, request->data->iov_base, length,
+					    request->offset);
+	}
+}
+
+/* A driver that has not accepted VIRTIO_BLK_F_FLUSH cannot ask for stable storage: every write goes
+ * there (virtio 1.2, 5.2.5). */
+static bool block_is_write_through(const struct block *block)
+{
+	return !(block->device.features >> VIRTIO_BLK_F_FLUSH & 1);
+}
+
+static void prepare_zeroes(struct block_request *request, struct io_uring_sqe *sqe)
+{
+	struct block *block = request->block;
+	uint64_t length = request->remaining;
+	int mode = FALLOC_FL_KEEP_SIZE;
+
+	if (request->zero_method == ZERO_BY_WRITE) {
+		io_uring_prep_write(sqe, block->slot, zeroes,
+				    (unsigned)(length < ZEROES_BYTES ? length : ZEROES_BYTES),
+				    request->offset);
+		return;
+	}
+	mode |= request->zero_method == ZERO_BY_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
+	io_uring_prep_fallocate(sqe, block->slot, mode, (off_t)request->offset, (off_t)length);
+}
+
+void block_request_submit(struct block_request *request)
+{
+	struct block *block = request->block;
+	struct io_uring_sqe *sqe = ring_prepare(block->ring);
+
+	switch (request->type) {
+	case VIRTIO_BLK_T_FLUSH:
+		request->writes_before = block->writes;
+		io_uring_prep_fsync(sqe, block->slot, IORING_FSYNC_DATASYNC);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		io_uring_prep_fallocate(sqe, block->slot,
+					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)request->offset, (off_t)request->remaining);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		prepare_zeroes(request, sqe);
+		break;
+	default:
+		prepare_transfer(request, sqe);
+		if (request->type == VIRTIO_BLK_T_OUT && block_is_write_through(block))
+			sqe->rw_flags = RWF_DSYNC;
+		break;
+	}
+	ring_commit(sqe, &request->op);
+	block->device.in_flight++;
+}
+
+int block_request_fail(struct block_request *request, int error)
+{
+	static const char *const names[] = {
+		[VIRTIO_BLK_T_IN] = "read",
+		[VIRTIO_BLK_T_OUT] = "write",
+		[VIRTIO_BLK_T_FLUSH] = "flush",
+		[VIRTIO_BLK_T_DISCARD] = "discard",
+		[VIRTIO_BLK_T_WRITE_ZEROES] = "write zeroes",
+	};
+	struct block *block = request->block;
+
+	/* One line a disk: a guest that retries must not fill the log. */
+	if (!block->error_reported)
+		warn("disk %s: %s at byte %llu: %s; the guest gets an I/O error (this and later "
+		     "ones)",
+		     block->image.path, names[request->type], (unsigned long long)request->offset,
+		     error ? strerror(error) : "the file has become shorter");
+	block->error_reported = true;
+	return VIRTIO_BLK_S_IOERR;
+}
+
+/* The file system or device has no such fallocate, or not at this alignment. */
+static bool lacks_method(int32_t result)
+{
+	return result == -EOPNOTSUPP || result == -EINVAL;
+}
+
+int block_request_step_done(struct block_request *request, int32_t result)
+{
+	struct block *block = request->block;
+	bool is_zeroes = request->type == VIRTIO_BLK_T_WRITE_ZEROES;
+
+	if (result == -EINTR) {
+		block_request_submit(request);
+		return BLOCK_IN_PROGRESS;
+	}
+	if (lacks_method(result) && request->type == VIRTIO_BLK_T_DISCARD)
+		return VIRTIO_BLK_S_OK; /* discard is advice */
+	if (lacks_method(result) && is_zeroes && request->zero_method != ZERO_BY_WRITE) {
+		/* EINVAL may be this request's alignment only. */
+		if (request->zero_method++ == block->zero_method && result == -EOPNOTSUPP)
+			block->zero_method = request->zero_method;
+		block_request_submit(request);
+		return BLOCK_IN_PROGRESS;
+	}
+	if (result < 0)
+		return block_request_fail(request, -result);
+	if (request->type == VIRTIO_BLK_T_FLUSH) {
+		if (request->writes_before > block->flushed_writes)
+			block->flushed_writes = request->writes_before;
+		return VIRTIO_BLK_S_OK;
+	}
+	if (request->type != VIRTIO_BLK_T_IN)
+		block->writes++;
+	if (request->type == VIRTIO_BLK_T_DISCARD)
+		return VIRTIO_BLK_S_OK;
+	if (is_zeroes && request->zero_method != ZERO_BY_WRITE)
+		request->remaining = 0; /* fallocate does all or fails */
+	else if (result > 0)
+		advance(request, (uint64_t)result);
+	else
+		return block_request_fail(request, 0);
+	if (request->type == VIRTIO_BLK_T_IN)
+		request->written += (uint32_t)result;
+	if (request->remaining == 0 && is_zeroes && block_is_write_through(block))
+		request->type = VIRTIO_BLK_T_FLUSH;
+	else if (request->remaining == 0)
+		return VIRTIO_BLK_S_OK;
+	block_request_submit(request);
+	return BLOCK_IN_PROGRESS;
+}
+
+/* True if [sector, sector + sectors) lies on the disk; nothing can wrap. */
+static bool on_disk(const struct block *block, uint64_t sector, uint64_t sectors)
+{
+	return sector <= block->image.sectors && sectors <= block->image.sectors - sector;
+}
+
+static int begin_transfer(struct block_request *request, uint64_t sector)
+{
+	struct block *block = request->block;
+
+	if (request->remaining % SECTOR_BYTES != 0 ||
+	    !on_disk(block, sector, request->remaining / SECTOR_BYTES))
+		return VIRTIO_BLK_S_IOERR;
+	if (request->type == VIRTIO_BLK_T_OUT && block->image.read_only)
+		return VIRTIO_BLK_S_IOERR;
+	if (request->remaining == 0)
+		return VIRTIO_BLK_S_OK;
+	request->offset = sector * SECTOR_BYTES;
+	block_request_submit(request);
+	return BLOCK_IN_PROGRESS;
+}
+
+/* Discard and write-zeroes carry one segment: max_discard_seg and max_write_zeroes_seg are 1. */
+static int begin_range(struct block_request *request)
+{
+	struct virtio_blk_discard_write_zeroes range;
+	struct block *block = request->block;
+	bool is_discard = request->type == VIRTIO_BLK_T_DISCARD;
+
+	if (block->image.read_only)
+		return VIRTIO_BLK_S_UNSUPP; /* the features are not offered */
+	if (request->remaining != sizeof(range) || !take_bytes(request, &range, sizeof(range)))
+		return VIRTIO_BLK_S_IOERR;
+	/* virtio 1.2, 5.2.6.2: reserved flags, and unmap in a discard, are not supported. */
+	if (range.flags & (is_discard ? ~0u : ~(uint32_t)VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
+		return VIRTIO_BLK_S_UNSUPP;
+	if (range.num_sectors > BLOCK_MAX_RANGE_SECTORS ||
+	    !on_disk(block, range.sector, range.num_sectors))
+		return VIRTIO_BLK_S_IOERR;
+	if (range.num_sectors == 0)
+		return VIRTIO_BLK_S_OK;
+	request->zero_method = block->zero_method;
+	if ((range.flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) &&
+	    request->zero_method == ZERO_BY_RANGE)
+		request->zero_method = ZERO_BY_PUNCH; /* it may give the space back */
+	request->offset = range.sector * SECTOR_BYTES;
+	request->remaining = (uint64_t)range.num_sectors * SECTOR_BYTES;
+	block_request_submit(request);
+	return BLOCK_IN_PROGRESS;
+}
+
+static int begin_get_id(struct block_request *request)
+{
+	const char *id = request->block->image.id;
+	size_t left = BLOCK_ID_BYTES;
+
+	for (; request->n_data > 0 && left > 0; request->data++, request->n_data--) {
+		size_t n = request->data->iov_len < left ? request->data->iov_len : left;
+		memcpy(request->data->iov_base, id + (BLOCK_ID_BYTES - left), n);
+		left -= n;
+	}
+	request->written = (uint32_t)(BLOCK_ID_BYTES - left);
+	return VIRTIO_BLK_S_OK;
+}
+
+/* Takes the header and the status byte off the chain; the device leaves their framing to the driver
+ * (virtio 1.2, 2.7.4). False: the chain is too short for them. */
+static bool take_frame(struct block_request *request, struct virtio_blk_outhdr *header)
+{
+	struct virtqueue_chain *chain = &request->chain;
+	struct iovec *last;
+
+	request->data = chain->buffers;
+	request->n_data = chain->n_readable;
+	if (chain->n_writable == 0 || !take_bytes(request, header, sizeof(*header)))
+		return false;
+	last = &chain->buffers[chain->n_readable + chain->n_writable - 1];
+	request->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	if (--last->iov_len == 0)
+		chain->n_writable--;
+	return true;
+}
+
+/* Selects the half of the chain that holds the request's data, and adds up its length. */
+static void select_data(struct block_request *request)
+{
+	struct virtqueue_chain *chain = &request->chain;
+
+	if (request->type == VIRTIO_BLK_T_IN || request->type == VIRTIO_BLK_T_GET_ID) {
+		request->data = chain->buffers + chain->n_readable;
+		request->n_data = chain->n_writable;
+	}
+	request->remaining = 0; /* at most 128 times 4 GiB */
+	for (unsigned i = 0; i < request->n_data; i++)
+		request->remaining += request->data[i].iov_len;
+}
+
+bool block_request_begin(struct block_request *request, int *status)
+{
+	struct block *block = request->block;
+	struct virtio_blk_outhdr header;
+
+	request->written = 0;
+	if (!take_frame(request, &header))
+		return false;
+	request->type = header.type;
+	select_data(request);
+	switch (request->type) {
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+		*status = begin_transfer(request, header.sector);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		*status = VIRTIO_BLK_S_OK;
+		request->offset = 0;
+		if (!block->image.read_only) {
+			block_request_submit(request);
+			*status = BLOCK_IN_PROGRESS;
+		}
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		*status = begin_get_id(request);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		*status = begin_range(request);
+		break;
+	default:
+		*status = VIRTIO_BLK_S_UNSUPP;
+		break;
+	}
+	return true;
+}

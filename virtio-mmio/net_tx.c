@@ -1,0 +1,114 @@
+/* From the guest to the TAP: all frames that are available become writes in one submission, which
+ * run in order because RWF_NOWAIT lets none of them wait. A frame that the host does not take (interface down,
+ * queue full, malformed) is dropped, as on a wire. */
+#include <errno.h>
+
+#include "virtio-mmio/net.h"
+
+static struct net_write *get_write(struct net *net)
+{
+	struct net_write *write = net->free_writes;
+
+	if (write != NULL)
+		net->free_writes = write->next_free;
+	else if (net->fresh_writes < VIRTQUEUE_MAX_SIZE)
+		write = &net->writes[net->fresh_writes++];
+	return write;
+}
+
+static void put_write(struct net *net, struct net_write *write)
+{
+	write->next_free = net->free_writes;
+	net->free_writes = write;
+}
+
+static void finish(struct net_write *write)
+{
+	struct net *net = write->net;
+
+	virtqueue_push(&net->device.queues[NET_TX], write->chain.head, 0);
+	net_signal_later(net);
+	put_write(net, write);
+}
+
+static void submit(struct net_write *write)
+{
+	struct net *net = write->net;
+	struct io_uring_sqe *sqe = ring_prepare(net->ring);
+
+	write->generation = net->device.generation;
+	write->nowait = !net->no_nowait;
+	io_uring_prep_writev2(sqe, net->slot, write->chain.buffers, write->chain.n_readable,
+			      (uint64_t)-1, write->nowait ? RWF_NOWAIT : 0);
+	ring_commit(sqe, &write->op);
+	net->device.in_flight++;
+}
+
+static void write_done(struct ring_op *op, int32_t result)
+{
+	struct net_write *write = (struct net_write *)op;
+	struct net *net = write->net;
+	struct virtio_device *device = &net->device;
+
+	virtio_device_lock(device);
+	device->in_flight--;
+	if (result == -EBADFD)
+		net_set_gone(net);
+	if (write->generation != device->generation || !virtio_device_is_live(device)) {
+		put_write(net, write);
+	} else if (result == -EOPNOTSUPP && write->nowait) {
+		net->no_nowait = true;
+		submit(write); /* again, without it */
+	} else {
+		finish(write);
+	}
+	if (device->in_flight == 0)
+		virtio_device_drained(device);
+	if (net->tx_starved && virtio_device_is_live(device))
+		net_tx_take(net);
+	virtio_device_unlock(device);
+}
+
+/* Only buffers that the device reads, and no more of them than the largest frame. */
+static bool is_frame(const struct virtqueue_chain *chain)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < chain->n_readable; i++)
+		bytes += chain->buffers[i].iov_len;
+	return chain->n_writable == 0 && bytes > TAP_HEADER_BYTES && bytes <= NET_MAX_FRAME_BYTES;
+}
+
+void net_tx_take(struct net *net)
+{
+	struct virtqueue *queue = &net->device.queues[NET_TX];
+
+	net->tx_starved = false;
+	virtqueue_disable_kicks(queue);
+	for (unsigned share = queue->size; share > 0; share--) {
+		struct net_write *write = get_write(net);
+		if (write == NULL) {
+			net->tx_starved = true;
+			return; /* write_done() goes on */
+		}
+		write->net = net;
+		write->op.done = write_done;
+		enum virtqueue_result result = virtqueue_pop(queue, &write->chain);
+		if (result != VIRTQUEUE_CHAIN)
+			put_write(net, write);
+		if (result == VIRTQUEUE_BROKEN) {
+			virtio_device_break(&net->device);
+			return;
+		}
+		if (result == VIRTQUEUE_EMPTY) {
+			if (!virtqueue_enable_kicks(queue))
+				return;
+			continue;
+		}
+		if (!net->gone && is_frame(&write->chain))
+			submit(write);
+		else
+			finish(write);
+	}
+	virtio_device_kick_again(&net->device, NET_TX);
+}

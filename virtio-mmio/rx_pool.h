@@ -1,0 +1,45 @@
+/* Receive chains of the guest that were taken off a queue and wait for something to receive. */
+#ifndef VIRTIO_MMIO_RX_POOL_H
+#define VIRTIO_MMIO_RX_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio-mmio/queue.h"
+
+struct rx_buffer {
+	struct rx_buffer *next;
+	uint32_t bytes; /* that the chain holds, all of them for the device to write */
+	struct virtqueue_chain chain;
+};
+
+struct rx_pool {
+	struct rx_buffer *ready, **ready_end; /* in the order of the queue */
+	unsigned n_ready;
+	uint64_t ready_bytes;
+	struct rx_buffer *free;
+	unsigned fresh; /* how many of buffers[] were ever used */
+	struct rx_buffer buffers[VIRTQUEUE_MAX_SIZE];
+};
+
+/* Forgets everything, also buffers that were taken. */
+void rx_pool_reset(struct rx_pool *pool);
+
+/* Takes all available chains off the queue. Each must only be writable and hold min_bytes; what is
+ * over max_bytes does not count. False: the queue is broken. */
+bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_bytes,
+		  uint32_t max_bytes);
+
+/* Whether every buffer is taken: rx_pool_fill() can do nothing until one is put back. */
+bool rx_pool_is_exhausted(const struct rx_pool *pool);
+
+/* The first ready buffer, or NULL. */
+struct rx_buffer *rx_pool_take(struct rx_pool *pool);
+
+/* Puts a taken buffer back as the first ready one. */
+void rx_pool_untake(struct rx_pool *pool, struct rx_buffer *buffer);
+
+/* The buffer's chain was given back to the guest. */
+void rx_pool_put(struct rx_pool *pool, struct rx_buffer *buffer);
+
+#endif

@@ -1,0 +1,335 @@
+/*
+ * Theory of operation. The driver walks a ladder of status bits: ACKNOWLEDGE, DRIVER, FEATURES_OK,
+ * DRIVER_OK (virtio 1.2, 3.1.1). Each register may be written only on the rungs where the ladder
+ * calls for it: features before FEATURES_OK, queues between FEATURES_OK and DRIVER_OK and only while
+ * they are not ready. Every other write is ignored, so nothing that is in use ever changes. A queue
+ * made ready with unusable values breaks the device. Writing 0 to the status goes back to the foot
+ * of the ladder; while operations of the earlier life are in flight the status reads as
+ * DEVICE_NEEDS_RESET instead of 0 (2.4.1: the driver waits for the 0), and a driver that does not
+ * wait is served after they are done.
+ */
+#include "virtio-mmio/transport.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <linux/virtio_ring.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "mem/layout.h"
+
+#define MAGIC_VALUE    0x74726976u /* "virt" */
+#define MMIO_VERSION   2u
+#define VENDOR_ID      0x564d4d76u /* "vMMV" */
+#define REGISTER_BYTES 4u
+
+#define TRANSPORT_FEATURES                                                                         \
+	((uint64_t)1 << VIRTIO_F_VERSION_1 | (uint64_t)1 << VIRTIO_RING_F_INDIRECT_DESC |          \
+	 (uint64_t)1 << VIRTIO_RING_F_EVENT_IDX)
+
+/* The status bits that a driver may set, and what each presupposes. */
+static const struct {
+	uint32_t bit, needs;
+} status_ladder[] = {
+	{ VIRTIO_CONFIG_S_ACKNOWLEDGE, 0 },
+	{ VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_ACKNOWLEDGE },
+	{ VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_DRIVER },
+	{ VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK },
+	{ VIRTIO_CONFIG_S_FAILED, 0 },
+};
+
+static uint64_t offered_features(const struct virtio_device *device)
+{
+	return device->offered_features | TRANSPORT_FEATURES;
+}
+
+static bool has_feature(const struct virtio_device *device, unsigned bit)
+{
+	return device->features >> bit & 1;
+}
+
+/* The selected queue, or NULL if there is none of that number. */
+static struct virtqueue *selected_queue(const struct virtio_transport *transport)
+{
+	struct virtio_device *device = transport->device;
+
+	return transport->queue_sel < device->type->n_queues ? &device->queues[transport->queue_sel]
+							     : NULL;
+}
+
+static void reset_device(struct virtio_transport *transport)
+{
+	struct virtio_device *device = transport->device;
+
+	device->generation++;
+	device->status = 0;
+	device->features = 0;
+	atomic_store(&device->interrupt_status, 0);
+	memset(device->queues, 0, sizeof(device->queues));
+	device->resetting = device->in_flight > 0;
+	transport->device_features_sel = 0;
+	transport->driver_features_sel = 0;
+	transport->queue_sel = 0;
+	if (device->type->reset != NULL)
+		device->type->reset(device);
+}
+
+static bool features_acceptable(const struct virtio_device *device)
+{
+	return (device->features & ~offered_features(device)) == 0 &&
+	       has_feature(device, VIRTIO_F_VERSION_1);
+}
+
+static void write_status(struct virtio_transport *transport, uint32_t value)
+{
+	struct virtio_device *device = transport->device;
+
+	if (value == 0) {
+		reset_device(transport);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(status_ladder) / sizeof(status_ladder[0]); i++) {
+		uint32_t bit = status_ladder[i].bit, needs = status_ladder[i].needs;
+		if (!(value & bit) || (device->status & bit) || (device->status & needs) != needs)
+			continue;
+		if (bit == VIRTIO_CONFIG_S_FEATURES_OK && !features_acceptable(device))
+			continue; /* the driver reads back that it was refused */
+		device->status |= bit;
+		if (bit == VIRTIO_CONFIG_S_DRIVER_OK && device->type->activate != NULL)
+			device->type->activate(device);
+	}
+}
+
+static uint32_t read_status(const struct virtio_device *device)
+{
+	return device->status | (device->resetting ? VIRTIO_CONFIG_S_NEEDS_RESET : 0);
+}
+
+static void write_driver_features(struct virtio_transport *transport, uint32_t value)
+{
+	struct virtio_device *device = transport->device;
+	unsigned shift = transport->driver_features_sel * 32;
+
+	if (transport->driver_features_sel > 1 || !(device->status & VIRTIO_CONFIG_S_DRIVER) ||
+	    (device->status & VIRTIO_CONFIG_S_FEATURES_OK))
+		return;
+	device->features &= ~((uint64_t)0xffffffff << shift);
+	device->features |= (uint64_t)value << shift;
+}
+
+static void write_queue_ready(struct virtio_device *device, struct virtqueue *queue, uint32_t value)
+{
+	if (!(value & 1)) {
+		queue->ready = false;
+	} else if (!queue->ready &&
+		   !virtqueue_make_ready(queue, device->memory,
+					 has_feature(device, VIRTIO_RING_F_EVENT_IDX),
+					 has_feature(device, VIRTIO_RING_F_INDIRECT_DESC))) {
+		virtio_device_break(device);
+	}
+}
+
+static void set_half(uint64_t *address, bool high, uint32_t value)
+{
+	unsigned shift = high ? 32 : 0;
+
+	*address &= ~((uint64_t)0xffffffff << shift);
+	*address |= (uint64_t)value << shift;
+}
+
+static void write_queue_register(struct virtio_transport *transport, uint64_t offset,
+				 uint32_t value)
+{
+	struct virtio_device *device = transport->device;
+	struct virtqueue *queue = selected_queue(transport);
+
+	if (queue == NULL || !(device->status & VIRTIO_CONFIG_S_FEATURES_OK) ||
+	    (device->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	if (offset == VIRTIO_MMIO_QUEUE_READY) {
+		write_queue_ready(device, queue, value);
+		return;
+	}
+	if (queue->ready)
+		return;
+	switch (offset) {
+	case VIRTIO_MMIO_QUEUE_NUM:
+		queue->size = value <= VIRTQUEUE_MAX_SIZE ? (uint16_t)value : 0;
+		break;
+	case VIRTIO_MMIO_QUEUE_DESC_LOW:
+	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
+		set_half(&queue->desc_gpa, offset == VIRTIO_MMIO_QUEUE_DESC_HIGH, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
+	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
+		set_half(&queue->avail_gpa, offset == VIRTIO_MMIO_QUEUE_AVAIL_HIGH, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_USED_LOW:
+	case VIRTIO_MMIO_QUEUE_USED_HIGH:
+		set_half(&queue->used_gpa, offset == VIRTIO_MMIO_QUEUE_USED_HIGH, value);
+		break;
+	default:
+		break;
+	}
+}
+
+static void write_register(struct virtio_transport *transport, uint64_t offset, uint32_t value)
+{
+	struct virtio_device *device = transport->device;
+
+	switch (offset) {
+	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
+		transport->device_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES_SEL:
+		transport->driver_features_sel = value;
+		break;
+	case VIRTIO_MMIO_DRIVER_FEATURES:
+		write_driver_features(transport, value);
+		break;
+	case VIRTIO_MMIO_QUEUE_SEL:
+		transport->queue_sel = value;
+		break;
+	case VIRTIO_MMIO_QUEUE_NOTIFY:
+		break; /* a doorbell took it, or there is no such queue */
+	case VIRTIO_MMIO_INTERRUPT_ACK:
+		atomic_fetch_and(&device->interrupt_status, ~value);
+		break;
+	case VIRTIO_MMIO_STATUS:
+		write_status(transport, value);
+		break;
+	default:
+		write_queue_register(transport, offset, value);
+		break;
+	}
+}
+
+static uint32_t read_features(const struct virtio_transport *transport)
+{
+	uint64_t features = offered_features(transport->device);
+
+	if (transport->device_features_sel > 1)
+		return 0;
+	return (uint32_t)(features >> (transport->device_features_sel * 32));
+}
+
+static uint32_t read_register(const struct virtio_transport *transport, uint64_t offset)
+{
+	const struct virtio_device *device = transport->device;
+	const struct virtqueue *queue = selected_queue(transport);
+
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC_VALUE;
+	case VIRTIO_MMIO_VERSION:
+		return MMIO_VERSION;
+	case VIRTIO_MMIO_DEVICE_ID:
+		return device->type->device_id;
+	case VIRTIO_MMIO_VENDOR_ID:
+		return VENDOR_ID;
+	case VIRTIO_MMIO_DEVICE_FEATURES:
+		return read_features(transport);
+	case VIRTIO_MMIO_QUEUE_NUM_MAX:
+		return queue != NULL ? VIRTQUEUE_MAX_SIZE : 0;
+	case VIRTIO_MMIO_QUEUE_READY:
+		return queue != NULL && queue->ready;
+	case VIRTIO_MMIO_INTERRUPT_STATUS:
+		return atomic_load(&device->interrupt_status);
+	case VIRTIO_MMIO_STATUS:
+		return read_status(device);
+	case VIRTIO_MMIO_SHM_LEN_LOW:
+	case VIRTIO_MMIO_SHM_LEN_HIGH:
+	case VIRTIO_MMIO_SHM_BASE_LOW:
+	case VIRTIO_MMIO_SHM_BASE_HIGH:
+		return UINT32_MAX; /* virtio 1.2, 4.2.2: no such region */
+	case VIRTIO_MMIO_CONFIG_GENERATION:
+		return device->config_generation;
+	default:
+		return 0; /* write-only, or nothing */
+	}
+}
+
+/* Configuration space takes any width; what lies behind its end reads as 0. It is read-only. */
+static void access_config(struct virtio_device *device, const struct bus_access *access)
+{
+	uint64_t offset = access->offset - VIRTIO_MMIO_CONFIG;
+
+	if (access->is_write)
+		return;
+	memset(access->data, 0, access->length);
+	if (offset >= device->config_bytes)
+		return;
+	uint64_t available = device->config_bytes - offset;
+	virtio_device_lock(device);
+	memcpy(access->data, device->config + offset,
+	       access->length < available ? access->length : available);
+	virtio_device_unlock(device);
+}
+
+void virtio_transport_access(void *context, const struct bus_access *access)
+{
+	struct virtio_transport *transport = context;
+	struct virtio_device *device = transport->device;
+
+	if (access->offset >= VIRTIO_MMIO_CONFIG) {
+		access_config(device, access);
+		return;
+	}
+	/* virtio 1.2, 4.2.2.2: registers are accessed whole and aligned. */
+	if (access->length != REGISTER_BYTES || access->offset % REGISTER_BYTES != 0) {
+		if (!access->is_write)
+			bus_access_reply(access, 0);
+		return;
+	}
+	virtio_device_lock(device);
+	if (access->is_write)
+		write_register(transport, access->offset, (uint32_t)bus_access_value(access));
+	else
+		bus_access_reply(access, read_register(transport, access->offset));
+	virtio_device_unlock(device);
+}
+
+static void kicked(void *context, uint32_t queue)
+{
+	struct virtio_device *device = context;
+
+	virtio_device_lock(device);
+	if (virtio_device_is_live(device) && device->queues[queue].ready)
+		device->type->queue_notify(device, queue);
+	else if (device->type->kicked_after_reset != NULL)
+		device->type->kicked_after_reset(device);
+	virtio_device_unlock(device);
+}
+
+void virtio_transport_init(struct virtio_transport *transport, struct virtio_device *device)
+{
+	*transport = (struct virtio_transport){ .device = device };
+}
+
+void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
+			     struct ring *ring, uint64_t gpa, uint32_t gsi)
+{
+	struct virtio_device *device = transport->device;
+
+	bus_add(mmio, gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access, transport);
+	irq_line_open(&device->irq, vm_fd, gsi);
+	for (unsigned i = 0; i < device->type->n_queues; i++) {
+		doorbell_open(&transport->doorbells[i], vm_fd, ring, gpa + VIRTIO_MMIO_QUEUE_NOTIFY,
+			      i, kicked, device);
+		device->kick_fds[i] = transport->doorbells[i].fd;
+	}
+}
+
+void virtio_transport_start(struct virtio_transport *transport)
+{
+	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
+		doorbell_arm(&transport->doorbells[i]);
+}
+
+void virtio_transport_detach(struct virtio_transport *transport)
+{
+	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
+		doorbell_close(&transport->doorbells[i]);
+	irq_line_close(&transport->device->irq);
+}

@@ -1,0 +1,78 @@
+#include "virtio-mmio/virtio_device.h"
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
+			const struct guest_memory *memory)
+{
+	memset(device, 0, sizeof(*device));
+	device->type = type;
+	device->memory = memory;
+	pthread_mutex_init(&device->lock, NULL);
+}
+
+void virtio_device_lock(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+}
+
+void virtio_device_unlock(struct virtio_device *device)
+{
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool virtio_device_is_live(const struct virtio_device *device)
+{
+	return (device->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	       !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !device->resetting;
+}
+
+static void raise_interrupt(struct virtio_device *device, uint32_t cause)
+{
+	atomic_fetch_or(&device->interrupt_status, cause);
+	irq_line_raise(&device->irq);
+}
+
+void virtio_device_break(struct virtio_device *device)
+{
+	if (device->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	device->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		raise_interrupt(device, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_device_signal(struct virtio_device *device, struct virtqueue *queue)
+{
+	if (virtqueue_wants_interrupt(queue))
+		raise_interrupt(device, VIRTIO_MMIO_INT_VRING);
+}
+
+void virtio_device_config_changed(struct virtio_device *device)
+{
+	device->config_generation++;
+	if (device->status & VIRTIO_CONFIG_S_DRIVER_OK)
+		raise_interrupt(device, VIRTIO_MMIO_INT_CONFIG);
+}
+
+void virtio_device_kick_again(struct virtio_device *device, unsigned queue)
+{
+	uint64_t one = 1;
+
+	ssize_t ignored = write(device->kick_fds[queue], &one, sizeof(one));
+	(void)ignored;
+}
+
+void virtio_device_drained(struct virtio_device *device)
+{
+	if (!device->resetting)
+		return;
+	device->resetting = false;
+	for (unsigned i = 0; i < device->type->n_queues; i++)
+		if (device->queues[i].ready && virtio_device_is_live(device))
+			device->type->queue_notify(device, i);
+}

@@ -1,0 +1,166 @@
+/*
+ * virtio-vsock (virtio 1.2, 5.10) between the guest and Unix sockets of the host, in Firecracker's
+ * dialect: a host program connects to PATH, sends "CONNECT <port>\n" and reads "OK <host_port>\n"; the
+ * guest's connection to CID 2, port P, goes to the socket PATH_P.
+ */
+#ifndef VIRTIO_MMIO_VSOCK_H
+#define VIRTIO_MMIO_VSOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "host/ring.h"
+#include "virtio-mmio/queue.h"
+#include "virtio-mmio/rx_pool.h"
+#include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock_stream.h"
+
+#define VSOCK_MAX_CONNECTIONS 2048u
+#define VSOCK_MAX_REPLIES     256u /* resets to packets of no connection */
+#define VSOCK_MAX_RECEIVES    16u
+#define VSOCK_RECEIVE_BUFFERS 16u
+#define VSOCK_RECEIVE_PARTS   64u
+#define VSOCK_GREETING_BYTES  32u
+#define VSOCK_HEADER_BYTES    ((uint32_t)sizeof(struct virtio_vsock_hdr))
+/* The most that one packet carries. */
+#define VSOCK_PACKET_BYTES 65536u
+
+enum vsock_queue {
+	VSOCK_RX,
+	VSOCK_TX,
+	VSOCK_EVENT,
+	VSOCK_QUEUES
+};
+
+struct vsock;
+
+/* Packets that a connection has to send before its data, each at most once. */
+enum vsock_pending {
+	VSOCK_PENDING_RST = 1,
+	VSOCK_PENDING_REQUEST = 2,
+	VSOCK_PENDING_RESPONSE = 4,
+	VSOCK_PENDING_CREDIT_UPDATE = 8,
+	VSOCK_PENDING_CREDIT_REQUEST = 16,
+	VSOCK_PENDING_SHUTDOWN = 32, /* with stream.host_shutdown; after the data */
+};
+
+/* A read from a connection's socket straight into buffers of the guest. */
+struct vsock_receive {
+	struct ring_op op;
+	struct vsock_connection *connection; /* NULL: free */
+	uint32_t generation;
+	unsigned n_buffers, n_parts;
+	uint32_t capacity; /* bytes of data that the buffers hold */
+	struct rx_buffer *buffers[VSOCK_RECEIVE_BUFFERS];
+	struct iovec parts[VSOCK_RECEIVE_PARTS];
+};
+
+struct vsock_connection {
+	struct vsock *vsock;
+	struct vsock_stream stream;
+	struct vsock_connection *next_free, *next_by_port, *next_to_send;
+	int slot;
+	unsigned ops_in_flight; /* on the ring: the connection stays until they are back */
+	unsigned pending;       /* enum vsock_pending */
+	bool queued_to_send;
+	bool registered; /* there is a socket in the slot */
+	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
+
+	struct sockaddr_un address; /* while it is connecting */
+	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, send_op, half_shutdown_op,
+		end_shutdown_op;
+	char greeting[VSOCK_GREETING_BYTES];
+	unsigned greeting_length;
+	uint32_t ok_line_bytes; /* of the "OK" line on its way: no data of the stream */
+
+	/* What the guest has sent and the socket has not taken: a ring of VSOCK_BUFFER_BYTES,
+	 * positions as stream.received and stream.forwarded count them. */
+	uint8_t *buffer;
+	struct vsock_direct *direct; /* being sent from guest memory */
+	uint32_t direct_bytes;
+	uint32_t generation; /* of the device, for `direct` */
+	struct iovec send_parts[2];
+};
+
+/* A transmit chain that is being sent from guest memory. */
+struct vsock_direct {
+	struct vsock_direct *next_free;
+	struct virtqueue_chain chain;
+};
+
+struct vsock {
+	struct virtio_device device; /* first: the callbacks find the vsock by it */
+	struct virtio_vsock_config config;
+	struct ring *ring;
+	int listen_slot, first_slot;
+	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
+	struct ring_op accept_op;
+	struct vsock_connection *accepting;
+	struct ring_task signal_task;
+	bool drop_old;   /* the driver was reset: its connections are gone */
+	bool no_nowait;  /* this host's sockets do not take RWF_NOWAIT */
+	bool tx_stalled; /* packets wait until replies have gone out */
+	uint32_t next_host_port;
+
+	struct vsock_connection *free_connections;
+	unsigned fresh_connections;
+	struct vsock_connection *by_port[VSOCK_MAX_CONNECTIONS];
+	struct vsock_connection *to_send, **to_send_end;
+	struct virtio_vsock_hdr replies[VSOCK_MAX_REPLIES];
+	unsigned first_reply, n_replies;
+	uint8_t *buffers; /* VSOCK_BUFFER_BYTES each, in address space only until used */
+
+	struct rx_pool pool;
+	struct vsock_receive receives[VSOCK_MAX_RECEIVES];
+	struct vsock_direct *free_directs;
+	unsigned fresh_directs;
+	struct vsock_direct directs[VIRTQUEUE_MAX_SIZE];
+	struct vsock_connection connections[VSOCK_MAX_CONNECTIONS];
+};
+
+/* listen_fd: a listening Unix socket, or -1. path: as above, or NULL. Before ring_start(). Does not
+ * return on failure (exit 3). */
+void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const char *path,
+		const struct guest_memory *memory, struct ring *ring);
+
+/* Starts to accept connections: after ring_start(). */
+void vsock_start(struct vsock *vsock);
+
+/* What follows is for vsock*.c: on the ring's thread, with the device locked. */
+
+/* vsock.c: after a reset, before anything else is done for the new driver */
+void vsock_drop_old(struct vsock *vsock);
+
+/* vsock_connection.c */
+void vsock_accept_next(struct vsock *vsock);
+struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port);
+/* A new connection to the host's socket for the request's port, or NULL. */
+struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
+/* Ends it; tell: the guest gets a RST. */
+void vsock_end(struct vsock_connection *connection, bool tell);
+void vsock_release_if_over(struct vsock_connection *connection);
+/* shutdown(2) with SHUT_RD or SHUT_WR; once in a connection's life. */
+void vsock_shut_down(struct vsock_connection *connection, int how);
+/* An operation of the connection is back. False: it was only waited for, the connection is over. */
+bool vsock_op_done(struct vsock_connection *connection);
+void vsock_established(struct vsock_connection *connection);
+void vsock_read_greeting(struct vsock_connection *connection);
+
+/* vsock_rx.c: to the guest */
+void vsock_rx_init(struct vsock *vsock);
+void vsock_rx_run(struct vsock *vsock);
+void vsock_send_later(struct vsock_connection *connection, unsigned pending);
+struct vsock_connection *vsock_next_to_send(struct vsock *vsock);
+void vsock_poll_in(struct vsock_connection *connection);
+/* False: no room, the packet must wait. */
+bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to);
+void vsock_signal_later(struct vsock *vsock);
+
+/* vsock_tx.c: from the guest */
+void vsock_tx_run(struct vsock *vsock);
+void vsock_tx_send(struct vsock_connection *connection);
+void vsock_poll_out_done(struct ring_op *op, int32_t result);
+void vsock_send_done(struct ring_op *op, int32_t result);
+
+#endif

@@ -1,0 +1,371 @@
+/*
+ * Packets to the guest. Whoever has something to send queues up: a connection once, whatever it has.
+ * vsock_rx_run() serves the queue as long as the guest has receive buffers: replies first, then one
+ * turn a connection, so that none can keep the others waiting. Data is read from the socket straight
+ * into the guest's buffers, as much as its credit allows; the headers are written when the length
+ * is known. RWF_NOWAIT lets no read wait with buffers of the guest; where sockets do not take it (before
+ * Linux 6.5), there is a poll before each read.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <linux/vm_sockets.h>
+
+#include "virtio-mmio/vsock.h"
+
+void vsock_signal_later(struct vsock *vsock)
+{
+	ring_after_batch(vsock->ring, &vsock->signal_task);
+}
+
+void vsock_send_later(struct vsock_connection *connection, unsigned pending)
+{
+	struct vsock *vsock = connection->vsock;
+
+	connection->pending |= pending;
+	if (connection->queued_to_send)
+		return;
+	connection->queued_to_send = true;
+	connection->next_to_send = NULL;
+	*vsock->to_send_end = connection;
+	vsock->to_send_end = &connection->next_to_send;
+}
+
+struct vsock_connection *vsock_next_to_send(struct vsock *vsock)
+{
+	struct vsock_connection *connection = vsock->to_send;
+
+	vsock->to_send = connection->next_to_send;
+	if (vsock->to_send == NULL)
+		vsock->to_send_end = &vsock->to_send;
+	connection->queued_to_send = false;
+	return connection;
+}
+
+/* Writes the header to the front of a buffer, however the driver has divided it. */
+static void write_header(const struct rx_buffer *buffer, const struct virtio_vsock_hdr *header)
+{
+	const uint8_t *at = (const uint8_t *)header;
+	size_t left = sizeof(*header);
+
+	for (const struct iovec *part = buffer->chain.buffers; left > 0; part++) {
+		size_t n = part->iov_len < left ? part->iov_len : left;
+		memcpy(part->iov_base, at, n);
+		at += n;
+		left -= n;
+	}
+}
+
+/* Sends a packet without data. The pool has a buffer. */
+static void send_header(struct vsock *vsock, const struct virtio_vsock_hdr *header)
+{
+	struct rx_buffer *buffer = rx_pool_take(&vsock->pool);
+
+	write_header(buffer, header);
+	virtqueue_push(&vsock->device.queues[VSOCK_RX], buffer->chain.head, VSOCK_HEADER_BYTES);
+	rx_pool_put(&vsock->pool, buffer);
+	vsock_signal_later(vsock);
+}
+
+bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to)
+{
+	unsigned index = (vsock->first_reply + vsock->n_replies) % VSOCK_MAX_REPLIES;
+
+	if (vsock->n_replies == VSOCK_MAX_REPLIES)
+		return false;
+	vsock->n_replies++;
+	vsock->replies[index] = (struct virtio_vsock_hdr){
+		.src_cid = VMADDR_CID_HOST,
+		.dst_cid = vsock->config.guest_cid,
+		.src_port = to->dst_port,
+		.dst_port = to->src_port,
+		.type = to->type,
+		.op = VIRTIO_VSOCK_OP_RST,
+	};
+	return true;
+}
+
+static void send_replies(struct vsock *vsock)
+{
+	while (vsock->n_replies > 0 && vsock->pool.n_ready > 0) {
+		send_header(vsock, &vsock->replies[vsock->first_reply]);
+		vsock->first_reply = (vsock->first_reply + 1) % VSOCK_MAX_REPLIES;
+		vsock->n_replies--;
+	}
+}
+
+static void send_packet(struct vsock_connection *connection, uint16_t op, uint32_t flags)
+{
+	struct virtio_vsock_hdr header;
+
+	vsock_stream_header(&connection->stream, &header, connection->vsock->config.guest_cid, op,
+			    flags, 0);
+	send_header(connection->vsock, &header);
+}
+
+/* Sends one of the pending packets other than SHUTDOWN; false if there is none. */
+static bool send_pending(struct vsock_connection *connection)
+{
+	static const struct {
+		unsigned pending;
+		uint16_t op;
+	} packets[] = {
+		{ VSOCK_PENDING_RST, VIRTIO_VSOCK_OP_RST },
+		{ VSOCK_PENDING_REQUEST, VIRTIO_VSOCK_OP_REQUEST },
+		{ VSOCK_PENDING_RESPONSE, VIRTIO_VSOCK_OP_RESPONSE },
+		{ VSOCK_PENDING_CREDIT_UPDATE, VIRTIO_VSOCK_OP_CREDIT_UPDATE },
+		{ VSOCK_PENDING_CREDIT_REQUEST, VIRTIO_VSOCK_OP_CREDIT_REQUEST },
+	};
+
+	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		if (!(connection->pending & packets[i].pending))
+			continue;
+		connection->pending &= ~packets[i].pending;
+		send_packet(connection, packets[i].op, 0);
+		return true;
+	}
+	return false;
+}
+
+static struct vsock_receive *free_receive(struct vsock *vsock)
+{
+	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
+		if (vsock->receives[i].connection == NULL)
+			return &vsock->receives[i];
+	return NULL;
+}
+
+/* What of a buffer lies behind its header. */
+static void add_parts(struct vsock_receive *receive, struct rx_buffer *buffer, uint32_t limit)
+{
+	uint64_t skip = VSOCK_HEADER_BYTES;
+	uint32_t left = buffer->bytes - VSOCK_HEADER_BYTES;
+
+	if (left > limit)
+		left = limit;
+	receive->capacity += left;
+	receive->buffers[receive->n_buffers++] = buffer;
+	for (const struct iovec *part = buffer->chain.buffers; left > 0; part++) {
+		if (skip >= part->iov_len) {
+			skip -= part->iov_len;
+			continue;
+		}
+		size_t n = part->iov_len - skip < left ? part->iov_len - skip : left;
+		receive->parts[receive->n_parts++] =
+			(struct iovec){ (uint8_t *)part->iov_base + skip, n };
+		left -= (uint32_t)n;
+		skip = 0;
+	}
+}
+
+static void submit_receive(struct vsock_connection *connection, struct vsock_receive *receive)
+{
+	struct vsock *vsock = connection->vsock;
+	uint32_t credit = vsock_stream_credit(&connection->stream);
+	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
+
+	receive->n_buffers = receive->n_parts = 0;
+	receive->capacity = 0;
+	do
+		add_parts(receive, rx_pool_take(&vsock->pool), credit - receive->capacity);
+	while (receive->capacity < credit && receive->n_buffers < VSOCK_RECEIVE_BUFFERS &&
+	       vsock->pool.ready != NULL &&
+	       receive->n_parts + vsock->pool.ready->chain.n_writable <= VSOCK_RECEIVE_PARTS);
+	receive->connection = connection;
+	receive->generation = vsock->device.generation;
+	io_uring_prep_readv2(sqe, connection->slot, receive->parts, receive->n_parts, (uint64_t)-1,
+			     vsock->no_nowait ? 0 : RWF_NOWAIT);
+	ring_commit(sqe, &receive->op);
+	connection->receiving = true;
+	connection->ops_in_flight++;
+	vsock->device.in_flight++;
+}
+
+/* Gives `length` bytes to the guest, a packet a buffer, and the other buffers back to the pool. */
+static void deliver(struct vsock_receive *receive, uint32_t length)
+{
+	struct vsock_connection *connection = receive->connection;
+	struct vsock *vsock = connection->vsock;
+	struct virtqueue *queue = &vsock->device.queues[VSOCK_RX];
+	uint16_t used = 0;
+
+	for (; length > 0; used++) {
+		struct rx_buffer *buffer = receive->buffers[used];
+		uint32_t room = buffer->bytes - VSOCK_HEADER_BYTES;
+		uint32_t n = length < room ? length : room;
+		struct virtio_vsock_hdr header;
+		vsock_stream_header(&connection->stream, &header, vsock->config.guest_cid,
+				    VIRTIO_VSOCK_OP_RW, 0, n);
+		write_header(buffer, &header);
+		virtqueue_put(queue, used, buffer->chain.head, VSOCK_HEADER_BYTES + n);
+		rx_pool_put(&vsock->pool, buffer);
+		length -= n;
+	}
+	virtqueue_publish(queue, used);
+	for (unsigned i = receive->n_buffers; i > used; i--)
+		rx_pool_untake(&vsock->pool, receive->buffers[i - 1]);
+	vsock_signal_later(vsock);
+}
+
+/* The host's program will send no more. */
+static void host_has_ended(struct vsock_connection *connection)
+{
+	connection->readable = false;
+	connection->stream.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
+}
+
+static void received(struct vsock_connection *connection, int32_t result)
+{
+	struct vsock *vsock = connection->vsock;
+
+	connection->receiving = false;
+	if (result == -EOPNOTSUPP && !vsock->no_nowait)
+		vsock->no_nowait = true, result = -EAGAIN;
+	if (result > 0 && vsock->no_nowait)
+		result = -EAGAIN; /* there may be more, but nobody knows */
+	if (result > 0)
+		vsock_send_later(connection, 0); /* there may be more: after the others */
+	else if (result == 0)
+		host_has_ended(connection);
+	else if (result == -EAGAIN || result == -EINTR) {
+		connection->readable = false;
+		vsock_poll_in(connection);
+	} else {
+		vsock_end(connection, true);
+	}
+}
+
+static void receive_done(struct ring_op *op, int32_t result)
+{
+	struct vsock_receive *receive = (struct vsock_receive *)op;
+	struct vsock_connection *connection = receive->connection;
+	struct vsock *vsock = connection->vsock;
+	struct virtio_device *device = &vsock->device;
+
+	virtio_device_lock(device);
+	device->in_flight--;
+	if (receive->generation == device->generation && virtio_device_is_live(device))
+		deliver(receive, connection->stream.state == VSOCK_ESTABLISHED && result > 0
+					 ? (uint32_t)result
+					 : 0);
+	receive->connection = NULL;
+	if (vsock_op_done(connection))
+		received(connection, result);
+	if (device->in_flight == 0)
+		virtio_device_drained(device);
+	vsock_rx_run(vsock);
+	virtio_device_unlock(device);
+}
+
+static void poll_in_done(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection =
+		(struct vsock_connection *)((char *)op -
+					    offsetof(struct vsock_connection, poll_in_op));
+	struct vsock *vsock = connection->vsock;
+
+	(void)result;
+	virtio_device_lock(&vsock->device);
+	connection->polling_in = false;
+	if (vsock_op_done(connection)) {
+		if (connection->stream.state == VSOCK_GREETING) {
+			vsock_read_greeting(connection);
+		} else {
+			connection->readable = true; /* an error or an end shows in the read */
+			vsock_send_later(connection, 0);
+			vsock_rx_run(vsock);
+		}
+	}
+	virtio_device_unlock(&vsock->device);
+}
+
+void vsock_poll_in(struct vsock_connection *connection)
+{
+	struct io_uring_sqe *sqe;
+
+	if (connection->polling_in)
+		return;
+	sqe = ring_prepare(connection->vsock->ring);
+	io_uring_prep_poll_add(sqe, connection->slot, POLLIN);
+	connection->poll_in_op.done = poll_in_done;
+	ring_commit(sqe, &connection->poll_in_op);
+	connection->polling_in = true;
+	connection->ops_in_flight++;
+}
+
+/* One turn of a connection. The pool has a buffer. False: it must wait for a read to come back. */
+static bool serve(struct vsock_connection *connection)
+{
+	struct vsock_receive *receive;
+
+	if (send_pending(connection)) {
+		vsock_send_later(connection, 0);
+		return true;
+	}
+	if (connection->stream.state == VSOCK_ESTABLISHED && connection->readable &&
+	    !connection->receiving &&
+	    !(connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)) {
+		if (vsock_stream_credit(&connection->stream) == 0) {
+			/* The guest's next packet with credit comes back here. */
+			if (!connection->asked_credit)
+				vsock_send_later(connection, VSOCK_PENDING_CREDIT_REQUEST);
+			connection->asked_credit = true;
+			return true;
+		}
+		receive = free_receive(connection->vsock);
+		if (receive == NULL) {
+			vsock_send_later(connection, 0);
+			return false;
+		}
+		submit_receive(connection, receive);
+		return true;
+	}
+	if ((connection->pending & VSOCK_PENDING_SHUTDOWN) && !connection->receiving) {
+		connection->pending &= ~(unsigned)VSOCK_PENDING_SHUTDOWN;
+		send_packet(connection, VIRTIO_VSOCK_OP_SHUTDOWN, connection->stream.host_shutdown);
+	}
+	return true;
+}
+
+void vsock_rx_run(struct vsock *vsock)
+{
+	struct virtqueue *queue = &vsock->device.queues[VSOCK_RX];
+
+	vsock_drop_old(vsock);
+	if (!virtio_device_is_live(&vsock->device) || !queue->ready)
+		return;
+	virtqueue_disable_kicks(queue);
+	for (;;) {
+		if (!rx_pool_fill(&vsock->pool, queue, VSOCK_HEADER_BYTES + 1,
+				  VSOCK_HEADER_BYTES + VSOCK_PACKET_BYTES)) {
+			virtio_device_break(&vsock->device);
+			return;
+		}
+		send_replies(vsock);
+		while (vsock->to_send != NULL && vsock->pool.n_ready > 0) {
+			struct vsock_connection *connection = vsock_next_to_send(vsock);
+			bool go_on = serve(connection);
+			vsock_release_if_over(connection);
+			if (!go_on)
+				return; /* receive_done() goes on */
+		}
+		if (vsock->to_send == NULL && vsock->n_replies == 0)
+			break;
+		if (rx_pool_is_exhausted(&vsock->pool))
+			break; /* a driver that offers heads twice: receive_done() goes on */
+		if (vsock->pool.n_ready == 0 && !virtqueue_enable_kicks(queue))
+			break; /* the driver's next kick goes on */
+	}
+	if (vsock->tx_stalled && vsock->n_replies < VSOCK_MAX_REPLIES)
+		virtio_device_kick_again(&vsock->device, VSOCK_TX);
+}
+
+void vsock_rx_init(struct vsock *vsock)
+{
+	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
+		vsock->receives[i].op.done = receive_done;
+	vsock->to_send_end = &vsock->to_send;
+}
