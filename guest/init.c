@@ -1,0 +1,259 @@
+/*
+ * init: PID 1 of the guest.
+ *
+ * Stages, in the order of main(): tell the monitor that userspace is reached,
+ * mount what programs expect, run one command (the words after "--" on the
+ * kernel command line, or a login shell), and when it ends, or when a signal
+ * asks for it, leave nothing unwritten and reset the machine: without ACPI a
+ * reset is the only way out of the VM.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BOOT_TIMER_GPA  0xc0000000
+#define BOOT_TIMER_BYTE 123
+#define GRACE_SECONDS   1
+#define MOUNTS_MAX      64
+
+/* Writes the byte by which a monitor measures the boot; without a /dev/mem it is not written. */
+static void boot_timer_fire(void)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	void *page = mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, BOOT_TIMER_GPA);
+	close(fd);
+	if (page == MAP_FAILED)
+		return;
+	*(volatile uint8_t *)page = BOOT_TIMER_BYTE;
+	munmap(page, 4096);
+}
+
+static void mount_kernel_filesystems(void)
+{
+	static const struct {
+		const char *type, *dir, *data;
+		unsigned long flags;
+	} table[] = {
+		{ "proc", "/proc", "", MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "sysfs", "/sys", "", MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "cgroup2", "/sys/fs/cgroup", "", MS_NOSUID | MS_NODEV | MS_NOEXEC },
+		{ "devpts", "/dev/pts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC },
+		{ "tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV },
+		{ "tmpfs", "/run", "mode=755", MS_NOSUID | MS_NODEV },
+		{ "tmpfs", "/tmp", "mode=1777", MS_NOSUID | MS_NODEV },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		mkdir(table[i].dir, 0755);
+		if (mount(table[i].type, table[i].dir, table[i].type, table[i].flags,
+			  table[i].data) < 0 &&
+		    errno != EBUSY)
+			printf("init: mount %s: %s\n", table[i].dir, strerror(errno));
+	}
+}
+
+/* Makes /dev/console this process's stdin, stdout and stderr; /dev/null if there is no console. */
+static void console_open(void)
+{
+	int fd = open("/dev/console", O_RDWR | O_NOCTTY);
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR);
+	for (int std = 0; fd >= 0 && std <= 2; std++)
+		dup2(fd, std);
+	if (fd > 2)
+		close(fd);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
+static void loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	ioctl(fd, SIOCSIFFLAGS, &request);
+	close(fd);
+}
+
+/* Returns the file's text without its last newline in a static buffer, "" if it cannot be read. */
+static char *file_read(const char *path)
+{
+	static char text[4096];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	text[length < 0 ? 0 : length] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+/*
+ * Returns how many words follow "--" on the kernel command line, whose quotes
+ * hold words together. The kernel passes these last, after every word of the
+ * line that it did not know itself: those are not meant for init.
+ */
+static int command_words(const char *line)
+{
+	bool quoted = false, found = false;
+	int words = 0;
+
+	for (line += strspn(line, " "); *line; line += strspn(line, " ")) {
+		const char *start = line;
+		for (; *line && (quoted || *line != ' '); line++)
+			quoted ^= *line == '"';
+		bool dashes = line - start == 2 && strncmp(start, "--", 2) == 0;
+		if (found && dashes)
+			break;
+		words += found;
+		found |= dashes;
+	}
+	return words;
+}
+
+/* Starts ARGV in a session of its own, with the console as its controlling terminal. */
+static pid_t command_start(char **argv)
+{
+	pid_t pid = fork();
+	if (pid != 0)
+		return pid;
+
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	execvp(argv[0], argv);
+	printf("init: %s: %s\n", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* Reports on the console how NAME ended, if not with status 0. */
+static void command_report(const char *name, int status)
+{
+	if (WIFSIGNALED(status))
+		printf("init: %s: signal %d\n", name, WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		printf("init: %s: exit status %d\n", name, WEXITSTATUS(status));
+}
+
+/*
+ * Reaps every orphan until the command ends (its status is reported) or a
+ * signal of SET other than SIGCHLD asks for the end.
+ */
+static void command_wait(pid_t command, const char *name, const sigset_t *set)
+{
+	for (;;) {
+		int status;
+		pid_t pid;
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid == command) {
+				command_report(name, status);
+				return;
+			}
+		}
+		int number;
+		if (sigwait(set, &number) == 0 && number != SIGCHLD)
+			return;
+	}
+}
+
+/*
+ * Ends all other processes: asks first (SIGHUP is for interactive shells), and
+ * kills what is left after the grace time. All of them are our descendants.
+ */
+static void processes_end(const sigset_t *set)
+{
+	int number = SIGCHLD;
+
+	kill(-1, SIGTERM);
+	kill(-1, SIGHUP);
+	kill(-1, SIGCONT);
+	alarm(GRACE_SECONDS);
+	while (number != SIGALRM) {
+		pid_t pid;
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		if (pid < 0)
+			return;
+		sigwait(set, &number);
+	}
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
+/* Unmounts everything, youngest first; what is busy, the root at least, becomes read-only. */
+static void filesystems_end(void)
+{
+	char *dirs[MOUNTS_MAX];
+	int count = 0;
+	FILE *mounts = setmntent("/proc/mounts", "re");
+
+	for (struct mntent *entry; mounts && count < MOUNTS_MAX && (entry = getmntent(mounts));)
+		dirs[count++] = strdup(entry->mnt_dir);
+	sync();
+	if (mounts)
+		endmntent(mounts);
+	while (count-- > 0) {
+		if (umount2(dirs[count], 0) < 0)
+			mount(NULL, dirs[count], NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	}
+	sync();
+}
+
+int main(int argc, char **argv)
+{
+	static char *shell[] = { "/bin/sh", "-l", NULL };
+	static const int wanted[] = { SIGALRM, SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
+	sigset_t set;
+
+	mkdir("/dev", 0755);
+	mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=755");
+	boot_timer_fire();
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		sigaddset(&set, wanted[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (chdir("/") == 0)
+		console_open();
+	mount_kernel_filesystems();
+	loopback_up();
+	const char *hostname = file_read("/etc/hostname");
+	if (*hostname)
+		sethostname(hostname, strlen(hostname));
+	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("HOME", "/root", 1);
+	setenv("TERM", "vt100", 0);
+
+	int words = command_words(file_read("/proc/cmdline"));
+	char **command = words > 0 && words < argc ? argv + argc - words : shell;
+	pid_t pid = command_start(command);
+	if (pid > 0)
+		command_wait(pid, command[0], &set);
+	else
+		printf("init: fork: %s\n", strerror(errno));
+
+	processes_end(&set);
+	filesystems_end();
+	reboot(RB_AUTOBOOT);
+	return 1;
+}
