@@ -1,0 +1,264 @@
+/*
+ * The input is what a driver does with a disk: requests of every kind, raw descriptors, kicks,
+ * register writes, resets and a file that changes its size, against the device, the transport and
+ * the ring as they are (bug classes 5, 8, 15, 16, 17, 22). After each input every request is back,
+ * nothing behind the disk's end has changed, and a good driver is served again.
+ */
+#include "tests/fuzz/fuzz.h"
+
+#include "tests/unit/disk_rig.h"
+
+#define DISK_SECTORS   64u
+#define TAIL_BYTES     8192u /* of the file, behind the disk */
+#define FILE_BYTES     (DISK_SECTORS * SECTOR_BYTES + TAIL_BYTES)
+#define DATA_GPA       (uint64_t)(1u << 20)
+#define OPERATIONS_MAX 120
+#define TAIL           0x5e
+
+enum operation {
+	OP_REQUEST,
+	OP_REQUEST_INDIRECT,
+	OP_DESCRIPTOR,
+	OP_OFFER,
+	OP_KICK,
+	OP_RUN,
+	OP_REGISTER,
+	OP_RESET,
+	OP_START,
+	OP_TRUNCATE,
+	OP_INDEX_JUMP,
+	OPERATIONS,
+};
+
+static int file_fd;
+static bool truncated; /* by this input */
+static uint8_t tail[TAIL_BYTES];
+static const uint8_t types[16] = { 0, 1, 4, 8, 11, 13, 0, 1, 0, 1, 13, 11, 8, 2, 5, 255 };
+
+static void seed_requests(const char *name, uint8_t operation, uint8_t features)
+{
+	uint8_t seed[256] = { OP_START, features, 7 };
+	size_t n = 3;
+
+	for (uint8_t i = 0; i < 12; i++) {
+		uint8_t request[] = { operation, (uint8_t)(i * 3), i,       0,      i,
+				      0,         (uint8_t)(i % 5), OP_KICK, OP_RUN, i };
+		memcpy(seed + n, request, sizeof(request));
+		n += sizeof(request);
+	}
+	fuzz_seed(name, seed, n);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	struct block_image image = { .path = "(fuzz)", .sectors = DISK_SECTORS, .id = "fuzz" };
+	uint8_t resets[] = { OP_START,
+			     3,
+			     7,
+			     OP_REQUEST,
+			     0,
+			     4,
+			     0,
+			     0,
+			     0,
+			     2,
+			     OP_KICK,
+			     OP_RESET,
+			     OP_START,
+			     1,
+			     7,
+			     OP_REQUEST_INDIRECT,
+			     0,
+			     1,
+			     0,
+			     0,
+			     0,
+			     2,
+			     OP_KICK,
+			     OP_RUN,
+			     1,
+			     OP_TRUNCATE,
+			     9,
+			     OP_REQUEST,
+			     3,
+			     0,
+			     0,
+			     4,
+			     0,
+			     3,
+			     OP_KICK,
+			     OP_RUN,
+			     3,
+			     OP_INDEX_JUMP,
+			     200,
+			     OP_KICK,
+			     OP_RUN,
+			     1,
+			     OP_REGISTER,
+			     15,
+			     0,
+			     0,
+			     0 };
+
+	(void)argc, (void)argv;
+	memset(tail, TAIL, sizeof(tail));
+	image.fd = file_fd = check_memory_file("", 0);
+	CHECK(pwrite(file_fd, tail, sizeof(tail), DISK_SECTORS * SECTOR_BYTES) == sizeof(tail));
+	image.fd = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+	rig_open(&image);
+	guest_memory_unmap(&rig.memory);
+	fuzz_map_memory(&rig.memory, RIG_MEM_BYTES);
+	rig.block.error_reported = true; /* one line would say nothing here */
+	seed_requests("direct", OP_REQUEST, 1);
+	seed_requests("indirect", OP_REQUEST_INDIRECT, 3);
+	fuzz_seed("resets", resets, sizeof(resets));
+	return 0;
+}
+
+/* Features and queue size of the driver's choice; the addresses are those of the rig. */
+static void start(struct fuzz_input *input)
+{
+	uint8_t features = fuzz_byte(input);
+	uint16_t size = (uint16_t)(1u << (fuzz_byte(input) & 7));
+
+	if (driver_read(&rig.transport, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_DRIVER_OK)
+		return;
+	driver_queue_map(&rig.queue, &rig.memory, size);
+	driver_start(&rig.transport,
+		     (features & 1 ? FEATURE(VIRTIO_RING_F_INDIRECT_DESC) : 0) |
+			     (features & 2 ? FEATURE(VIRTIO_RING_F_EVENT_IDX) : 0) |
+			     (features & 4 ? rig.block.device.offered_features : 0),
+		     size);
+}
+
+static void put_range(struct fuzz_input *input)
+{
+	struct virtio_blk_discard_write_zeroes range = { .sector = fuzz_number(input) };
+
+	range.num_sectors = fuzz_byte(input);
+	range.flags = fuzz_byte(input) & 1;
+	CHECK(guest_memory_write(&rig.memory, DATA_GPA, &range, sizeof(range)));
+}
+
+/* A request that is well-formed if the numbers are small. */
+static void request(struct fuzz_input *input, bool indirect)
+{
+	static const uint32_t sizes[16] = { 0,   512,      1024,    4096,    16, 20,
+					    513, 8192,     32768,   65536,   1,  15,
+					    17,  2u << 20, 512 * 3, 512 * 65 };
+	uint8_t head = fuzz_byte(input) % 120;
+	uint32_t type = types[fuzz_byte(input) & 15];
+	uint64_t sector = fuzz_byte(input), gpa = DATA_GPA;
+
+	sector = sector < 0xf0 ? sector : fuzz_number(input);
+	uint8_t place = fuzz_byte(input);
+	if (place >= 0xf0)
+		gpa = fuzz_number(input);
+	if (fuzz_byte(input) & 1)
+		gpa += place;
+	uint32_t bytes = sizes[fuzz_byte(input) & 15];
+	if (type == VIRTIO_BLK_T_DISCARD || type == VIRTIO_BLK_T_WRITE_ZEROES) {
+		put_range(input);
+		bytes = 16;
+	}
+	if (head + 3 > rig.queue.size)
+		head = 0;
+	if (rig.queue.size < 4 && !indirect)
+		return;
+	rig_offer(head, &(struct rig_request){ type, sector, gpa, bytes }, indirect);
+}
+
+static void descriptor(struct fuzz_input *input)
+{
+	uint8_t index = fuzz_byte(input);
+	struct vring_desc *desc = &rig.queue.desc[index % rig.queue.size];
+
+	if (index & 0x80)
+		desc = (struct vring_desc *)rig_at(DRIVER_INDIRECT_GPA) + (index & 0x7f);
+	uint8_t fields = fuzz_byte(input);
+	if (fields & 1)
+		desc->addr = fuzz_number(input);
+	if (fields & 2)
+		desc->len = (uint32_t)fuzz_number(input);
+	if (fields & 4)
+		desc->flags = fuzz_byte(input);
+	if (fields & 8)
+		desc->next = fuzz_byte(input);
+}
+
+static void do_operation(struct fuzz_input *input)
+{
+	uint8_t operation = fuzz_byte(input) % OPERATIONS;
+	bool has_queue = rig.queue.desc != NULL;
+
+	if (operation == OP_START)
+		start(input);
+	else if (operation == OP_RESET)
+		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	else if (operation == OP_KICK)
+		rig_kick();
+	else if (operation == OP_RUN)
+		CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+	else if (operation == OP_TRUNCATE) {
+		CHECK(ftruncate(file_fd, fuzz_byte(input) * 512) == 0);
+		truncated = true;
+	} else if (operation == OP_REGISTER) {
+		uint8_t offset = fuzz_byte(input);
+		driver_write(&rig.transport, (offset & 63) * 4u, (uint32_t)fuzz_number(input));
+	} else if (!has_queue)
+		return;
+	else if (operation == OP_REQUEST || operation == OP_REQUEST_INDIRECT)
+		request(input, operation == OP_REQUEST_INDIRECT);
+	else if (operation == OP_DESCRIPTOR)
+		descriptor(input);
+	else if (operation == OP_OFFER)
+		driver_offer(&rig.queue, fuzz_byte(input) & 0x7f);
+	else
+		rig.queue.avail->idx = (uint16_t)(rig.queue.avail->idx + fuzz_byte(input));
+}
+
+/* Behind the disk's end nothing changes, unless the file was cut: then there may be holes. */
+static void check_tail(void)
+{
+	uint8_t now[TAIL_BYTES];
+	ssize_t n = pread(file_fd, now, sizeof(now), DISK_SECTORS * SECTOR_BYTES);
+
+	CHECK(truncated || n == TAIL_BYTES);
+	CHECK(truncated || lseek(file_fd, 0, SEEK_END) == FILE_BYTES);
+	for (ssize_t i = 0; i < n; i++)
+		CHECK(now[i] == TAIL || (truncated && now[i] == 0));
+}
+
+/* A queue address of the input's choice may have led used entries and status bytes anywhere in RAM;
+ * a reset and zeroed memory make a driver's good start. */
+static void check_good_driver_is_served(void)
+{
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	RIG_RUN_UNTIL(rig.block.device.in_flight == 0);
+	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
+	check_tail();
+	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
+	fuzz_clear_memory(&rig.memory);
+	rig_start_driver(16);
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA, 1024), VIRTIO_BLK_S_OK);
+	CHECK_EQ(rig.used_bytes, 1025);
+	CHECK_EQ(rig.block.device.in_flight, 0);
+	CHECK(rig.block.fresh_requests <= VIRTQUEUE_MAX_SIZE);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	struct fuzz_input input = { data, bytes };
+
+	rig.queue.desc = NULL;
+	rig.block.zero_method = ZERO_BY_RANGE;
+	truncated = false;
+	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
+	CHECK(pwrite(file_fd, tail, sizeof(tail), DISK_SECTORS * SECTOR_BYTES) == sizeof(tail));
+	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++)
+		do_operation(&input);
+	check_good_driver_is_served();
+	fuzz_clear_memory(&rig.memory);
+	return 0;
+}

@@ -1,0 +1,276 @@
+/* The console between the UART and two pipes, through the real ring. */
+#include "io/console.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/ring_rig.h"
+
+#define DATA 0
+#define IER  1
+#define LSR  5
+
+static struct exit_request exit_request;
+static struct console console;
+static int keyboard_fd, screen_fd; /* the person's ends of stdin and stdout */
+
+static uint8_t access_register(uint64_t reg, bool is_write, uint8_t value)
+{
+	struct bus_access access = { reg, 1, is_write, &value };
+
+	serial_access(&console.serial, &access);
+	return value;
+}
+
+static uint8_t in(uint64_t reg)
+{
+	return access_register(reg, false, 0);
+}
+
+static void out(uint64_t reg, uint8_t value)
+{
+	access_register(reg, true, value);
+}
+
+static void set_up(void)
+{
+	int input[2], output[2];
+
+	CHECK(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0);
+	CHECK(dup2(input[0], 0) == 0 && dup2(output[1], 1) == 1);
+	close(input[0]);
+	close(output[1]);
+	keyboard_fd = input[1];
+	screen_fd = output[0];
+	CHECK(fcntl(keyboard_fd, F_SETFL, O_NONBLOCK) == 0);
+	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
+	ring_init(&rig_ring);
+	exit_request_init(&exit_request, &rig_ring);
+	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
+	ring_start(&rig_ring);
+	exit_request_start(&exit_request);
+	console_start(&console);
+}
+
+static void tear_down(void)
+{
+	ring_close(&rig_ring);
+	close(console.wake_fd);
+	close(console.irq.fd);
+	close(exit_request.wake_fd);
+	close(keyboard_fd);
+	close(screen_fd);
+}
+
+static void type(const char *text)
+{
+	CHECK(write(keyboard_fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+/* Reads what the guest's driver gets until `n` bytes are there. */
+static void check_guest_reads(const char *text, size_t n)
+{
+	size_t done = 0;
+	int64_t end = rig_now_ms() + 2000;
+
+	while (done < n) {
+		CHECK(rig_now_ms() < end);
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+		for (; in(LSR)&1 && done < n; done++)
+			CHECK_EQ(in(DATA), (uint8_t)text[done]);
+	}
+}
+
+/* Empties the screen; returns how many bytes there were. */
+static size_t drain_screen(void)
+{
+	char block[4096];
+	size_t total = 0;
+
+	for (ssize_t n; (n = read(screen_fd, block, sizeof(block))) > 0;)
+		total += (size_t)n;
+	return total;
+}
+
+static void fill_screen(void)
+{
+	static char block[4096];
+	int flags = fcntl(1, F_GETFL);
+
+	CHECK(fcntl(1, F_SETFL, flags | O_NONBLOCK) == 0);
+	while (write(1, block, sizeof(block)) > 0)
+		;
+	CHECK(fcntl(1, F_SETFL, flags) == 0);
+}
+
+static void test_output(void)
+{
+	static char text[20000];
+	size_t done = 0;
+
+	set_up();
+	for (size_t i = 0; i < sizeof(text); i++) {
+		out(DATA, (uint8_t)(i * 7));
+		if (i % 1000 == 0)
+			CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+	}
+	while (done < sizeof(text)) {
+		ssize_t n = read(screen_fd, text + done, sizeof(text) - done);
+		done += n > 0 ? (size_t)n : 0;
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	}
+	for (size_t i = 0; i < sizeof(text); i++)
+		CHECK_EQ((uint8_t)text[i], (uint8_t)(i * 7));
+	tear_down();
+}
+
+/* Typed before anybody listens, and more than the FIFO and one read hold. */
+static void test_input(void)
+{
+	static char text[3 * CONSOLE_READ_BYTES];
+
+	set_up();
+	memset(text, 'k', sizeof(text) - 1);
+	for (size_t i = 0; i < sizeof(text) - 1; i += 50)
+		text[i] = (char)('A' + i % 26);
+	type(text);
+	rig_idle();
+	CHECK_EQ(in(LSR)&1, 0);
+	out(IER, 1);
+	check_guest_reads(text, sizeof(text) - 1);
+	tear_down();
+}
+
+/* Keys go on reaching the guest when nobody reads what it prints, and when somebody does again. */
+static void test_input_while_output_stands(void)
+{
+	static const char text[] = "forty keys, and a guest that echoes none";
+
+	set_up();
+	out(IER, 1);
+	fill_screen();
+	out(DATA, 'x');
+	rig_idle();
+	out(DATA, 'y');
+	rig_idle();
+	type(text);
+	check_guest_reads(text, sizeof(text) - 1);
+	CHECK(drain_screen() > 0);
+	rig_idle();
+	type(text);
+	check_guest_reads(text, sizeof(text) - 1);
+	tear_down();
+}
+
+/* Keys that arrive in the middle of a write are not forgotten when it ends. */
+static void test_input_after_output_moves(void)
+{
+	static const char text[] = "forty keys, and a guest that echoes none";
+
+	set_up();
+	out(IER, 1);
+	fill_screen();
+	out(DATA, 'x');
+	rig_idle();
+	out(DATA, 'y');
+	rig_idle();
+	type(text);
+	rig_idle();
+	for (unsigned i = 0; i < 16; i++)
+		CHECK_EQ(in(DATA), (uint8_t)text[i]);
+	drain_screen(); /* now the write ends */
+	check_guest_reads(text + 16, sizeof(text) - 1 - 16);
+	tear_down();
+}
+
+/* The reader is gone: the guest prints on, into nothing. */
+static void test_reader_gone(void)
+{
+	set_up();
+	close(screen_fd);
+	screen_fd = -1;
+	for (unsigned i = 0; i < 5; i++) {
+		for (unsigned k = 0; k < 10000; k++)
+			out(DATA, 'x');
+		RIG_RUN_UNTIL(console.serial.tx_head == console.serial.tx_tail);
+	}
+	CHECK_EQ(exit_request_status(&exit_request), EXIT_REQUEST_NONE);
+	tear_down();
+}
+
+/* The end of the input is no end of the console, and no reason to spin (class 9). */
+static void test_end_of_input(void)
+{
+	set_up();
+	out(IER, 1);
+	type("ab");
+	close(keyboard_fd);
+	keyboard_fd = -1;
+	check_guest_reads("ab", 2);
+	RIG_RUN_UNTIL(console.input_ended);
+	CHECK(!console.reading);
+	out(DATA, 'x');
+	RIG_RUN_UNTIL(drain_screen() == 1);
+	tear_down();
+}
+
+/* Class 7: typed faster than the guest reads, the rest stays in the pipe. */
+static void test_class_7_input_flood(void)
+{
+	static char flood[1 << 20];
+	ssize_t total = 0;
+
+	set_up();
+	memset(flood, 'f', sizeof(flood));
+	for (unsigned i = 0; i < 50; i++) {
+		ssize_t n = write(keyboard_fd, flood, sizeof(flood));
+		total += n > 0 ? n : 0;
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	}
+	/* The pipe's buffer, the console's, and what is between them. */
+	CHECK(total <= 65536 + (ssize_t)CONSOLE_INPUT_BYTES + 4 * (ssize_t)CONSOLE_READ_BYTES);
+	CHECK(console.input_head - console.input_tail <= CONSOLE_INPUT_BYTES);
+	tear_down();
+}
+
+/* What is printed at the last moment comes out; a reader that takes nothing costs stall_ms, or in a
+ * hurry hurry_ms. */
+static void test_finish(void)
+{
+	static const struct console_limits limits[] = { { 1000, 5000, 1000 },
+							{ 100, 5000, 5000 },
+							{ 5000, 5000, 100 } };
+	bool hurry = false;
+
+	set_up();
+	for (unsigned i = 0; i < 5000; i++)
+		out(DATA, 'x');
+	console_finish(&console, &limits[0], &hurry);
+	CHECK_EQ(drain_screen(), 5000);
+	fill_screen();
+	out(DATA, 'x');
+	for (unsigned i = 1; i < 3; i++) {
+		int64_t start = rig_now_ms();
+		console_finish(&console, &limits[i], &hurry);
+		CHECK(rig_now_ms() - start >= 90 && rig_now_ms() - start < 4000);
+		hurry = true;
+	}
+	tear_down();
+}
+
+int main(void)
+{
+	/* This program's own lines go where standard output was. */
+	stdout = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 10), "w");
+	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	RUN(test_output);
+	RUN(test_input);
+	RUN(test_reader_gone);
+	RUN(test_end_of_input);
+	RUN(test_class_7_input_flood);
+	RUN(test_finish);
+	RUN(test_input_after_output_moves);
+	RUN(test_input_while_output_stands);
+	return 0;
+}

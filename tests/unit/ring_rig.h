@@ -1,0 +1,58 @@
+/* The event loop under test, and a VM that does not exist: the two ioctls that would tie eventfds to
+ * it are answered here. */
+#ifndef TESTS_UNIT_RING_RIG_H
+#define TESTS_UNIT_RING_RIG_H
+
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "host/ring.h"
+#include "tests/unit/check.h"
+
+#define RIG_VM_FD   (-2)
+#define RIG_WAIT_MS 20000
+
+static struct ring rig_ring;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+
+	va_start(list, request);
+	void *argument = va_arg(list, void *);
+	va_end(list);
+	if (fd == RIG_VM_FD && ((unsigned)request == (unsigned)KVM_IRQFD ||
+				(unsigned)request == (unsigned)KVM_IOEVENTFD))
+		return 0;
+	return (int)syscall(SYS_ioctl, fd, request, argument);
+}
+
+static inline int64_t rig_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Runs the ring until the condition holds; the test fails if that takes too long. */
+#define RIG_RUN_UNTIL(condition)                                                                   \
+	do {                                                                                       \
+		int64_t end = rig_now_ms() + RIG_WAIT_MS;                                          \
+		while (!(condition)) {                                                             \
+			CHECK(rig_now_ms() < end);                                                 \
+			CHECK_EQ(ring_wait_for(&rig_ring, 20), 0);                                 \
+		}                                                                                  \
+	} while (0)
+
+/* Runs the ring for a moment in which nothing should happen. */
+static inline void rig_idle(void)
+{
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+}
+
+#endif
