@@ -1,0 +1,101 @@
+#!/bin/bash
+# Whatever is wrong with the command line, a file or the host: one line on stderr that names the option, the
+# value and the reason, and the documented exit status, before any guest runs.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+
+# refused STATUS REGEX ARGUMENT...
+refused() {
+	local expected=$1 regex=$2
+	shift 2
+	vmm_run "$@"
+	[ "$status" = "$expected" ] || { show; die "vmm $*: exit status $status, expected $expected"; }
+	[ ! -s "$tmp/out" ] || die "vmm $*: stdout has bytes"
+	expect_error "$regex"
+}
+
+kernel=$elf/hello.elf
+good=(--kernel "$kernel")
+mkdir "$tmp/dir"
+mkfifo "$tmp/fifo"
+: >"$tmp/empty"
+echo "this is text" >"$tmp/text"
+printf '#!/bin/sh\n' >"$tmp/script"
+gzip -c "$kernel" >"$tmp/kernel.gz"
+head -c 100 "$kernel" >"$tmp/cut-short"
+head -c $(($(wc -c <"$kernel") / 4)) "$kernel" >"$tmp/cut"
+# patched NAME OFFSET BYTES: the kernel with other bytes at a place
+patched() {
+	cp "$kernel" "$tmp/$1"
+	printf '%b' "$3" | dd of="$tmp/$1" bs=1 seek=$(($2)) conv=notrunc status=none
+}
+patched elf32 4 '\x01'
+patched arm64 18 '\xb7\x00'
+patched pie 16 '\x03\x00'
+patched phentsize 54 '\x01\x00'
+patched phnum 56 '\xff\xff'
+patched phoff 32 '\xff\xff\xff\xff\xff\xff\xff\x7f'
+patched entry 24 '\x00\x00\x00\x70\x00\x00\x00\x00'
+truncate -s 100 "$tmp/tiny-disk"
+truncate -s 1M "$tmp/disk"
+truncate -s 200M "$tmp/big-initrd"
+
+# Options.
+refused 2 '--kernel FILE is required'
+refused 2 'unknown option --no-such' --no-such=1 "${good[@]}"
+refused 2 "unexpected argument 'stray'" "${good[@]}" stray
+refused 2 '--kernel: a value is missing' --kernel
+refused 2 '--kernel is given twice' "${good[@]}" "${good[@]}"
+refused 2 '--boot-timer takes no value' "${good[@]}" --boot-timer=1
+for value in 0 255 -1 x 1x '' 99999999999999999999; do
+	refused 2 "--cpus ${value}: expected a number from 1 to 254" "${good[@]}" "--cpus=$value"
+done
+for value in 0 1 1K 1025G 12Q 1MM -1 x '' 16777216T 18446744073709551617; do
+	refused 2 "--mem ${value}: expected a size" "${good[@]}" "--mem=$value"
+done
+for value in tty file: '' STDIO; do
+	refused 2 "--serial ${value}: expected stdio, none or file:PATH" "${good[@]}" "--serial=$value"
+done
+refused 2 '--disk: expected PATH' "${good[@]}" --disk ,ro
+refused 2 '--cmdline: the kernel command line would be' "${good[@]}" --cmdline "$(head -c 3000 /dev/zero | tr '\0' x)"
+disks=()
+for ((i = 0; i < 30; i++)); do disks+=(--disk "$tmp/none"); done
+refused 2 'at most [0-9]+ disks' "${good[@]}" "${disks[@]}"
+
+# Kernels.
+refused 2 "--kernel $tmp/none: No such file" --kernel "$tmp/none"
+refused 2 "--kernel $tmp/dir: .*directory" --kernel "$tmp/dir"
+refused 2 "--kernel $tmp/fifo: .*pipe" --kernel "$tmp/fifo"
+refused 2 "--kernel $tmp/empty: .*empty" --kernel "$tmp/empty"
+refused 2 "--kernel $tmp/text: expected a bzImage or an ELF" --kernel "$tmp/text"
+refused 2 "--kernel $tmp/script: .*script" --kernel "$tmp/script"
+refused 2 "--kernel $tmp/kernel.gz: .*gzip" --kernel "$tmp/kernel.gz"
+refused 2 "--kernel $tmp/cut: .*truncated" --kernel "$tmp/cut"
+refused 2 "--kernel $tmp/cut-short: .*truncated" --kernel "$tmp/cut-short"
+refused 2 "--kernel $tmp/elf32: .*32-bit" --kernel "$tmp/elf32"
+refused 2 "--kernel $tmp/arm64: .*another machine" --kernel "$tmp/arm64"
+refused 2 "--kernel $tmp/pie: .*fixed-address" --kernel "$tmp/pie"
+refused 2 "--kernel $tmp/phentsize: .*damaged" --kernel "$tmp/phentsize"
+refused 2 "--kernel $tmp/phnum: .*damaged" --kernel "$tmp/phnum"
+refused 2 "--kernel $tmp/phoff: .*truncated" --kernel "$tmp/phoff"
+refused 2 "--kernel $tmp/entry: .*entry point 0x70000000" --kernel "$tmp/entry"
+refused 2 "--kernel $kernel: it needs at least --mem 3M" "${good[@]}" --mem 2M
+
+# Other files.
+refused 2 "--initrd $tmp/none: No such file" "${good[@]}" --initrd "$tmp/none"
+refused 2 "--initrd $tmp/empty: .*empty" "${good[@]}" --initrd "$tmp/empty"
+refused 2 "--initrd $tmp/big-initrd: .*do not fit.*--mem" "${good[@]}" --initrd "$tmp/big-initrd"
+refused 2 "--rootfs $tmp/none: No such file" "${good[@]}" --rootfs "$tmp/none"
+refused 2 "--disk $tmp/dir: .*directory" "${good[@]}" --rootfs "$tmp/disk" --disk "$tmp/dir"
+refused 2 "--disk $tmp/fifo: expected a raw image" "${good[@]}" --disk "$tmp/fifo"
+refused 2 "--disk $tmp/tiny-disk: .*100 bytes" "${good[@]}" --disk "$tmp/tiny-disk"
+refused 2 "--disk /dev/null: expected a raw image" "${good[@]}" --disk /dev/null
+refused 2 "--serial file:$tmp/dir: " "${good[@]}" --serial "file:$tmp/dir"
+refused 2 "--serial file:$tmp/none/x: No such file" "${good[@]}" --serial "file:$tmp/none/x"
+
+# Memory that the host does not give.
+(
+	ulimit -v 500000
+	refused 3 'cannot map 1024 MiB of guest memory: ' "${good[@]}" --mem 1G
+)

@@ -1,0 +1,19 @@
+#!/bin/bash
+# Device resets with up to 42 requests in flight (safety class 17), and a driver that does not wait for them.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+
+# A page cache that holds the image answers before a reset can overtake; so it begins cold.
+for round in 1 2 3; do
+	disk=$tmp/disk$round
+	head -c 24M /dev/urandom >"$disk"
+	printf '\002\260\255\033' | dd of="$disk" conv=notrunc status=none
+	sync "$disk"
+	dd if="$disk" iflag=nocache count=0 status=none
+	vmm_run --kernel "$elf/blk_reset.elf" --disk "$disk" --mem 128M --no-default-cmdline --cmdline rounds=$round
+	expect_status 0
+	expect_checks "reset in flight" "works after it" "impatient driver"
+	expect_no_errors
+	rm "$disk"
+done

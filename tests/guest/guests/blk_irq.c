@@ -1,0 +1,109 @@
+/* A virtio-blk driver by interrupt: GSI 5, through the IOAPIC, edge-triggered. Prints how many it took. */
+#include "rt/blk.h"
+#include "rt/irq.h"
+#include "rt/rt.h"
+
+#define DISK_PIN       5
+#define VECTOR_DISK    0x45
+#define BATCH          16u
+#define TIME_LIMIT_TSC 10000000000u /* 2 s or more */
+
+GUEST_WITH_INTERRUPTS;
+
+static struct blk disk;
+static uint8_t data[BATCH][BLK_SECTOR_BYTES];
+static volatile uint32_t interrupts, causes;
+
+static void disk_interrupt(void)
+{
+	uint32_t status = blk_read(&disk, REG_INTERRUPT_STATUS);
+
+	causes |= status;
+	blk_write(&disk, REG_INTERRUPT_ACK, status);
+	interrupts++;
+	lapic_write(LAPIC_EOI, 0);
+}
+
+static bool wait_interrupt(uint32_t before)
+{
+	uint64_t start = read_tsc();
+
+	while (interrupts == before)
+		if (read_tsc() - start > TIME_LIMIT_TSC)
+			return false;
+	return true;
+}
+
+static void begin(uint64_t features)
+{
+	print_check("start", blk_start(&disk, 0, features));
+	interrupts = causes = 0;
+	disk.avail.flags = 0; /* interrupts, please */
+}
+
+/* Each request is waited for by its interrupt alone. */
+static bool one_by_one(bool event_idx)
+{
+	for (uint16_t i = 0; i < BATCH; i++) {
+		uint32_t before = interrupts;
+		if (event_idx)
+			disk.avail.used_event = i;
+		blk_offer(&disk, blk_prepare(&disk, 0, BLK_IN, i, data[0], BLK_SECTOR_BYTES));
+		blk_kick(&disk);
+		if (!wait_interrupt(before) || disk.used.index != i + 1 || disk.status[0] != BLK_OK)
+			return false;
+	}
+	disk.seen_used = BATCH;
+	return interrupts == BATCH && causes == INTERRUPT_RING;
+}
+
+/* With EVENT_IDX the driver asks for one interrupt, at the last of a batch. */
+static bool one_for_a_batch(void)
+{
+	uint32_t before = interrupts;
+
+	disk.avail.used_event = (uint16_t)(disk.seen_used + BATCH - 1);
+	for (unsigned i = 0; i < BATCH; i++)
+		blk_offer(&disk, blk_prepare(&disk, i, BLK_IN, i, data[i], BLK_SECTOR_BYTES));
+	blk_kick(&disk);
+	return wait_interrupt(before) && blk_wait(&disk, BATCH) && interrupts == before + 1;
+}
+
+static bool none_wanted(void)
+{
+	uint32_t before = interrupts;
+
+	disk.avail.flags = 1;
+	for (uint16_t i = 0; i < BATCH; i++)
+		if (blk_io(&disk, BLK_IN, i, data[0], BLK_SECTOR_BYTES) != BLK_OK)
+			return false;
+	return interrupts == before;
+}
+
+static bool configuration_change(void)
+{
+	uint32_t before = interrupts;
+
+	causes = 0;
+	blk_offer(&disk, BLK_QUEUE_SIZE); /* no such descriptor */
+	blk_write(&disk, REG_QUEUE_NOTIFY, 0);
+	return wait_interrupt(before) && causes == INTERRUPT_CONFIG &&
+	       (blk_read(&disk, REG_STATUS) & STATUS_NEEDS_RESET);
+}
+
+void guest_main(const uint8_t *zero_page)
+{
+	(void)zero_page;
+	irq_init();
+	irq_set_handler(VECTOR_DISK, disk_interrupt);
+	pic_init(0xffff);
+	lapic_enable();
+	ioapic_route(DISK_PIN, VECTOR_DISK);
+	begin(0);
+	print_check("one by one", one_by_one(false));
+	print_check("none wanted", none_wanted());
+	begin(FEATURE_EVENT_IDX);
+	print_check("event-idx one by one", one_by_one(true));
+	print_check("event-idx one for a batch", one_for_a_batch());
+	print_check("configuration change", configuration_change());
+}
