@@ -1,0 +1,259 @@
+/*
+ * Runs one command in an emulated machine that has KVM, as if it ran here.
+ *
+ * Theory of operation. QEMU and virtiofsd are children that the kernel kills when this process ends, so
+ * that nothing is left behind however it ends. Four threads move the command's streams
+ * (host_streams.c); the main thread only waits: for signals, the time limit, and the threads' events.
+ * Internal to the script `lab`, which finds kernel and initramfs and says which way it goes.
+ */
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TAIL_BYTES      4096
+#define EXIT_TIME_LIMIT 124
+#define EXIT_OWN        125
+
+static struct host_machine machine;
+static char console_tail[TAIL_BYTES];
+static size_t console_bytes;
+
+static _Noreturn void host_exit(int status)
+{
+	host_machine_stop(&machine);
+	host_terminal_restore();
+	_exit(status);
+}
+
+_Noreturn void host_fail(const char *doing, const char *what)
+{
+	const int error = errno;
+
+	host_terminal_restore();
+	dprintf(STDERR_FILENO, "lab: %s %s: %s\n", doing, what, strerror(error));
+	host_exit(EXIT_OWN);
+}
+
+static const char **list_add(const char **list, const char *item)
+{
+	size_t count = 0;
+
+	while (list && list[count])
+		count++;
+	list = realloc(list, (count + 2) * sizeof(*list));
+	if (!list)
+		host_fail("reading", "the options");
+	list[count] = item;
+	list[item ? count + 1 : count] = NULL;
+	return list;
+}
+
+static void options_parse(struct host_options *options, int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "kernel", required_argument, NULL, 'k' },
+		{ "initrd", required_argument, NULL, 'i' },
+		{ "modules", required_argument, NULL, 'M' },
+		{ "mem", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, 'n' },
+		{ "directory", required_argument, NULL, 'd' },
+		{ "writable", required_argument, NULL, 'w' },
+		{ "copy", required_argument, NULL, 'c' },
+		{ "counted", no_argument, NULL, 'C' },
+		{ "time-limit", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int letter;
+
+	options->writable = list_add(NULL, NULL);
+	options->copies = list_add(NULL, NULL);
+	while ((letter = getopt_long(argc, argv, "+", known, NULL)) != -1) {
+		switch (letter) {
+		case 'k':
+			options->kernel = optarg;
+			break;
+		case 'i':
+			options->initrd = optarg;
+			break;
+		case 'M':
+			options->modules = optarg;
+			break;
+		case 'm':
+			options->mem = optarg;
+			break;
+		case 'n':
+			options->cpus = optarg;
+			break;
+		case 'd':
+			options->directory = optarg;
+			break;
+		case 'w':
+			options->writable = list_add(options->writable, optarg);
+			break;
+		case 'c':
+			options->copies = list_add(options->copies, optarg);
+			break;
+		case 'C':
+			options->counted = 1;
+			break;
+		case 't':
+			options->time_limit_s = (unsigned int)strtoul(optarg, NULL, 10);
+			break;
+		default:
+			exit(EXIT_OWN);
+		}
+	}
+	options->argv = argv + optind;
+	if (!options->kernel || !options->initrd || !options->modules || !options->mem ||
+	    !options->cpus || !options->directory || !options->argv[0]) {
+		dprintf(STDERR_FILENO, "lab: the host side is started by the script `lab` only\n");
+		exit(EXIT_OWN);
+	}
+}
+
+/* Keeps the last of what the machine's kernel, QEMU and virtiofsd say, to be shown if they fail. */
+static void console_drain(void)
+{
+	ssize_t got;
+
+	while ((got = read(machine.console_fd, console_tail + console_bytes,
+			   TAIL_BYTES - console_bytes)) > 0) {
+		console_bytes += (size_t)got;
+		if (console_bytes < TAIL_BYTES)
+			continue;
+		memmove(console_tail, console_tail + TAIL_BYTES / 2, TAIL_BYTES / 2);
+		console_bytes = TAIL_BYTES / 2;
+	}
+}
+
+static _Noreturn void machine_died(void)
+{
+	console_drain();
+	host_terminal_restore();
+	dprintf(STDERR_FILENO,
+		"lab: the emulated machine went down before the command ended%s%.*s\n",
+		console_bytes ? "; its last words:\n" : "", (int)console_bytes, console_tail);
+	host_exit(EXIT_OWN);
+}
+
+static void signal_handle(int signal_fd, const struct host_streams *streams, int started)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGWINCH) {
+		if (started)
+			host_terminal_resize(streams);
+		return;
+	}
+	if (info.ssi_signo != SIGCHLD)
+		host_exit(128 + (int)info.ssi_signo);
+	if (waitpid(machine.qemu, NULL, WNOHANG) == machine.qemu) {
+		machine.qemu = 0;
+		machine_died();
+	}
+	if (waitpid(machine.virtiofsd, NULL, WNOHANG) == machine.virtiofsd) {
+		machine.virtiofsd = 0;
+		machine_died();
+	}
+}
+
+/* Takes one event; ends the process when both outputs and the status are complete. */
+static void event_handle(int event_fd, const struct host_streams *streams, int *started)
+{
+	static int out_done, err_done, exited;
+	char event;
+
+	if (read(event_fd, &event, 1) != 1)
+		return;
+	switch (event) {
+	case HOST_STARTED:
+		*started = 1;
+		host_terminal_raw(streams);
+		break;
+	case HOST_OUT_DONE:
+		out_done = 1;
+		break;
+	case HOST_ERR_DONE:
+		err_done = 1;
+		break;
+	case HOST_EXIT:
+		exited = 1;
+		break;
+	case HOST_FAILED:
+		host_terminal_restore();
+		dprintf(STDERR_FILENO, "lab: %s\n", host_streams_failure);
+		host_exit(EXIT_OWN);
+	}
+	if (out_done && err_done && exited)
+		host_exit(host_streams_status);
+}
+
+static int timer_open(unsigned int seconds)
+{
+	const struct itimerspec when = { .it_value = { .tv_sec = seconds } };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &when, NULL) < 0)
+		host_fail("setting", "the time limit");
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct host_options options = { 0 };
+	struct host_streams streams = { 0 };
+	struct pollfd poll_fds[4];
+	sigset_t handled, before;
+	int events[2];
+	int started = 0;
+
+	options_parse(&options, argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	sigaddset(&handled, SIGQUIT);
+	sigaddset(&handled, SIGCHLD);
+	sigaddset(&handled, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &handled, &before);
+	if (pipe2(events, O_CLOEXEC) < 0)
+		host_fail("opening", "a pipe");
+	host_machine_start(&machine, &options, &before);
+	memcpy(streams.port_fd, machine.port_fd, sizeof(streams.port_fd));
+	streams.event_fd = events[1];
+	host_streams_start(&streams, &options);
+	poll_fds[0] =
+		(struct pollfd){ .fd = signalfd(-1, &handled, SFD_CLOEXEC), .events = POLLIN };
+	poll_fds[1] = (struct pollfd){ .fd = timer_open(options.time_limit_s), .events = POLLIN };
+	poll_fds[2] = (struct pollfd){ .fd = events[0], .events = POLLIN };
+	poll_fds[3] = (struct pollfd){ .fd = machine.console_fd, .events = POLLIN };
+	for (;;) {
+		if (poll(poll_fds, 4, -1) < 0 && errno != EINTR)
+			host_fail("waiting for", "the command");
+		if (poll_fds[0].revents)
+			signal_handle(poll_fds[0].fd, &streams, started);
+		if (poll_fds[2].revents)
+			event_handle(events[0], &streams, &started);
+		if (poll_fds[1].revents) {
+			host_terminal_restore();
+			dprintf(STDERR_FILENO, "lab: time limit of %u s reached\n",
+				options.time_limit_s);
+			host_exit(EXIT_TIME_LIMIT);
+		}
+		if (poll_fds[3].revents)
+			console_drain();
+	}
+}

@@ -1,0 +1,74 @@
+/*
+ * The lab's host side: host.c (options and the event loop), host_machine.c (QEMU and virtiofsd as
+ * children), host_streams.c (the caller's streams, terminal and job).
+ */
+#ifndef LAB_HOST_H
+#define LAB_HOST_H
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "wire.h"
+
+struct host_options {
+	const char *kernel;    /* vmlinux path */
+	const char *initrd;    /* initramfs path */
+	const char *modules;   /* directory holding <kernel release>/modules.dep, absolute */
+	const char *mem;       /* QEMU size, "8G" */
+	const char *cpus;      /* decimal */
+	const char *directory; /* the command's working directory */
+	const char **writable; /* NULL-terminated lists, absolute, no symbolic links in writable */
+	const char **copies;
+	char **argv; /* the command */
+	int counted;
+	unsigned int time_limit_s; /* 0: none */
+};
+
+struct host_machine {
+	pid_t qemu;
+	pid_t virtiofsd;
+	int port_fd[WIRE_PORTS];
+	int console_fd; /* kernel console and QEMU's and virtiofsd's stderr */
+};
+
+/* Which of the caller's streams are what. */
+struct host_streams {
+	int terminal;  /* stdin and stdout are a terminal */
+	int err_apart; /* with terminal: stderr is not one */
+	int no_input;
+	int port_fd[WIRE_PORTS];
+	int event_fd; /* write end of the pipe on which enum host_event bytes reach the event loop */
+};
+
+enum host_event {
+	HOST_OUT_DONE = 'o',
+	HOST_ERR_DONE = 'e',
+	HOST_STARTED = 's',
+	HOST_EXIT = 'x',   /* host_streams_status is valid */
+	HOST_FAILED = 'f', /* host_streams_failure is valid */
+};
+
+/* Starts both children; they die with this process. `unblocked` is their signal mask. Exits on errors. */
+void host_machine_start(struct host_machine *machine, const struct host_options *options,
+			const sigset_t *unblocked);
+
+/* Kills what is left of both and reaps it. */
+void host_machine_stop(struct host_machine *machine);
+
+/* Looks at the caller's descriptors 0, 1 and 2 and starts a thread for each stream. Exits on errors. */
+void host_streams_start(struct host_streams *streams, const struct host_options *options);
+
+/* Raw mode of the caller's terminal, when the command has one; restore may be called at any time. */
+void host_terminal_raw(const struct host_streams *streams);
+void host_terminal_restore(void);
+
+/* Tells the machine the terminal's size. */
+void host_terminal_resize(const struct host_streams *streams);
+
+extern int host_streams_status;
+extern char *host_streams_failure;
+
+/* One line "lab: ..." on stderr with strerror(errno), exit 125. The terminal is restored first. */
+_Noreturn void host_fail(const char *doing, const char *what);
+
+#endif
