@@ -1,0 +1,31 @@
+#!/bin/bash
+# Every way a guest ends gives the monitor its documented exit status, promptly: poweroff, reboot and
+# halt 0, a triple fault 4, a panic 0 with its text on the console.
+. "$(dirname "$0")/lib.sh"
+
+kernel=$(guest_file bzImage)
+root=$(image_copy root)
+
+end_by() { # STATUS WORDS-IN-THE-COMMAND-LINE COMMAND
+	vm_run end --kernel "$kernel" --rootfs "$root" --cmdline "$2 -- sh -c \"echo ENDING; $3; sleep 100\""
+	expect_status "$1" "$3 $2"
+	expect_text "$work/end.out" ENDING
+	echo "$3 $2: status $status after $elapsed_ms ms"
+}
+
+for command in poweroff reboot halt "exec true"; do
+	end_by 0 "" "$command"
+	expect_empty "$work/end.err"
+	expect_clean "$root"
+done
+
+# The text that the kernel prints last must not get lost with it.
+end_by 0 "" "echo c >/proc/sysrq-trigger"
+expect_text "$work/end.out" "Kernel panic - not syncing: sysrq triggered crash"
+expect_empty "$work/end.err"
+expect_recovers "$root"
+
+end_by 4 "reboot=t" "echo b >/proc/sysrq-trigger"
+expect_equal "lines on stderr" 1 "$(wc -l <"$work/end.err")"
+expect_text "$work/end.err" "vmm: guest triple fault on vCPU 0"
+passed "6 ends"
