@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "boot/boot_params.h"
@@ -31,25 +30,20 @@
 #include "irq/irqchip.h"
 #include "mem/guest_memory.h"
 #include "mem/layout.h"
-#include "virtio-mmio/block.h"
-#include "virtio-mmio/block_image.h"
+#include "virtio-mmio/disks.h"
 #include "virtio-mmio/net.h"
 #include "virtio-mmio/transport.h"
 #include "virtio-mmio/vsock.h"
 
-/* What is waited for once the guest has stopped, in milliseconds; less after a signal, which wants an
- * end within a second. */
+/* What is waited for once the guest has stopped; less after a signal, which wants an end within a
+ * second. */
 #define FINISH_MS              30000u
 #define FINISH_AFTER_SIGNAL_MS 250u
+static const struct disk_limits disk_limits = { FINISH_MS, FINISH_AFTER_SIGNAL_MS };
 static const struct console_limits console_limits = {
 	.stall_ms = 5000,
 	.total_ms = FINISH_MS,
 	.hurry_ms = FINISH_AFTER_SIGNAL_MS,
-};
-
-struct disk {
-	struct block block;
-	struct virtio_transport transport;
 };
 
 struct nic {
@@ -70,7 +64,6 @@ static struct machine {
 	struct signals signals;
 	struct bus ports, mmio;
 	struct console console;
-	struct block_image images[MAX_DISKS];
 	struct disk disks[MAX_DISKS];
 	struct tap taps[MAX_NETS];
 	struct nic nics[MAX_NETS];
@@ -110,7 +103,7 @@ static void open_images(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		const struct disk_config *disk = &m->config.disks[i];
 		const char *option = i == 0 && m->config.has_rootfs ? "--rootfs" : "--disk";
-		if (!block_image_open(&m->images[i], disk->path, disk->read_only, &error))
+		if (!block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error))
 			fail(EXIT_BAD_INPUT, "%s %s: %s", option, disk->path, error.text);
 	}
 }
@@ -222,7 +215,7 @@ static void attach_disks(struct machine *m)
 {
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		struct disk *disk = &m->disks[i];
-		block_init(&disk->block, &m->images[i], &m->memory, &m->ring);
+		block_init(&disk->block, &m->disks[i].image, &m->memory, &m->ring);
 		attach_virtio(m, &disk->transport, &disk->block.device, i);
 	}
 }
@@ -312,54 +305,10 @@ static void stop_vcpus(struct machine *m)
 		vcpu_stop(&m->vcpus[i]);
 }
 
-static bool disks_are_busy(const struct machine *m)
-{
-	for (unsigned i = 0; i < m->config.n_disks; i++)
-		if (block_is_busy(&m->disks[i].block))
-			return true;
-	return false;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* False: it took too long, or the ring failed. */
-static bool wait_for_disks(struct machine *m)
-{
-	int64_t start = now_ms();
-
-	while (disks_are_busy(m)) {
-		int64_t limit = m->signals.received ? FINISH_AFTER_SIGNAL_MS : FINISH_MS;
-		int64_t left = start + limit - now_ms();
-		if (left <= 0 || ring_wait_for(&m->ring, (unsigned)left) < 0)
-			return false;
-	}
-	return true;
-}
-
-/* Requests on their way are waited for, and what the guest believes written reaches the disk. After
- * a signal nothing is flushed: the host's page cache has it all, and the signal wants an end.
- * Returns whether all of that succeeded. */
 static bool finish_disks(struct machine *m)
 {
-	bool done = wait_for_disks(m);
-
-	for (unsigned i = 0; done && !m->signals.received && i < m->config.n_disks; i++)
-		block_start_final_flush(&m->disks[i].block);
-	if (!done || !wait_for_disks(m)) {
-		warn("the disks' last requests did not finish in time");
-		return false;
-	}
-	for (unsigned i = 0; i < m->config.n_disks; i++) {
-		block_image_unlock(&m->images[i]);
-		done &= !m->disks[i].block.final_flush_failed;
-	}
-	return done;
+	return disks_finish(m->disks, m->config.n_disks, &m->ring, &disk_limits,
+			    &m->signals.received);
 }
 
 static void finish_console(struct machine *m)
@@ -372,7 +321,7 @@ static void detach_devices(struct machine *m)
 {
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		virtio_transport_detach(&m->disks[i].transport);
-		block_image_close(&m->images[i]);
+		block_image_close(&m->disks[i].image);
 	}
 	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		virtio_transport_detach(&m->nics[i].transport);

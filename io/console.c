@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/fail.h"
 #include "host/terminal.h"
 #include "mem/layout.h"
@@ -285,14 +285,6 @@ void console_start(struct console *console)
 	start_read(console);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void console_continue(struct console *console)
 {
 	if (!console->input_is_terminal)
@@ -305,7 +297,7 @@ void console_continue(struct console *console)
 void console_finish(struct console *console, const struct console_limits *limits, const bool *hurry)
 {
 	const uint8_t *data;
-	int64_t start = now_ms(), now = start, moved = start;
+	int64_t start = clock_now_ms(), now = start, moved = start;
 
 	pump_output(console);
 	while (console->writing || serial_transmit_peek(&console->serial, &data) > 0) {
@@ -314,7 +306,7 @@ void console_finish(struct console *console, const struct console_limits *limits
 		int64_t until = end < moved + limits->stall_ms ? end : moved + limits->stall_ms;
 		if (now >= until || ring_wait_for(console->ring, (unsigned)(until - now)) < 0)
 			return;
-		now = now_ms();
+		now = clock_now_ms();
 		if (console->serial.tx_tail != tail)
 			moved = now;
 	}

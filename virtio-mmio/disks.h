@@ -1,0 +1,30 @@
+/* All disks of a VM, and how they end together. */
+#ifndef VIRTIO_MMIO_DISKS_H
+#define VIRTIO_MMIO_DISKS_H
+
+#include <stdbool.h>
+
+#include "host/ring.h"
+#include "virtio-mmio/block.h"
+#include "virtio-mmio/block_image.h"
+#include "virtio-mmio/transport.h"
+
+struct disk {
+	struct block_image image;
+	struct block block;
+	struct virtio_transport transport;
+};
+
+/* How long the end may take, in milliseconds; as soon as *hurry (a signal wants an end within a
+ * second) at most hurry_ms. */
+struct disk_limits {
+	unsigned total_ms, hurry_ms;
+};
+
+/* After the vCPUs have stopped: requests on their way are waited for, what the guest believes written
+ * reaches stable storage, and the images are unlocked. With *hurry nothing is flushed: the host's page
+ * cache has it all. Returns whether all of that succeeded; says on stderr what did not. */
+bool disks_finish(struct disk *disks, unsigned n, struct ring *ring,
+		  const struct disk_limits *limits, const bool *hurry);
+
+#endif
