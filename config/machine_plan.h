@@ -24,8 +24,8 @@ struct machine_plan {
 	char cmdline[CMDLINE_MAX_BYTES];
 };
 
-/* False when there are more devices than GSIs, too. The command line is: default words, root=, devices' words, the user's. Returns false when it does
- * not fit in CMDLINE_MAX_BYTES. */
+/* The command line is: default words, root=, devices' words, the user's. False: it does not fit in
+ * CMDLINE_MAX_BYTES, or there are more devices than GSIs. */
 bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
 		       struct error_text *error);
 

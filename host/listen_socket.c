@@ -64,7 +64,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	if (strlen(path) >= sizeof(address.sun_path))
 		return error_set(error, "the path is longer than %zu bytes",
 				 sizeof(address.sun_path) - 1);
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (!remove_stale(&address, error))
 		return false;
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -87,7 +87,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)
 {
 	int listening = 0, type = 0, flags = fcntl(fd, F_GETFL);
-	struct sockaddr_un address;
+	struct sockaddr_un address = { 0 };
 	socklen_t length = sizeof(listening), type_length = sizeof(type);
 	socklen_t address_length = sizeof(address);
 

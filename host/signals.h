@@ -1,4 +1,5 @@
-/* SIGTERM, SIGINT, SIGHUP and their like end the VM in order: as bytes on the ring, not as interruptions. */
+/* SIGTERM, SIGINT, SIGHUP and their like end the VM in order: as bytes on the ring, not as
+ * interruptions. */
 #ifndef HOST_SIGNALS_H
 #define HOST_SIGNALS_H
 

@@ -107,7 +107,7 @@ bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (tap->fd < 0)
 		return error_set(error, "cannot open /dev/net/tun: %s", strerror(errno));
-	strcpy(request.ifr_name, name);
+	memcpy(request.ifr_name, name, strlen(name) + 1);
 	if (host_ioctl(tap->fd, TUNSETIFF, &request) < 0)
 		attach_failed(name, error);
 	else if (set_up(tap, error))

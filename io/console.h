@@ -39,7 +39,8 @@ struct console_limits {
 };
 
 /* Makes the UART with its interrupt, on standard input and output (path NULL) or writing to a file
- * that is made or emptied, and locked: it must not be an image. Before ring_start(). Exit 2 if the file cannot be opened. */
+ * that is made or emptied, and locked: it must not be an image. Before ring_start(). Exit 2 if the
+ * file cannot be opened. */
 void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
 		  struct exit_request *exit);
 

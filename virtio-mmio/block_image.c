@@ -11,8 +11,8 @@
 
 #include "host/ioctl.h"
 
-/* A monitor that was killed leaves its image to the kernel, which lets go of it some 0.1 to 0.5 s after
- * the process is gone: io_uring's files are released by a worker of its own. */
+/* A monitor that was killed leaves its image to the kernel, which lets go of it some 0.1 to 0.5 s
+ * after the process is gone: io_uring's files are released by a worker of its own. */
 #define RELEASE_TRIES   100
 #define RELEASE_WAIT_MS 10
 

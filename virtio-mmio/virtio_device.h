@@ -29,8 +29,9 @@ struct virtio_device_type {
 	void (*queue_notify)(struct virtio_device *device, unsigned queue);
 	/* The driver has set DRIVER_OK; on a vCPU's thread. */
 	void (*activate)(struct virtio_device *device);
-	/* On a vCPU's thread: the driver has reset the device: forget its requests. Those in flight may still write to
-	 * guest memory; as long as device->in_flight is not 0 the reset is not complete. */
+	/* On a vCPU's thread: the driver has reset the device: forget its requests. Those in flight
+	 * may still write to guest memory; as long as device->in_flight is not 0 the reset is not
+	 * complete. */
 	void (*reset)(struct virtio_device *device);
 	/* A kick while the driver is not DRIVER_OK: reset() asks for one with
 	 * virtio_device_kick_again() if there is something to do on the ring's thread. */

@@ -9,7 +9,7 @@
 #include <linux/virtio_vsock.h>
 
 /* What the guest may send ahead of the host's reader, and so what is kept of a stream at most. */
-#define VSOCK_BUFFER_BYTES (128u * 1024)
+#define VSOCK_BUFFER_BYTES 131072u
 
 enum vsock_state {
 	VSOCK_FREE,

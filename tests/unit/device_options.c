@@ -33,8 +33,8 @@ static void check_refused(const char *name, const char *value, const char *part)
 
 	snprintf(joined, sizeof(joined), "%s=%s", name, value);
 	for (unsigned spelling = 0; spelling < 2; spelling++) {
-		enum options_result result = spelling ? parse(joined, NULL)
-						      : parse(name, value, NULL);
+		enum options_result result =
+			spelling ? parse(joined, NULL) : parse(name, value, NULL);
 		if (result != OPTIONS_BAD)
 			fprintf(stderr, "%s was taken\n", joined);
 		CHECK_EQ(result, OPTIONS_BAD);
@@ -106,9 +106,18 @@ static void test_net_refused(void)
 
 static void test_numbers(void)
 {
-	static const char *const bad[] = { "",	  "-1",	  "+3",	     " 3", "3 ", "0x10",
-					   "2",	  "1048577", "3k",   "x",
-					   "18446744073709551619", "99999999999999999999999" };
+	static const char *const bad[] = { "",
+					   "-1",
+					   "+3",
+					   " 3",
+					   "3 ",
+					   "0x10",
+					   "2",
+					   "1048577",
+					   "3k",
+					   "x",
+					   "18446744073709551619",
+					   "99999999999999999999999" };
 	char value[128], part[128];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -14,8 +14,8 @@ static uint8_t frame[NET_MAX_FRAME_BYTES + 40000], got[NET_MAX_FRAME_BYTES + 400
 static void test_mac(void)
 {
 	uint8_t macs[64][6];
-	const char *const names[] = { "tap0", "tap1", "0tap", "", "a", "fifteenbyteslon", "tap00",
-				      "pat0" };
+	const char *const names[] = { "tap0",  "tap1", "0tap", "", "a", "fifteenbyteslon",
+				      "tap00", "pat0" };
 
 	for (unsigned n = 0; n < 8; n++) {
 		for (unsigned i = 0; i < 8; i++) {
@@ -50,8 +50,9 @@ static void test_config(void)
 		nic_open(cases[i].offloads, i == 3 ? 9000 : 0);
 		CHECK_EQ(nic.device.offered_features, always | cases[i].features);
 		for (unsigned at = 0; at < 6; at++)
-			CHECK_EQ(driver_access(&rig.transport, VIRTIO_MMIO_CONFIG + at, 1, false, 0),
-				 rig_mac[at]);
+			CHECK_EQ(
+				driver_access(&rig.transport, VIRTIO_MMIO_CONFIG + at, 1, false, 0),
+				rig_mac[at]);
 		CHECK_EQ(driver_access(&rig.transport, VIRTIO_MMIO_CONFIG + 6, 2, false, 0),
 			 VIRTIO_NET_S_LINK_UP);
 		CHECK_EQ(driver_access(&rig.transport, VIRTIO_MMIO_CONFIG + 10, 2, false, 0),
@@ -112,7 +113,8 @@ static bool should_accept(uint64_t features, uint8_t flags, uint8_t gso)
 static void check_headers(uint64_t features)
 {
 	static const uint8_t gso_types[] = { 0, 1, 3, 4, 5, 0x81, 0x84, 2, 0x7f, 0xff };
-	static const uint8_t flags[] = { 0, VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_F_DATA_VALID };
+	static const uint8_t flags[] = { 0, VIRTIO_NET_HDR_F_NEEDS_CSUM,
+					 VIRTIO_NET_HDR_F_DATA_VALID };
 
 	nic_start(features);
 	nic_offer_rx(0, 80000);
@@ -148,7 +150,12 @@ static void check_headers(uint64_t features)
 /* Class 18: the header's size and meaning with every subset of what may be negotiated. */
 static void test_class_18_feature_subsets(void)
 {
-	static const uint64_t bits[] = { MRG,  GCSUM, GTSO4, GTSO6, GUFO, GUSO,
+	static const uint64_t bits[] = { MRG,
+					 GCSUM,
+					 GTSO4,
+					 GTSO6,
+					 GUFO,
+					 GUSO,
 					 FEATURE(VIRTIO_RING_F_EVENT_IDX),
 					 FEATURE(VIRTIO_RING_F_INDIRECT_DESC) };
 
@@ -188,7 +195,7 @@ static uint32_t receive_frame(uint32_t bytes, const uint32_t *sizes, unsigned *n
 static void test_mrg_splits(void)
 {
 	static const uint32_t patterns[][4] = {
-		{ 12, 12, 12, 12 },  { 13, 14, 15, 17 },     { 12, 4000, 1, 12 },
+		{ 12, 12, 12, 12 },     { 13, 14, 15, 17 },       { 12, 4000, 1, 12 },
 		{ 101, 103, 107, 109 }, { 1500, 1526, 64, 4096 }, { 2048, 2048, 2048, 2048 },
 	};
 
@@ -200,7 +207,8 @@ static void test_mrg_splits(void)
 			nic_start(MRG);
 			total = 0;
 			for (uint16_t head = 0; head < RIG_QUEUE_SIZE; head++) {
-				sizes[head] = patterns[p][head % 4] < 12 ? 12 : patterns[p][head % 4];
+				sizes[head] =
+					patterns[p][head % 4] < 12 ? 12 : patterns[p][head % 4];
 				total += head < NET_READ_BUFFERS ? sizes[head] : 0;
 				nic_offer_rx(head, sizes[head]);
 			}

@@ -63,7 +63,8 @@ static void test_tx_order(void)
 		for (unsigned round = 0; round < 20; round++) {
 			unsigned n = round % 3 ? round : RIG_QUEUE_SIZE;
 			for (uint16_t head = 0; head < n; head++)
-				offer_tx(head, 13 + (head * 977 + round) % 9000, round * 128 + head);
+				offer_tx(head, 13 + (head * 977 + round) % 9000,
+					 round * 128 + head);
 			queues_kick(NET_TX);
 			take_all_tx(n);
 			CHECK(queues_interrupts() > 0 || (f == 1 && round > 0));
@@ -111,9 +112,10 @@ static void test_bad_tx_chains(void)
 	offer_tx(4, NET_MAX_FRAME_BYTES + 1, 5);
 	offer_tx(5, NET_MAX_FRAME_BYTES, 6);
 	queues_offer(NET_TX, 6, &(struct rig_part){ TX_BUFFER_GPA, 100, true }, 1);
-	queues_offer(NET_TX, 8,
-		     (struct rig_part[]){ { TX_BUFFER_GPA, 100, false }, { TX_BUFFER_GPA, 9, true } },
-		     2);
+	queues_offer(
+		NET_TX, 8,
+		(struct rig_part[]){ { TX_BUFFER_GPA, 100, false }, { TX_BUFFER_GPA, 9, true } },
+		2);
 	offer_tx(7, 200, 7);
 	queues_kick(NET_TX);
 	take_all_tx(9);

@@ -20,7 +20,7 @@ int ring_rig_ioctl(int fd, unsigned long request, ...);
 
 #define RIG_WINDOW_GPA 0xc0001000u
 #define RIG_MEM_BYTES  ((uint64_t)64 << 20)
-#define RIG_QUEUE_GPA  0x10000u /* 64 KiB a queue: descriptors, avail, used */
+#define RIG_QUEUE_GPA  0x10000u  /* 64 KiB a queue: descriptors, avail, used */
 #define RIG_TABLE_GPA  0x100000u /* indirect tables: 2 KiB a head, 256 KiB a queue */
 #define RIG_QUEUE_SIZE 128
 

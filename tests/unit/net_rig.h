@@ -12,8 +12,7 @@
 #define TX_BUFFER_GPA 0x2400000u
 #define BUFFER_STEP   0x20000u
 #define ALL_OFFLOADS  (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO | TAP_F_USO4 | TAP_F_USO6)
-#define RING_FEATURES                                                                              \
-	(FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_RING_F_EVENT_IDX))
+#define RING_FEATURES (FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_RING_F_EVENT_IDX))
 
 static struct net nic;
 static int host_fd;

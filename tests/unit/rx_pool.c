@@ -98,9 +98,12 @@ static void test_limits(void)
 		bool good;
 		uint32_t counts;
 	} cases[] = {
-		{ 10, VRING_DESC_F_WRITE, true, 10 },	  { 9, VRING_DESC_F_WRITE, false, 0 },
-		{ 1000, VRING_DESC_F_WRITE, true, 1000 }, { 4096, VRING_DESC_F_WRITE, true, 1000 },
-		{ 100, 0, false, 0 },			  { 0, VRING_DESC_F_WRITE, false, 0 },
+		{ 10, VRING_DESC_F_WRITE, true, 10 },
+		{ 9, VRING_DESC_F_WRITE, false, 0 },
+		{ 1000, VRING_DESC_F_WRITE, true, 1000 },
+		{ 4096, VRING_DESC_F_WRITE, true, 1000 },
+		{ 100, 0, false, 0 },
+		{ 0, VRING_DESC_F_WRITE, false, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

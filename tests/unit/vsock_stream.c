@@ -7,8 +7,11 @@
 
 static void test_header(void)
 {
-	struct vsock_stream stream = { .guest_port = 5, .host_port = 7, .forwarded = 100,
-				       .received = 300, .sent = 0xfffffff0u };
+	struct vsock_stream stream = { .guest_port = 5,
+				       .host_port = 7,
+				       .forwarded = 100,
+				       .received = 300,
+				       .sent = 0xfffffff0u };
 	struct virtio_vsock_hdr header;
 
 	vsock_stream_header(&stream, &header, 42, VIRTIO_VSOCK_OP_RW, 3, 0x20);
@@ -35,10 +38,10 @@ static void test_credit_table(void)
 		{ 1000, 0, 0, 1000 },
 		{ 1000, 0, 999, 1 },
 		{ 1000, 0, 1000, 0 },
-		{ 1000, 0, 1001, 0 },		       /* it has shrunk its buffer */
-		{ 10, 500, 1500, 0 },		       /* far below what is in flight */
+		{ 1000, 0, 1001, 0 }, /* it has shrunk its buffer */
+		{ 10, 500, 1500, 0 }, /* far below what is in flight */
 		{ 0, 0xffffffff, 0, 0 },
-		{ 1000, 5, 4, 0 },		       /* has read what was not sent */
+		{ 1000, 5, 4, 0 }, /* has read what was not sent */
 		{ 0xffffffff, 5, 4, 0 },
 		{ 0xffffffff, 4, 5, 0xfffffffe },
 		{ 0xffffffff, 0, 0, 0xffffffff },
@@ -59,8 +62,10 @@ static void test_credit_table(void)
 /* The guest may have a buffer's worth on its way, at any place of the counters, and no more. */
 static void test_receive_bounds(void)
 {
-	static const uint32_t places[] = { 0, 1, VSOCK_BUFFER_BYTES, 0x7fffffff, 0xffffffff,
-					   0xfffffff0, 0u - VSOCK_BUFFER_BYTES };
+	static const uint32_t places[] = {
+		0,          1,          VSOCK_BUFFER_BYTES,     0x7fffffff,
+		0xffffffff, 0xfffffff0, 0u - VSOCK_BUFFER_BYTES
+	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		for (uint32_t held = 0; held <= VSOCK_BUFFER_BYTES; held += 4096) {
@@ -99,8 +104,10 @@ static void test_class_21_model(void)
 {
 	uint64_t state = 7, sent = 0, read = 0, came = 0, gone = 0, told = 0;
 	uint32_t start = 0xfff00000u, guest_start = 0xffff8000u;
-	struct vsock_stream stream = { .sent = start, .peer_fwd_cnt = start,
-				       .received = guest_start, .forwarded = guest_start,
+	struct vsock_stream stream = { .sent = start,
+				       .peer_fwd_cnt = start,
+				       .received = guest_start,
+				       .forwarded = guest_start,
 				       .told = guest_start };
 	uint64_t alloc = 0, known_read = 0;
 
@@ -118,7 +125,8 @@ static void test_class_21_model(void)
 		case 1:
 		case 2: { /* to the guest */
 			uint32_t credit = vsock_stream_credit(&stream);
-			uint64_t allowed = sent - known_read < alloc ? alloc - (sent - known_read) : 0;
+			uint64_t allowed =
+				sent - known_read < alloc ? alloc - (sent - known_read) : 0;
 			struct virtio_vsock_hdr header;
 			CHECK_EQ(credit, allowed);
 			n = n < credit ? n : credit;
