@@ -20,7 +20,7 @@
 #define VSOCK_MAX_REPLIES     256u /* resets to packets of no connection */
 #define VSOCK_MAX_RECEIVES    16u
 #define VSOCK_RECEIVE_BUFFERS 16u
-#define VSOCK_RECEIVE_PARTS   64u
+#define VSOCK_RECEIVE_PARTS   VIRTQUEUE_MAX_SIZE /* any one buffer fits */
 #define VSOCK_GREETING_BYTES  32u
 #define VSOCK_HEADER_BYTES    ((uint32_t)sizeof(struct virtio_vsock_hdr))
 /* The most that one packet carries. */

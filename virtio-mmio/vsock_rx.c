@@ -137,7 +137,7 @@ static struct vsock_receive *free_receive(struct vsock *vsock)
 	return NULL;
 }
 
-/* What of a buffer lies behind its header. */
+/* What of a buffer lies behind its header. The parts have room for a chain as long as any. */
 static void add_parts(struct vsock_receive *receive, struct rx_buffer *buffer, uint32_t limit)
 {
 	uint64_t skip = VSOCK_HEADER_BYTES;
