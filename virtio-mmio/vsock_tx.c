@@ -76,7 +76,7 @@ static bool trim(struct virtqueue_chain *chain, size_t bytes)
 	return true;
 }
 
-/* Takes the header off the chain, and cuts the rest to the length that it tells. */
+/* Takes the header off the chain. False: there is none. */
 static bool take_header(struct virtqueue_chain *chain, struct virtio_vsock_hdr *header)
 {
 	uint8_t *at = (uint8_t *)header;
@@ -91,7 +91,7 @@ static bool take_header(struct virtqueue_chain *chain, struct virtio_vsock_hdr *
 	if (left > 0)
 		return false;
 	skip_bytes(chain, sizeof(*header));
-	return header->len <= VSOCK_PACKET_BYTES && trim(chain, header->len);
+	return true;
 }
 
 /* Copies to the stream's position `position` of the connection's buffer. */
@@ -314,8 +314,12 @@ static bool handle_packet(struct vsock *vsock, struct vsock_direct *direct)
 		return false; /* nobody to answer to */
 	connection = vsock_find(vsock, header.src_port, header.dst_port);
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
-		if (connection != NULL && connection->stream.state != VSOCK_ENDING)
-			return packet_of_connection(connection, direct, &header);
+		if (connection != NULL && connection->stream.state != VSOCK_ENDING) {
+			if (header.len <= VSOCK_PACKET_BYTES && trim(&direct->chain, header.len))
+				return packet_of_connection(connection, direct, &header);
+			vsock_end(connection, true); /* the stream would miss bytes */
+			return false;
+		}
 		if (connection == NULL && header.op == VIRTIO_VSOCK_OP_REQUEST &&
 		    vsock_connect(vsock, &header) != NULL)
 			return false;

@@ -257,6 +257,68 @@ static void test_meaningless_fields(void)
 	close_all();
 }
 
+/* Sends a header and `there` bytes behind it. */
+static void send_with(uint32_t told, uint32_t there)
+{
+	struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 1, 6000, told);
+	uint16_t head = guest_tx_head();
+	uint64_t gpa = TX_BUFFER_GPA + head * BUFFER_STEP;
+	struct rig_part part = { gpa, (uint32_t)sizeof(header) + there, false };
+
+	memcpy(rig_at(gpa), &header, sizeof(header));
+	memcpy(rig_at(gpa + sizeof(header)), bytes, there);
+	tx_offered[head] = true;
+	queues_offer(VSOCK_TX, head, &part, 1);
+	queues_kick(VSOCK_TX);
+}
+
+/* A length that is not there, or more than a packet may have: the stream has lost bytes and ends. One
+ * that leaves bytes over does not count them. */
+static void test_wrong_lengths(void)
+{
+	static const struct {
+		uint32_t told, there;
+		bool right;
+	} cases[] = {
+		{ 10, 10, true },
+		{ 10, 11, true },
+		{ 1, 4000, true },
+		{ 0, 4000, true },
+		{ VSOCK_PACKET_BYTES, VSOCK_PACKET_BYTES, true },
+		{ 11, 10, false },
+		{ 1, 0, false },
+		{ VSOCK_PACKET_BYTES, VSOCK_PACKET_BYTES - 1, false },
+		{ VSOCK_PACKET_BYTES + 1, VSOCK_PACKET_BYTES + 1, false },
+		{ 0x7fffffff, 100, false },
+		{ 0xffffffff, 100, false },
+		{ 0u - VSOCK_HEADER_BYTES, 100, false },
+	};
+
+	open_all();
+	guest_offer(128, 4096);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int fd = guest_open(1, 6000, listener);
+		send_with(cases[i].told, cases[i].there);
+		if (cases[i].right) {
+			host_read_pattern(fd, 0, cases[i].told);
+			CHECK(host_has_nothing(fd));
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, 6000, BOTH);
+			do
+				guest_offer(1, 4096);
+			while (cases[i].told >= VSOCK_BUFFER_BYTES / 2 &&
+			       guest_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, 6000).op == 0);
+		}
+		guest_expect(VIRTIO_VSOCK_OP_RST, 1, 6000);
+		host_expect_end(fd);
+		close(fd);
+		RIG_RUN_UNTIL(connections_used() == 0);
+		send_with(cases[i].told, cases[i].there); /* and of no stream */
+		guest_expect(VIRTIO_VSOCK_OP_RST, 1, 6000);
+	}
+	CHECK(!queues_broken());
+	close_all();
+}
+
 /* Less than a header, or a header for the device to write: nothing to answer, the chain comes back.
  * Writable parts behind a packet are left alone. */
 static void test_odd_transmit_chains(void)
@@ -335,6 +397,7 @@ int main(void)
 	RUN(test_wrong_addresses_and_types);
 	RUN(test_wrong_operations);
 	RUN(test_meaningless_fields);
+	RUN(test_wrong_lengths);
 	RUN(test_odd_transmit_chains);
 	RUN(test_odd_receive_chains);
 	return 0;
