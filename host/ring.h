@@ -60,7 +60,8 @@ void ring_clear_slot(struct ring *ring, int slot);
 void ring_start(struct ring *ring);
 
 /* The next submission entry; `op` must stay valid until its callback. The caller fills it with an
- * io_uring_prep_ function; then ring_commit() marks it as being for a registered file. Never NULL:
+ * io_uring_prep_ function; then ring_commit() marks it as being for a registered file (a timeout has
+ * none, and does not mind). Never NULL:
  * a full queue is submitted first; if the kernel takes nothing for a second, the monitor ends. */
 struct io_uring_sqe *ring_prepare(struct ring *ring);
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);

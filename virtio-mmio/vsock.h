@@ -68,8 +68,8 @@ struct vsock_connection {
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
 
 	struct sockaddr_un address; /* while it is connecting */
-	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, send_op, half_shutdown_op,
-		end_shutdown_op;
+	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, hang_up_op, send_op,
+		half_shutdown_op, end_shutdown_op;
 	char greeting[VSOCK_GREETING_BYTES];
 	unsigned greeting_length;
 	uint32_t ok_line_bytes; /* of the "OK" line on its way: no data of the stream */
@@ -95,8 +95,9 @@ struct vsock {
 	struct ring *ring;
 	int listen_slot, first_slot;
 	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
-	struct ring_op accept_op;
+	struct ring_op accept_op, accept_pause_op;
 	struct vsock_connection *accepting;
+	bool accept_paused; /* the host was short of something */
 	struct ring_task signal_task;
 	bool drop_old;   /* the driver was reset: its connections are gone */
 	bool no_nowait;  /* this host's sockets do not take RWF_NOWAIT */
@@ -132,9 +133,18 @@ void vsock_start(struct vsock *vsock);
 /* vsock.c: after a reset, before anything else is done for the new driver */
 void vsock_drop_old(struct vsock *vsock);
 
-/* vsock_connection.c */
+/* vsock_accept.c: of the host's programs */
 void vsock_accept_next(struct vsock *vsock);
+void vsock_read_greeting(struct vsock_connection *connection);
+
+/* vsock_connection.c */
+/* A free one, as new, or NULL. */
+struct vsock_connection *vsock_get_connection(struct vsock *vsock);
+/* Back to the free ones; nothing of it is on the ring any more. */
+void vsock_release(struct vsock_connection *connection);
 struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port);
+/* vsock_find() finds it from now on. */
+void vsock_insert(struct vsock_connection *connection);
 /* A new connection to the host's socket for the request's port, or NULL. */
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
 /* Ends it; tell: the guest gets a RST. */
@@ -145,7 +155,6 @@ void vsock_shut_down(struct vsock_connection *connection, int how);
 /* An operation of the connection is back. False: it was only waited for, the connection is over. */
 bool vsock_op_done(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
-void vsock_read_greeting(struct vsock_connection *connection);
 
 /* vsock_rx.c: to the guest */
 void vsock_rx_init(struct vsock *vsock);

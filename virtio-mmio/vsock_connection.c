@@ -1,17 +1,12 @@
-/* The life of a connection: its slot in the ring's file table, its greeting, its end. */
+/* The life of a connection: its slot in the ring's file table, its ports, its end. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "host/fail.h"
 #include "virtio-mmio/vsock.h"
-
-#define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
 
 #define CONNECTION_OF(op, member)                                                                  \
 	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
@@ -34,7 +29,7 @@ struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, ui
 	return at;
 }
 
-static void insert(struct vsock_connection *connection)
+void vsock_insert(struct vsock_connection *connection)
 {
 	struct vsock_connection **head = bucket(connection->vsock, connection->stream.guest_port,
 						connection->stream.host_port);
@@ -54,7 +49,7 @@ static void remove_from_ports(struct vsock_connection *connection)
 		*at = connection->next_by_port;
 }
 
-static struct vsock_connection *get_connection(struct vsock *vsock)
+struct vsock_connection *vsock_get_connection(struct vsock *vsock)
 {
 	struct vsock_connection *connection = vsock->free_connections;
 	unsigned index;
@@ -76,8 +71,7 @@ static struct vsock_connection *get_connection(struct vsock *vsock)
 	return connection;
 }
 
-/* Nothing of it is on the ring any more. */
-static void release(struct vsock_connection *connection)
+void vsock_release(struct vsock_connection *connection)
 {
 	struct vsock *vsock = connection->vsock;
 
@@ -96,7 +90,7 @@ void vsock_release_if_over(struct vsock_connection *connection)
 	if (connection->stream.state == VSOCK_ENDING && connection->ops_in_flight == 0 &&
 	    !connection->queued_to_send) {
 		remove_from_ports(connection);
-		release(connection);
+		vsock_release(connection);
 	}
 }
 
@@ -186,7 +180,7 @@ static void connect_done(struct ring_op *op, int32_t result)
 
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request)
 {
-	struct vsock_connection *connection = vsock->path ? get_connection(vsock) : NULL;
+	struct vsock_connection *connection = vsock->path ? vsock_get_connection(vsock) : NULL;
 	int fd;
 
 	if (connection == NULL)
@@ -195,7 +189,7 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 	if (fd < 0 || !ring_set_slot(vsock->ring, connection->slot, fd)) {
 		if (fd >= 0)
 			close(fd);
-		release(connection);
+		vsock_release(connection);
 		return NULL;
 	}
 	close(fd); /* the ring holds it */
@@ -204,7 +198,7 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 	connection->stream.guest_port = request->src_port;
 	connection->stream.host_port = request->dst_port;
 	vsock_stream_update_credit(&connection->stream, request);
-	insert(connection);
+	vsock_insert(connection);
 	connection->address.sun_family = AF_UNIX;
 	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u",
 		 vsock->path, request->dst_port);
@@ -215,116 +209,4 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 	ring_commit(sqe, &connection->connect_op);
 	connection->ops_in_flight++;
 	return connection;
-}
-
-/* "CONNECT <port>" with its line end cut off. False: it is something else. */
-static bool parse_greeting(const char *line, uint32_t *port)
-{
-	static const char word[] = "CONNECT ";
-	char *end;
-
-	if (strncmp(line, word, sizeof(word) - 1) != 0)
-		return false;
-	line += sizeof(word) - 1;
-	if (line[0] < '0' || line[0] > '9')
-		return false;
-	unsigned long number = strtoul(line, &end, 10);
-	*port = (uint32_t)number;
-	return *end == '\0' && number < UINT32_MAX;
-}
-
-static void greeted(struct vsock_connection *connection)
-{
-	struct vsock *vsock = connection->vsock;
-
-	connection->greeting[connection->greeting_length - 1] = '\0';
-	if (!parse_greeting(connection->greeting, &connection->stream.guest_port) ||
-	    !virtio_device_is_live(&vsock->device)) {
-		vsock_end(connection, false);
-		return;
-	}
-	do
-		connection->stream.host_port =
-			FIRST_HOST_PORT + vsock->next_host_port++ % 0x40000000u;
-	while (vsock_find(vsock, connection->stream.guest_port, connection->stream.host_port));
-	insert(connection);
-	connection->stream.state = VSOCK_REQUESTED;
-	vsock_send_later(connection, VSOCK_PENDING_REQUEST);
-	vsock_rx_run(vsock);
-}
-
-void vsock_read_greeting(struct vsock_connection *connection)
-{
-	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
-
-	/* A byte at a time: what follows the line belongs to the stream. */
-	io_uring_prep_read(sqe, connection->slot,
-			   connection->greeting + connection->greeting_length, 1, (uint64_t)-1);
-	ring_commit(sqe, &connection->greeting_op);
-	connection->ops_in_flight++;
-}
-
-static void greeting_done(struct ring_op *op, int32_t result)
-{
-	struct vsock_connection *connection = CONNECTION_OF(op, greeting_op);
-	struct virtio_device *device = &connection->vsock->device;
-
-	virtio_device_lock(device);
-	if (vsock_op_done(connection)) {
-		if (result == 1)
-			connection->greeting_length++;
-		if (result == -EAGAIN || result == -EINTR)
-			vsock_poll_in(connection);
-		else if (result != 1)
-			vsock_end(connection, false);
-		else if (connection->greeting[connection->greeting_length - 1] == '\n')
-			greeted(connection);
-		else if (connection->greeting_length < VSOCK_GREETING_BYTES)
-			vsock_read_greeting(connection);
-		else
-			vsock_end(connection, false);
-	}
-	virtio_device_unlock(device);
-}
-
-static void accepted(struct ring_op *op, int32_t result)
-{
-	struct vsock *vsock = (struct vsock *)((char *)op - offsetof(struct vsock, accept_op));
-	struct vsock_connection *connection = vsock->accepting;
-
-	virtio_device_lock(&vsock->device);
-	vsock->accepting = NULL;
-	if (result < 0) {
-		if (result != -ECONNABORTED && result != -EINTR && result != -EAGAIN) {
-			warn("vsock: cannot accept connections any more: %s", strerror(-result));
-			vsock->listen_slot = -1;
-		}
-		release(connection); /* accepts the next */
-	} else {
-		connection->registered = true;
-		connection->stream.state = VSOCK_GREETING;
-		connection->greeting_op.done = greeting_done;
-		vsock_read_greeting(connection);
-		vsock_accept_next(vsock);
-	}
-	virtio_device_unlock(&vsock->device);
-}
-
-void vsock_accept_next(struct vsock *vsock)
-{
-	struct vsock_connection *connection;
-	struct io_uring_sqe *sqe;
-
-	if (vsock->listen_slot < 0 || vsock->accepting != NULL)
-		return;
-	connection = get_connection(vsock);
-	if (connection == NULL)
-		return; /* clients wait in the socket's backlog; release() goes on */
-	connection->stream.state = VSOCK_ACCEPTING;
-	vsock->accepting = connection;
-	vsock->accept_op.done = accepted;
-	sqe = ring_prepare(vsock->ring);
-	io_uring_prep_accept_direct(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK,
-				    (unsigned)connection->slot);
-	ring_commit(sqe, &vsock->accept_op);
 }

@@ -1,0 +1,195 @@
+/* How a host program's connection comes about: it is accepted, says "CONNECT port", and the guest is
+ * asked. */
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "host/fail.h"
+#include "virtio-mmio/vsock.h"
+
+#define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
+
+/* Between two tries to accept, when the host is short of memory or files. */
+static struct __kernel_timespec accept_pause = { .tv_nsec = 100000000 };
+
+#define CONNECTION_OF(op, member)                                                                  \
+	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
+
+/* "CONNECT <port>" in a string; its line end was at line_end. False: it is something else. */
+static bool parse_greeting(const char *line, const char *line_end, uint32_t *port)
+{
+	static const char word[] = "CONNECT ";
+	char *end;
+
+	if (strncmp(line, word, sizeof(word) - 1) != 0)
+		return false;
+	line += sizeof(word) - 1;
+	if (line[0] < '0' || line[0] > '9')
+		return false;
+	unsigned long number = strtoul(line, &end, 10);
+	*port = (uint32_t)number;
+	return end == line_end && number < UINT32_MAX;
+}
+
+/* A host program that has gone before the guest has answered; after that the reads show it. One that
+ * has only ended its sending waits for the answer. */
+static void hung_up(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection = CONNECTION_OF(op, hang_up_op);
+	struct vsock *vsock = connection->vsock;
+
+	virtio_device_lock(&vsock->device);
+	if (vsock_op_done(connection) && connection->stream.state == VSOCK_REQUESTED &&
+	    result > 0 && (result & POLLHUP)) {
+		vsock_end(connection, !(connection->pending & VSOCK_PENDING_REQUEST));
+		vsock_rx_run(vsock);
+	}
+	virtio_device_unlock(&vsock->device);
+}
+
+static void watch_hang_up(struct vsock_connection *connection)
+{
+	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
+
+	io_uring_prep_poll_add(sqe, connection->slot, POLLHUP);
+	connection->hang_up_op.done = hung_up;
+	ring_commit(sqe, &connection->hang_up_op);
+	connection->ops_in_flight++;
+}
+
+static void greeted(struct vsock_connection *connection)
+{
+	struct vsock *vsock = connection->vsock;
+	char *line_end = &connection->greeting[connection->greeting_length - 1];
+
+	vsock_drop_old(vsock); /* this one is the new driver's */
+	*line_end = '\0';
+	if (!parse_greeting(connection->greeting, line_end, &connection->stream.guest_port) ||
+	    !virtio_device_is_live(&vsock->device)) {
+		vsock_end(connection, false);
+		return;
+	}
+	do
+		connection->stream.host_port =
+			FIRST_HOST_PORT + vsock->next_host_port++ % 0x40000000u;
+	while (vsock_find(vsock, connection->stream.guest_port, connection->stream.host_port));
+	vsock_insert(connection);
+	connection->stream.state = VSOCK_REQUESTED;
+	watch_hang_up(connection);
+	vsock_send_later(connection, VSOCK_PENDING_REQUEST);
+	vsock_rx_run(vsock);
+}
+
+void vsock_read_greeting(struct vsock_connection *connection)
+{
+	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
+
+	/* A byte at a time: what follows the line belongs to the stream. */
+	io_uring_prep_read(sqe, connection->slot,
+			   connection->greeting + connection->greeting_length, 1, (uint64_t)-1);
+	ring_commit(sqe, &connection->greeting_op);
+	connection->ops_in_flight++;
+}
+
+static void greeting_done(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection = CONNECTION_OF(op, greeting_op);
+	struct virtio_device *device = &connection->vsock->device;
+
+	virtio_device_lock(device);
+	if (vsock_op_done(connection)) {
+		if (result == 1)
+			connection->greeting_length++;
+		if (result == -EAGAIN || result == -EINTR)
+			vsock_poll_in(connection);
+		else if (result != 1)
+			vsock_end(connection, false);
+		else if (connection->greeting[connection->greeting_length - 1] == '\n')
+			greeted(connection);
+		else if (connection->greeting_length < VSOCK_GREETING_BYTES)
+			vsock_read_greeting(connection);
+		else
+			vsock_end(connection, false);
+	}
+	virtio_device_unlock(device);
+}
+
+static void accept_pause_over(struct ring_op *op, int32_t result)
+{
+	struct vsock *vsock =
+		(struct vsock *)((char *)op - offsetof(struct vsock, accept_pause_op));
+
+	(void)result; /* ETIME */
+	virtio_device_lock(&vsock->device);
+	vsock->accept_paused = false;
+	vsock_accept_next(vsock);
+	virtio_device_unlock(&vsock->device);
+}
+
+static void accept_failed(struct vsock *vsock, int error)
+{
+	struct io_uring_sqe *sqe;
+
+	switch (error) {
+	case ECONNABORTED:
+	case EINTR:
+		break;
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EAGAIN: /* somebody who shares the socket has made it non-blocking */
+		sqe = ring_prepare(vsock->ring);
+		io_uring_prep_timeout(sqe, &accept_pause, 0, 0);
+		vsock->accept_pause_op.done = accept_pause_over;
+		ring_commit(sqe, &vsock->accept_pause_op);
+		vsock->accept_paused = true;
+		break;
+	default:
+		warn("vsock: cannot accept connections any more: %s", strerror(error));
+		vsock->listen_slot = -1;
+		break;
+	}
+}
+
+static void accepted(struct ring_op *op, int32_t result)
+{
+	struct vsock *vsock = (struct vsock *)((char *)op - offsetof(struct vsock, accept_op));
+	struct vsock_connection *connection = vsock->accepting;
+
+	virtio_device_lock(&vsock->device);
+	vsock->accepting = NULL;
+	if (result < 0) {
+		accept_failed(vsock, -result);
+		vsock_release(connection); /* accepts the next */
+	} else {
+		connection->registered = true;
+		connection->stream.state = VSOCK_GREETING;
+		connection->greeting_op.done = greeting_done;
+		vsock_read_greeting(connection);
+		vsock_accept_next(vsock);
+	}
+	virtio_device_unlock(&vsock->device);
+}
+
+void vsock_accept_next(struct vsock *vsock)
+{
+	struct vsock_connection *connection;
+	struct io_uring_sqe *sqe;
+
+	if (vsock->listen_slot < 0 || vsock->accepting != NULL || vsock->accept_paused)
+		return;
+	connection = vsock_get_connection(vsock);
+	if (connection == NULL)
+		return; /* clients wait in the socket's backlog; vsock_release() goes on */
+	connection->stream.state = VSOCK_ACCEPTING;
+	vsock->accepting = connection;
+	vsock->accept_op.done = accepted;
+	sqe = ring_prepare(vsock->ring);
+	io_uring_prep_accept_direct(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK,
+				    (unsigned)connection->slot);
+	ring_commit(sqe, &vsock->accept_op);
+}
