@@ -13,7 +13,8 @@ VMM_SOURCES = \
 	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c \
 	virtio-mmio/rx_pool.c virtio-mmio/vsock.c virtio-mmio/vsock_accept.c \
 	virtio-mmio/vsock_connection.c \
-	virtio-mmio/vsock_rx.c virtio-mmio/vsock_tx.c virtio-mmio/vsock_stream.c \
+	virtio-mmio/vsock_rx.c virtio-mmio/vsock_tx.c virtio-mmio/vsock_send.c \
+	virtio-mmio/vsock_stream.c \
 	io/bus.c io/serial.c io/console.c io/reset_port.c io/boot_timer.c io/doorbell.c \
 	host/fail.c host/file.c host/kvm.c host/ring.c host/exit_request.c host/signals.c \
 	host/terminal.c host/tap.c host/listen_socket.c

@@ -42,7 +42,7 @@ enum vsock_pending {
 	VSOCK_PENDING_RESPONSE = 4,
 	VSOCK_PENDING_CREDIT_UPDATE = 8,
 	VSOCK_PENDING_CREDIT_REQUEST = 16,
-	VSOCK_PENDING_SHUTDOWN = 32, /* with stream.host_shutdown; after the data */
+	VSOCK_PENDING_SHUTDOWN = 32, /* with stream.host_shutdown */
 };
 
 /* A read from a connection's socket straight into buffers of the guest. */
@@ -72,7 +72,7 @@ struct vsock_connection {
 		half_shutdown_op, end_shutdown_op;
 	char greeting[VSOCK_GREETING_BYTES];
 	unsigned greeting_length;
-	uint32_t ok_line_bytes; /* of the "OK" line on its way: no data of the stream */
+	uint32_t ok_line_bytes; /* of the "OK" line, until it is sent: no data of the stream */
 
 	/* What the guest has sent and the socket has not taken: a ring of VSOCK_BUFFER_BYTES,
 	 * positions as stream.received and stream.forwarded count them. */
@@ -168,6 +168,20 @@ void vsock_signal_later(struct vsock *vsock);
 
 /* vsock_tx.c: from the guest */
 void vsock_tx_run(struct vsock *vsock);
+
+/* vsock_send.c: to the host's sockets */
+/* NULL: all are in use. */
+struct vsock_direct *vsock_get_direct(struct vsock *vsock);
+void vsock_put_direct(struct vsock *vsock, struct vsock_direct *direct);
+/* The same; and the guest may use the chain's buffers again. */
+void vsock_give_back(struct vsock *vsock, struct vsock_direct *direct);
+/* Drops `bytes` from the front of the chain's readable buffers; they are that long. */
+void vsock_skip_bytes(struct virtqueue_chain *chain, size_t bytes);
+/* Sends the chain's `length` bytes, which the stream has received at `position`. Returns whether the
+ * chain is kept: it is being sent. */
+bool vsock_send_data(struct vsock_connection *connection, struct vsock_direct *direct,
+		     uint32_t position, uint32_t length);
+/* Sends what waits, or acts on there being nothing. */
 void vsock_tx_send(struct vsock_connection *connection);
 void vsock_poll_out_done(struct ring_op *op, int32_t result);
 void vsock_send_done(struct ring_op *op, int32_t result);

@@ -144,6 +144,7 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 {
 	if (connection->stream.state == VSOCK_ENDING)
 		return;
+	tell = tell && connection->stream.state != VSOCK_DRAINING;
 	connection->stream.state = VSOCK_ENDING;
 	connection->pending = 0;
 	if (tell)

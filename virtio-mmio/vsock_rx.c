@@ -24,6 +24,8 @@ void vsock_send_later(struct vsock_connection *connection, unsigned pending)
 {
 	struct vsock *vsock = connection->vsock;
 
+	if (connection->stream.state == VSOCK_DRAINING)
+		return;
 	connection->pending |= pending;
 	if (connection->queued_to_send)
 		return;
@@ -105,7 +107,7 @@ static void send_packet(struct vsock_connection *connection, uint16_t op, uint32
 	send_header(connection->vsock, &header);
 }
 
-/* Sends one of the pending packets other than SHUTDOWN; false if there is none. */
+/* Sends one of the pending packets; false if there is none. */
 static bool send_pending(struct vsock_connection *connection)
 {
 	static const struct {
@@ -117,13 +119,17 @@ static bool send_pending(struct vsock_connection *connection)
 		{ VSOCK_PENDING_RESPONSE, VIRTIO_VSOCK_OP_RESPONSE },
 		{ VSOCK_PENDING_CREDIT_UPDATE, VIRTIO_VSOCK_OP_CREDIT_UPDATE },
 		{ VSOCK_PENDING_CREDIT_REQUEST, VIRTIO_VSOCK_OP_CREDIT_REQUEST },
+		{ VSOCK_PENDING_SHUTDOWN, VIRTIO_VSOCK_OP_SHUTDOWN },
 	};
 
 	for (size_t i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
 		if (!(connection->pending & packets[i].pending))
 			continue;
 		connection->pending &= ~packets[i].pending;
-		send_packet(connection, packets[i].op, 0);
+		send_packet(connection, packets[i].op,
+			    packets[i].op == VIRTIO_VSOCK_OP_SHUTDOWN
+				    ? connection->stream.host_shutdown
+				    : 0);
 		return true;
 	}
 	return false;
@@ -209,10 +215,14 @@ static void deliver(struct vsock_receive *receive, uint32_t length)
 	vsock_signal_later(vsock);
 }
 
-/* The host's program will send no more. */
+/* The host's program will send no more: all it has sent is with the guest. */
 static void host_has_ended(struct vsock_connection *connection)
 {
 	connection->readable = false;
+	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
+		vsock_end(connection, true);
+		return;
+	}
 	connection->stream.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_SEND;
 	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
 }
@@ -321,11 +331,6 @@ static bool serve(struct vsock_connection *connection)
 			return false;
 		}
 		submit_receive(connection, receive);
-		return true;
-	}
-	if ((connection->pending & VSOCK_PENDING_SHUTDOWN) && !connection->receiving) {
-		connection->pending &= ~(unsigned)VSOCK_PENDING_SHUTDOWN;
-		send_packet(connection, VIRTIO_VSOCK_OP_SHUTDOWN, connection->stream.host_shutdown);
 	}
 	return true;
 }

@@ -9,7 +9,8 @@
 #include <linux/virtio_vsock.h>
 
 /* What the guest may send ahead of the host's reader, and so what is kept of a stream at most. */
-#define VSOCK_BUFFER_BYTES 131072u
+#define VSOCK_BUFFER_BYTES  131072u
+#define VSOCK_SHUTDOWN_BOTH (VIRTIO_VSOCK_SHUTDOWN_RCV | VIRTIO_VSOCK_SHUTDOWN_SEND)
 
 enum vsock_state {
 	VSOCK_FREE,
@@ -18,7 +19,8 @@ enum vsock_state {
 	VSOCK_REQUESTED,  /* waits for the guest's answer */
 	VSOCK_CONNECTING, /* the guest asked; waits for the host's socket */
 	VSOCK_ESTABLISHED,
-	VSOCK_ENDING, /* waits for what is on its way */
+	VSOCK_DRAINING, /* the guest is gone; what it sent still goes to the socket */
+	VSOCK_ENDING,   /* waits for what is on its way */
 };
 
 struct vsock_stream {

@@ -139,7 +139,7 @@ static void test_data_behind_the_line(void)
 	host_expect_text(fd, answer);
 	close(fd);
 	guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port);
-	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port, BOTH);
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port, VSOCK_SHUTDOWN_BOTH);
 	guest_expect(VIRTIO_VSOCK_OP_RST, 7, host_port);
 	close_all();
 }
@@ -199,7 +199,7 @@ static void test_gone_before_the_answer(void)
 			CHECK_EQ(connections_used(), 1);
 			guest_send_op(VIRTIO_VSOCK_OP_RESPONSE, 7, host_port, 0);
 			guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port);
-			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port, BOTH);
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 7, host_port, VSOCK_SHUTDOWN_BOTH);
 			guest_expect(VIRTIO_VSOCK_OP_RST, 7, host_port);
 		}
 		close(fd);
