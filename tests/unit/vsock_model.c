@@ -2,7 +2,7 @@
 #include "tests/unit/vsock_model.h"
 #include "tests/unit/check.h"
 
-#define SEQUENCES 1500
+#define SEQUENCES 1000
 #define EVENTS    70
 
 static uint32_t next_id = 1;
@@ -321,6 +321,7 @@ static void sequence(void)
 {
 	calm = 1 + any(6);
 	lazy = any(2) == 0 ? 1 : 8;
+	vsock.no_nowait = any(2); /* as before Linux 6.5 */
 	socket_bytes = any(2) == 0 ? 0 : 4096 << any(6);
 	for (unsigned i = 0; i < EVENTS; i++)
 		event();
@@ -344,7 +345,7 @@ static void test_random_sequences(void)
 	}
 	for (unsigned op = VIRTIO_VSOCK_OP_REQUEST; op < 8; op++)
 		CHECK(packets_seen[op] > SEQUENCES / 10);
-	CHECK(buffered_seen > SEQUENCES && draining_seen > 20 && deaf_seen > 50);
+	CHECK(buffered_seen > SEQUENCES && draining_seen > 5 && deaf_seen > 50);
 	close(listener);
 	vsock_close();
 }
