@@ -1,0 +1,327 @@
+/* How connections end: of one side only, in any order, by resets in the middle of everything. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/vsock_rig.h"
+
+#define PORT 6000u
+
+static int listener;
+static uint8_t data[VSOCK_PACKET_BYTES], got[1 << 18];
+
+static void open_all(void)
+{
+	vsock_open();
+	guest_start();
+	listener = listen_at_port(PORT, 4096);
+	guest_offer(RIG_QUEUE_SIZE, 4096);
+	make_pattern(data, 1, 0, sizeof(data));
+}
+
+static void close_all(void)
+{
+	guest_offer(RIG_QUEUE_SIZE, 4096);
+	check_all_returned();
+	CHECK(!queues_broken());
+	close(listener);
+	vsock_close();
+}
+
+static void guest_sends(uint32_t port, uint32_t n)
+{
+	struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, port, PORT, n);
+
+	guest_send(&header, data);
+}
+
+/* Reads until the end, which must come; returns how many bytes, of data[] over and over. */
+static size_t host_reads_all(int fd)
+{
+	size_t have = 0;
+	ssize_t r;
+
+	for (;;) {
+		RIG_RUN_UNTIL((r = recv(fd, got, sizeof(data) - have % sizeof(data), 0)) >= 0 ||
+			      errno != EAGAIN);
+		if (r <= 0)
+			return have;
+		CHECK_BYTES(got, data + have % sizeof(data), (size_t)r);
+		have += (size_t)r;
+	}
+}
+
+/* The host's program reads no more, or has gone, in the middle of what the guest sends: what the program
+ * wrote before comes to the guest first, then the connection ends. */
+static void test_deaf_host(void)
+{
+	for (int gone = 0; gone < 2; gone++) {
+		struct virtio_vsock_hdr header;
+		const uint8_t *at;
+		uint32_t have = 0;
+		open_all();
+		int fd = guest_open(1, PORT, listener);
+		while (queues_used(VSOCK_RX) || guest_rx_offered() > 1) /* one buffer left */
+			guest_send_op(VIRTIO_VSOCK_OP_CREDIT_REQUEST, 1, PORT, 0),
+				guest_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, PORT);
+		CHECK(send(fd, data, 30000, 0) == 30000);
+		RIG_RUN_UNTIL(guest_receive(&header, &at));
+		have += header.len;
+		if (gone)
+			close(fd);
+		else
+			CHECK(shutdown(fd, SHUT_RD) == 0);
+		guest_sends(1, 100);
+		rig_idle();
+		guest_sends(1, 100); /* it has not heard yet */
+		rig_idle();
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+		header = guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT);
+		CHECK_EQ(header.flags, VIRTIO_VSOCK_SHUTDOWN_RCV);
+		while (have < 30000) {
+			RIG_RUN_UNTIL(guest_receive(&header, &at));
+			CHECK_EQ(header.op, VIRTIO_VSOCK_OP_RW);
+			CHECK_BYTES(at, data + have, header.len);
+			have += header.len;
+		}
+		if (!gone) {
+			rig_idle();
+			CHECK_EQ(queues_used(VSOCK_RX), 0);
+			CHECK(send(fd, data, 10, MSG_NOSIGNAL) == 10);
+			CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 10);
+			close(fd);
+		}
+		guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT);
+		close_all();
+	}
+}
+
+/* The guest has ended both ways and gives up waiting (Linux, after 8 s): a slow reader still gets
+ * everything, and meanwhile the ports answer as if the connection were gone. */
+static void test_slow_reader_after_the_end(void)
+{
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	unsigned n = 0;
+	for (; n < 100; n++) { /* more than the socket takes */
+		const struct vsock_stream *stream = &vsock_find(&vsock, 1, PORT)->stream;
+		rig_idle();
+		if (VSOCK_BUFFER_BYTES - (stream->received - stream->forwarded) < sizeof(data))
+			break;
+		guest_sends(1, sizeof(data));
+	}
+	CHECK(n > 1 && n < 100);
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+	rig_idle();
+	struct virtio_vsock_hdr header;
+	const uint8_t *at;
+	while (guest_receive(&header, &at))
+		CHECK_EQ(header.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+	rig_idle();
+	CHECK_EQ(connections_in(VSOCK_DRAINING), 1);
+	guest_send_op(VIRTIO_VSOCK_OP_REQUEST, 1, PORT, 0);
+	guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT);
+	CHECK_EQ(host_reads_all(fd), n * sizeof(data));
+	close(fd);
+	rig_idle();
+	CHECK_EQ(queues_used(VSOCK_RX), 0); /* nothing more to the guest */
+	/* And with a reader that goes away instead. */
+	fd = guest_open(2, PORT, listener);
+	for (unsigned i = 0; i < n; i++) {
+		guest_sends(2, sizeof(data));
+		rig_idle();
+	}
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 2, PORT, VSOCK_SHUTDOWN_BOTH);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 2, PORT, 0);
+	rig_idle();
+	close(fd);
+	close_all();
+}
+
+static ring_done_fn *real_send_done;
+
+static void send_again(struct ring_op *op, int32_t result)
+{
+	CHECK(result > 0);
+	op->done = real_send_done;
+	real_send_done(op, -EAGAIN);
+}
+
+/* A write of the OK line that must be tried again is; the guest's data waits behind it. */
+static void test_ok_line_again(void)
+{
+	char text[64];
+
+	open_all();
+	int fd = host_connect();
+	host_write(fd, "CONNECT 9\n");
+	uint32_t port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 9, 0).src_port;
+	struct vsock_connection *connection = vsock_find(&vsock, 9, port);
+	real_send_done = connection->send_op.done;
+	connection->send_op.done = send_again;
+	guest_send_op(VIRTIO_VSOCK_OP_RESPONSE, 9, port, 0);
+	struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 9, port, 5);
+	guest_send(&header, (const uint8_t *)"hello");
+	/* The first was sent in truth, so it is there twice. */
+	snprintf(text, sizeof(text), "OK %u\nOK %u\nhello", port, port);
+	host_expect_text(fd, text);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 9, port, 0);
+	host_expect_end(fd);
+	close(fd);
+	close_all();
+}
+
+/* Every combination of who ends what in which order: no end is lost, and all ends in a RST. */
+static void test_half_closes(void)
+{
+	open_all();
+	for (unsigned order = 0; order < 6; order++) {
+		int fd = guest_open(1, PORT, listener);
+		guest_sends(1, 1000);
+		if (order & 1) { /* the host first */
+			CHECK(shutdown(fd, SHUT_WR) == 0);
+			CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags,
+				 VIRTIO_VSOCK_SHUTDOWN_SEND);
+		}
+		if (order / 2 == 0) { /* one after the other */
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT,
+				      VIRTIO_VSOCK_SHUTDOWN_SEND);
+			CHECK_EQ(host_reads_all(fd), 1000);
+			if (!(order & 1)) { /* the other way is still open */
+				CHECK(send(fd, data, 10, 0) == 10);
+				CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 10);
+			}
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VIRTIO_VSOCK_SHUTDOWN_RCV);
+		} else if (order / 2 == 1) {
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VIRTIO_VSOCK_SHUTDOWN_RCV);
+			rig_idle();
+			RIG_RUN_UNTIL(send(fd, data, 10, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+			guest_sends(1, 500);
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT,
+				      VIRTIO_VSOCK_SHUTDOWN_SEND);
+			size_t have = 0;
+			ssize_t r;
+			do {
+				RIG_RUN_UNTIL((r = recv(fd, got, sizeof(got), 0)) >= 0 ||
+					      errno != EAGAIN);
+				have += r > 0 ? (size_t)r : 0;
+			} while (r > 0);
+			CHECK_EQ(have, 1500);
+		} else {
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+			CHECK_EQ(host_reads_all(fd), 1000);
+		}
+		guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT);
+		close(fd);
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+		RIG_RUN_UNTIL(connections_used() == 0);
+	}
+	close_all();
+}
+
+/* Class 17: a reset with 1 to 128 packets and as many reads on their way, at several places of their
+ * way; nothing of the old driver's comes to the new one. */
+static void test_class_17_reset_in_flight(void)
+{
+	static int fds[RIG_QUEUE_SIZE];
+
+	open_all();
+	for (unsigned depth = 1; depth <= RIG_QUEUE_SIZE; depth = depth * 3 / 2 + 1) {
+		for (unsigned turns = 0; turns < 6; turns++) {
+			unsigned half = depth / 2 + 1;
+			vsock.no_nowait = turns % 2;
+			for (unsigned i = 0; i < half; i++) {
+				fds[i] = guest_open(i, PORT, listener);
+				guest_offer(8, 4096);
+			}
+			for (unsigned i = 0; i < half; i++) {
+				guest_sends(i, sizeof(data));
+				if (depth > 1)
+					guest_sends(i, sizeof(data));
+				CHECK(send(fds[i], data, 60000, 0) == 60000);
+			}
+			for (unsigned t = 0; t < turns; t++)
+				CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+			queues_reset();
+			if (turns % 3 != 0)
+				RIG_RUN_UNTIL(queues_status() == 0);
+			guest_start(); /* or does not wait for the end of the reset */
+			guest_offer(RIG_QUEUE_SIZE, 4096);
+			for (unsigned i = 0; i < half; i++) {
+				size_t have = host_reads_all(fds[i]);
+				CHECK(have <= 2 * sizeof(data));
+				close(fds[i]);
+			}
+			RIG_RUN_UNTIL(connections_used() == 0);
+			CHECK_EQ(queues_used(VSOCK_RX), 0);
+		}
+	}
+	close_all();
+}
+
+static atomic_bool resets_over;
+
+/* A vCPU that resets the device and starts it again, whatever the ring is doing. */
+static void *reset_again_and_again(void *unused)
+{
+	(void)unused;
+	for (unsigned i = 0; i < 300; i++) {
+		struct timespec pause = { .tv_nsec = 100000 + (i % 7) * 100000 };
+		nanosleep(&pause, NULL);
+		queues_reset();
+		while (queues_status() != 0)
+			sched_yield();
+		guest_start();
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+		for (uint32_t port = 0; port < 20; port++)
+			guest_send_op(VIRTIO_VSOCK_OP_REQUEST, port, PORT, 0);
+		nanosleep(&pause, NULL);
+		for (uint32_t port = 0; port < 20; port++)
+			guest_sends(port, 20000);
+	}
+	atomic_store(&resets_over, true);
+	return NULL;
+}
+
+static void test_class_17_resets_by_a_vcpu(void)
+{
+	pthread_t vcpu;
+	int fds[64], n = 0;
+
+	open_all();
+	atomic_store(&resets_over, false);
+	CHECK(pthread_create(&vcpu, NULL, reset_again_and_again, NULL) == 0);
+	while (!atomic_load(&resets_over)) {
+		int fd = n < 64 ? accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+		if (fd >= 0)
+			fds[n++] = fd;
+		for (int i = 0; i < n; i++) {
+			send(fds[i], data, 5000, MSG_NOSIGNAL);
+			ssize_t r = recv(fds[i], got, 15000, 0);
+			if (r > 0 || (r < 0 && errno == EAGAIN))
+				continue;
+			close(fds[i]);
+			fds[i--] = fds[--n];
+		}
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	}
+	CHECK(pthread_join(vcpu, NULL) == 0);
+	guest_reset();
+	while (n > 0)
+		close(fds[--n]);
+	guest_start();
+	close_all();
+}
+
+int main(void)
+{
+	RUN(test_deaf_host);
+	RUN(test_slow_reader_after_the_end);
+	RUN(test_ok_line_again);
+	RUN(test_half_closes);
+	RUN(test_class_17_reset_in_flight);
+	RUN(test_class_17_resets_by_a_vcpu);
+	return 0;
+}
