@@ -96,6 +96,9 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 		     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (vsock->buffers == MAP_FAILED)
 		fail_errno(EXIT_HOST_REFUSED, "cannot map the vsock buffers");
+	/* A huge page would be 16 connections' for the first byte of one. No kernel support: none. */
+	madvise(vsock->buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES,
+		MADV_NOHUGEPAGE);
 	rx_pool_reset(&vsock->pool);
 	vsock_rx_init(vsock);
 }

@@ -143,8 +143,9 @@ struct vsock_connection *vsock_get_connection(struct vsock *vsock);
 /* Back to the free ones; nothing of it is on the ring any more. */
 void vsock_release(struct vsock_connection *connection);
 struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port);
-/* vsock_find() finds it from now on. */
+/* vsock_find() finds it from now on, or not any more: the guest may use the ports again. */
 void vsock_insert(struct vsock_connection *connection);
+void vsock_free_ports(struct vsock_connection *connection);
 /* A new connection to the host's socket for the request's port, or NULL. */
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
 /* Ends it; tell: the guest gets a RST. */

@@ -38,7 +38,7 @@ void vsock_insert(struct vsock_connection *connection)
 	*head = connection;
 }
 
-static void remove_from_ports(struct vsock_connection *connection)
+void vsock_free_ports(struct vsock_connection *connection)
 {
 	struct vsock_connection **at = bucket(connection->vsock, connection->stream.guest_port,
 					      connection->stream.host_port);
@@ -88,10 +88,8 @@ void vsock_release(struct vsock_connection *connection)
 void vsock_release_if_over(struct vsock_connection *connection)
 {
 	if (connection->stream.state == VSOCK_ENDING && connection->ops_in_flight == 0 &&
-	    !connection->queued_to_send) {
-		remove_from_ports(connection);
+	    !connection->queued_to_send)
 		vsock_release(connection);
-	}
 }
 
 bool vsock_op_done(struct vsock_connection *connection)
@@ -147,6 +145,7 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 	tell = tell && connection->stream.state != VSOCK_DRAINING;
 	connection->stream.state = VSOCK_ENDING;
 	connection->pending = 0;
+	vsock_free_ports(connection);
 	if (tell)
 		vsock_send_later(connection, VSOCK_PENDING_RST);
 	if (connection->registered) /* ends the polls that are on the ring, too */

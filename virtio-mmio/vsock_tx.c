@@ -80,6 +80,7 @@ static void end_by_guest(struct vsock_connection *connection)
 	    stream->received != stream->forwarded) {
 		connection->pending = 0;
 		stream->state = VSOCK_DRAINING;
+		vsock_free_ports(connection);
 	} else {
 		vsock_end(connection, false);
 	}
@@ -135,14 +136,13 @@ static bool handle_packet(struct vsock *vsock, struct vsock_direct *direct)
 		return false; /* nobody to answer to */
 	connection = vsock_find(vsock, header.src_port, header.dst_port);
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
-		if (connection != NULL && connection->stream.state < VSOCK_DRAINING) {
+		if (connection != NULL) {
 			if (header.len <= VSOCK_PACKET_BYTES && trim(&direct->chain, header.len))
 				return packet_of_connection(connection, direct, &header);
 			vsock_end(connection, true); /* the stream would miss bytes */
 			return false;
 		}
-		if (connection == NULL && header.op == VIRTIO_VSOCK_OP_REQUEST &&
-		    vsock_connect(vsock, &header) != NULL)
+		if (header.op == VIRTIO_VSOCK_OP_REQUEST && vsock_connect(vsock, &header) != NULL)
 			return false;
 	}
 	if (header.op != VIRTIO_VSOCK_OP_RST)

@@ -98,7 +98,7 @@ static void test_deaf_host(void)
 }
 
 /* The guest has ended both ways and gives up waiting (Linux, after 8 s): a slow reader still gets
- * everything, and meanwhile the ports answer as if the connection were gone. */
+ * everything, and meanwhile the ports are those of a connection that is gone. */
 static void test_slow_reader_after_the_end(void)
 {
 	open_all();
@@ -121,7 +121,11 @@ static void test_slow_reader_after_the_end(void)
 	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
 	rig_idle();
 	CHECK_EQ(connections_in(VSOCK_DRAINING), 1);
-	guest_send_op(VIRTIO_VSOCK_OP_REQUEST, 1, PORT, 0);
+	int again = guest_open(1, PORT, listener); /* the ports are free */
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+	host_expect_end(again);
+	close(again);
+	guest_sends(1, 10);
 	guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT);
 	CHECK_EQ(host_reads_all(fd), n * sizeof(data));
 	close(fd);
@@ -137,6 +141,33 @@ static void test_slow_reader_after_the_end(void)
 	guest_send_op(VIRTIO_VSOCK_OP_RST, 2, PORT, 0);
 	rig_idle();
 	close(fd);
+	close_all();
+}
+
+/* The guest uses the ports of a connection again as soon as it knows of its end. */
+static void test_ports_again(void)
+{
+	open_all();
+	for (unsigned i = 0; i < 50; i++) {
+		int fd = guest_open(1, PORT, listener);
+		if (i % 3 == 0) {
+			guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+		} else if (i % 3 == 1) {
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+			guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT);
+		} else {
+			guest_reset();
+			guest_start();
+		}
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+		int next = guest_open(1, PORT, listener);
+		host_expect_end(fd);
+		close(fd);
+		guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+		host_expect_end(next);
+		close(next);
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+	}
 	close_all();
 }
 
@@ -319,6 +350,7 @@ int main(void)
 {
 	RUN(test_deaf_host);
 	RUN(test_slow_reader_after_the_end);
+	RUN(test_ports_again);
 	RUN(test_ok_line_again);
 	RUN(test_half_closes);
 	RUN(test_class_17_reset_in_flight);
