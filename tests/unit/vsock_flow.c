@@ -236,6 +236,31 @@ static void test_class_21_buffer_shrinks(void)
 	close_all();
 }
 
+/* Each time the credit is used up the guest is asked for more, once. */
+static void test_class_21_credit_is_asked_for(void)
+{
+	struct virtio_vsock_hdr header;
+
+	open_all();
+	struct flow f = open_flow(100);
+	guest_offer(RIG_QUEUE_SIZE, 4096);
+	f.buf_alloc = 0;
+	send_credit(&f, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	rig_idle();
+	host_sends(&f, 1000);
+	for (f.buf_alloc = 10; f.buf_alloc < 20; f.buf_alloc++) {
+		guest_expect(VIRTIO_VSOCK_OP_CREDIT_REQUEST, f.port, PORT);
+		rig_idle();
+		CHECK_EQ(queues_used(VSOCK_RX), 0);
+		send_credit(&f, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+		header = guest_expect(VIRTIO_VSOCK_OP_RW, f.port, PORT);
+		CHECK_EQ(header.len, f.buf_alloc);
+		f.guest_got += header.len;
+	}
+	close_flow(&f);
+	close_all();
+}
+
 /* A claim to have read what was never sent, or a huge buffer, is no credit for more than that. */
 static void test_class_21_lies(void)
 {
@@ -359,6 +384,7 @@ int main(void)
 	RUN(test_class_10_streams);
 	RUN(test_class_21_credit_wraps);
 	RUN(test_class_21_buffer_shrinks);
+	RUN(test_class_21_credit_is_asked_for);
 	RUN(test_class_21_lies);
 	RUN(test_class_9_reader_that_never_reads);
 	RUN(test_class_9_idle_and_starved);

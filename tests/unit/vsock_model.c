@@ -131,29 +131,13 @@ static void guest_sends_data(struct link *l)
 /* Whatever is not allowed to an open connection. */
 static void guest_breaks_a_rule(struct link *l)
 {
-	uint64_t credit = VSOCK_BUFFER_BYTES - (l->guest_wrote - l->told);
-
 	l->cut = l->wrong = true;
-	switch (any(4)) {
-	case 0:
-		link_send(l, VIRTIO_VSOCK_OP_RESPONSE, 0, 0);
-		break;
-	case 1:
-		link_send(l, VIRTIO_VSOCK_OP_REQUEST, 0, 0);
-		break;
-	case 2:
-		if ((l->flags & VIRTIO_VSOCK_SHUTDOWN_SEND) && l->flags != VSOCK_SHUTDOWN_BOTH) {
-			link_send(l, VIRTIO_VSOCK_OP_RW, 1, 0);
-			break;
-		}
-		/* fall through */
-	default:
-		if (credit < VSOCK_PACKET_BYTES && l->flags == 0)
-			link_send(l, VIRTIO_VSOCK_OP_RW, VSOCK_PACKET_BYTES, 0);
-		else
-			link_send(l, (uint16_t)(8 + any(65528)), 0, 0);
-		break;
-	}
+	if (l->flags == VIRTIO_VSOCK_SHUTDOWN_SEND)
+		link_send(l, VIRTIO_VSOCK_OP_RW, 1 + any(100), 0);
+	else if (any(2) == 0)
+		link_send(l, 1 + (uint16_t)any(2), 0, 0); /* REQUEST, RESPONSE */
+	else
+		link_send(l, (uint16_t)(8 + any(65528)), 0, 0);
 }
 
 static void guest_resets_link(struct link *l)
@@ -196,7 +180,7 @@ static void guest_event(struct link *l)
 		link_send(l, VIRTIO_VSOCK_OP_SHUTDOWN, 0, l->flags);
 	} else if (r == 28 && any(calm) == 0) {
 		guest_resets_link(l);
-	} else if (r == 29 && any(calm) == 0) {
+	} else if (r == 29 && (any(calm) == 0 || l->flags == VIRTIO_VSOCK_SHUTDOWN_SEND)) {
 		guest_breaks_a_rule(l);
 	}
 }

@@ -135,6 +135,44 @@ static void test_meaningless_fields(void)
 	close_all();
 }
 
+/* Data after the guest's own end, or one byte more than its credit: RST, and none of it goes out. */
+static void test_data_that_is_not_allowed(void)
+{
+	open_all();
+	guest_offer(64, 4096);
+	for (int over_credit = 0; over_credit < 2; over_credit++) {
+		struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 1, 6000, 32768);
+		int fd = guest_open(1, 6000, listener);
+		const struct vsock_stream *stream = &vsock_find(&vsock, 1, 6000)->stream;
+		size_t sent = 0, have = 0;
+		ssize_t r;
+		for (; over_credit && stream->received - stream->forwarded != VSOCK_BUFFER_BYTES;
+		     sent += header.len) { /* until nothing is left */
+			uint32_t room = VSOCK_BUFFER_BYTES - (stream->received - stream->forwarded);
+			header.len = room < 32768 ? room : 32768;
+			guest_send(&header, bytes);
+			rig_idle();
+		}
+		while (queues_used(VSOCK_RX) > 0)
+			guest_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, 6000);
+		if (!over_credit)
+			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, 6000,
+				      VIRTIO_VSOCK_SHUTDOWN_SEND);
+		header.len = 1;
+		guest_send(&header, bytes);
+		guest_expect(VIRTIO_VSOCK_OP_RST, 1, 6000);
+		do {
+			RIG_RUN_UNTIL((r = recv(fd, got, sizeof(got), 0)) >= 0 || errno != EAGAIN);
+			have += r > 0 ? (size_t)r : 0;
+		} while (r > 0);
+		CHECK(have <= sent);
+		close(fd);
+		RIG_RUN_UNTIL(connections_used() == 0);
+		guest_offer(64, 4096);
+	}
+	close_all();
+}
+
 /* Sends a header and `there` bytes behind it. */
 static void send_with(uint32_t told, uint32_t there)
 {
@@ -202,6 +240,7 @@ int main(void)
 	RUN(test_wrong_addresses_and_types);
 	RUN(test_wrong_operations);
 	RUN(test_meaningless_fields);
+	RUN(test_data_that_is_not_allowed);
 	RUN(test_wrong_lengths);
 	return 0;
 }
