@@ -5,10 +5,11 @@
 rootfs_mib=64
 busybox=/bin/busybox
 
-# init_compile FILE: our init as a static program.
-init_compile() {
-	musl-gcc -std=gnu11 -O2 -static -s -Wall -Wextra -Wshadow -Wconversion -Werror \
-		-o "$1" "$here/init.c" || die "compiling guest/init.c failed"
+# program_compile NAME FILE: our NAME.c as a static program.
+program_compile() {
+	musl-gcc -std=gnu11 -D_GNU_SOURCE -O2 -static -s -Wall -Wextra -Wshadow -Wconversion -Werror \
+		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
+		-o "$2" "$here/$1.c" || die "compiling guest/$1.c failed"
 }
 
 # tree_etc DIR: the files below /etc, and the script that applies a DHCP lease.
@@ -59,7 +60,8 @@ tree_make() {
 			;;
 		esac
 	done
-	init_compile "$1/sbin/init"
+	program_compile init "$1/sbin/init"
+	program_compile vsock "$1/usr/bin/vsock"
 	ln -s sbin/init "$1/init"
 	tree_etc "$1"
 }
