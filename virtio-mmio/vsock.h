@@ -65,6 +65,7 @@ struct vsock_connection {
 	unsigned pending;       /* enum vsock_pending */
 	bool queued_to_send;
 	bool registered; /* there is a socket in the slot */
+	bool at_end;     /* a read has found the end of what the host's program sends */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
 
 	struct sockaddr_un address; /* while it is connecting */

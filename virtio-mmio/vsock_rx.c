@@ -215,15 +215,25 @@ static void deliver(struct vsock_receive *receive, uint32_t length)
 	vsock_signal_later(vsock);
 }
 
-/* The host's program will send no more: all it has sent is with the guest. */
+/* The host's program will send no more: all it has sent is with the guest. A poll, which comes back at
+ * once, tells whether it has closed its socket or still reads. */
 static void host_has_ended(struct vsock_connection *connection)
 {
 	connection->readable = false;
-	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
+	connection->at_end = true;
+	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)
 		vsock_end(connection, true);
-		return;
-	}
-	connection->stream.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+	else
+		vsock_poll_in(connection);
+}
+
+/* A close that comes later than the end shows, as with TCP, when the guest sends. */
+static void tell_end(struct vsock_connection *connection, int32_t events)
+{
+	bool closed = events < 0 || (events & (POLLHUP | POLLERR));
+
+	connection->stream.host_shutdown |=
+		closed ? VSOCK_SHUTDOWN_BOTH : VIRTIO_VSOCK_SHUTDOWN_SEND;
 	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
 }
 
@@ -277,17 +287,18 @@ static void poll_in_done(struct ring_op *op, int32_t result)
 					    offsetof(struct vsock_connection, poll_in_op));
 	struct vsock *vsock = connection->vsock;
 
-	(void)result;
 	virtio_device_lock(&vsock->device);
 	connection->polling_in = false;
 	if (vsock_op_done(connection)) {
 		if (connection->stream.state == VSOCK_GREETING) {
 			vsock_read_greeting(connection);
+		} else if (connection->at_end) {
+			tell_end(connection, result);
 		} else {
 			connection->readable = true; /* an error or an end shows in the read */
 			vsock_send_later(connection, 0);
-			vsock_rx_run(vsock);
 		}
+		vsock_rx_run(vsock);
 	}
 	virtio_device_unlock(&vsock->device);
 }

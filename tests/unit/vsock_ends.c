@@ -252,6 +252,28 @@ static void test_half_closes(void)
 	close_all();
 }
 
+/* A program that closes its socket ends both directions at once; one that shuts its own down only that. */
+static void test_close_ends_both(void)
+{
+	open_all();
+	for (int closes = 0; closes < 2; closes++) {
+		int fd = guest_open(1, PORT, listener);
+		CHECK(send(fd, data, 100, 0) == 100);
+		if (closes)
+			close(fd);
+		else
+			CHECK(shutdown(fd, SHUT_WR) == 0);
+		CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 100);
+		CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags,
+			 closes ? VSOCK_SHUTDOWN_BOTH : VIRTIO_VSOCK_SHUTDOWN_SEND);
+		guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+		if (!closes)
+			close(fd);
+		RIG_RUN_UNTIL(connections_used() == 0);
+	}
+	close_all();
+}
+
 /* Class 17: a reset with 1 to 128 packets and as many reads on their way, at several places of their
  * way; nothing of the old driver's comes to the new one. */
 static void test_class_17_reset_in_flight(void)
@@ -353,6 +375,7 @@ int main(void)
 	RUN(test_ports_again);
 	RUN(test_ok_line_again);
 	RUN(test_half_closes);
+	RUN(test_close_ends_both);
 	RUN(test_class_17_reset_in_flight);
 	RUN(test_class_17_resets_by_a_vcpu);
 	return 0;

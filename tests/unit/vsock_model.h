@@ -83,8 +83,9 @@ static inline void judge_shutdown(struct link *l, uint32_t flags)
 {
 	CHECK_EQ(l->state, LINK_OPEN);
 	CHECK(flags != 0 && (flags & ~(uint32_t)VSOCK_SHUTDOWN_BOTH) == 0);
-	if (flags & VIRTIO_VSOCK_SHUTDOWN_RCV)
-		CHECK(l->host_closed);
+	if (flags &
+	    VIRTIO_VSOCK_SHUTDOWN_RCV) /* or the guest will send nothing that could be read */
+		CHECK(l->host_closed || (l->flags & VIRTIO_VSOCK_SHUTDOWN_SEND));
 	if (!(flags & VIRTIO_VSOCK_SHUTDOWN_SEND))
 		return;
 	CHECK(!l->end_seen && l->host_ended);
@@ -98,7 +99,8 @@ static inline void judge_reset(struct link *l)
 		return; /* to a packet that came after its end */
 	if (l->state == LINK_OPEN && !l->wrong && l->flags != VSOCK_SHUTDOWN_BOTH) {
 		/* Only a program that has gone does this, and what it wrote comes before. */
-		CHECK(l->host_closed);
+		CHECK(l->host_closed ||
+		      (l->flags & VIRTIO_VSOCK_SHUTDOWN_SEND)); /* POLLHUP of both halves */
 		if (!(l->flags & VIRTIO_VSOCK_SHUTDOWN_RCV))
 			CHECK_EQ(l->guest_got, l->host_wrote);
 	} else if (l->state == LINK_ASKED && l->by_host) {
