@@ -49,6 +49,7 @@ VMM_END = /usr/lib/x86_64-linux-gnu/liburing.a $(GCC_LIB)crtendS.o $(MUSL_LIB)/c
 VMM_OBJECTS = $(VMM_SOURCES:%.c=build/vmm/%.o)
 TEST_OBJECTS = $(filter-out build/asan/vmm.o,$(VMM_SOURCES:%.c=build/asan/%.o))
 FUZZ_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/fuzz/%)
+GCOV_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/gcov/%)
 PREFIX = /usr/local
 Q = $(if $(V),,@)
 
@@ -87,10 +88,22 @@ build/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS)
 	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer -O1 -g -MMD -MP -MF $@.d -o $@ $< \
 		$(FUZZ_OBJECTS) -l:liburing.a -lpthread
 
+# The fuzzers once more, to count the lines that a corpus executes.
+build/gcov/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion --coverage -O0 -MMD -MP -c -o $@ $<
+
+build/tests/gcov/%: tests/fuzz/%.c $(GCOV_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  GCOV $<"
+	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion -DFUZZ_REPLAY -O1 -MMD -MP -MF $@.d -o $@ $< \
+		$(GCOV_OBJECTS) --coverage -l:liburing.a -lpthread
+
 test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
-test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) guests
+test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
+	$(FUZZERS:%=build/tests/gcov/%) guests
 
 guest: deps-guest
 	$(Q)guest/build.sh all
@@ -150,6 +163,6 @@ clean:
 .PHONY: all install clean test test-programs guest run lint check deps deps-guest deps-lab deps-test \
 	deps-lint
 .SECONDARY:
--include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d)
--include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d)
+-include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d)
+-include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d)
 include tests/guest/guests.mk

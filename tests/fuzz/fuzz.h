@@ -91,18 +91,53 @@ static inline bool fuzz_in_memory(const struct guest_memory *memory, const void 
 	       bytes <= memory->bytes - offset;
 }
 
+/* A seed that is put together step by step. */
+struct fuzz_program {
+	uint8_t bytes[2048];
+	size_t n;
+};
+
+static inline void fuzz_append(struct fuzz_program *program, const uint8_t *step, size_t bytes)
+{
+	CHECK(bytes <= sizeof(program->bytes) - program->n);
+	memcpy(program->bytes + program->n, step, bytes);
+	program->n += bytes;
+}
+
+#define FUZZ_APPEND(program, ...)                                                                  \
+	fuzz_append(program, (const uint8_t[]){ __VA_ARGS__ },                                     \
+		    sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
 /* Writes a seed, if they are asked for. */
 static inline void fuzz_seed(const char *name, const void *data, size_t bytes)
 {
 	const char *dir = getenv("FUZZ_SEEDS");
 	char path[512];
 
-	if (dir == NULL)
+	if (dir == NULL || dir[0] == '\0')
 		return;
 	CHECK((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) < sizeof(path));
 	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
 	CHECK(fd >= 0 && write(fd, data, bytes) == (ssize_t)bytes);
 	close(fd);
 }
+
+#ifdef FUZZ_REPLAY
+/* Runs the inputs whose files are named, without a fuzzer. */
+int main(int argc, char **argv)
+{
+	static uint8_t input[1 << 20];
+
+	LLVMFuzzerInitialize(&argc, &argv);
+	for (int i = 1; i < argc; i++) {
+		int fd = open(argv[i], O_RDONLY | O_CLOEXEC);
+		ssize_t bytes = read(fd, input, sizeof(input));
+		CHECK(bytes >= 0);
+		close(fd);
+		LLVMFuzzerTestOneInput(input, (size_t)bytes);
+	}
+	return 0;
+}
+#endif
 
 #endif

@@ -1,0 +1,257 @@
+/*
+ * The input is what a driver does with a NIC and what the host's network sends: raw descriptors and
+ * good frames, kicks, register writes, resets, index jumps; frames of any size and header, a host that
+ * does not read, a TAP that goes away (bug classes 5, 6, 8, 16, 17, 18, 20). After each input all that
+ * was in flight is back, no chain is lost, nothing was written outside guest RAM, and a good driver is
+ * served again.
+ */
+#include "tests/fuzz/fuzz.h"
+
+/* net_rig.h's places of buffers are those of the hostile driver. */
+#include "tests/unit/net_rig.h"
+
+#include "tests/fuzz/hostile_driver.h"
+
+#define OPERATIONS_MAX 250
+#define FRAME_MAX      (NET_MAX_FRAME_BYTES + 100)
+#define GOOD_BYTES     1514u
+
+enum operation {
+	OP_RX_BUFFER = DRIVER_OPERATIONS,
+	OP_TX_FRAME,
+	OP_HOST_FRAME,
+	OP_HOST_READ,
+	OP_TAP_REMOVED,
+	OP_OLD_HOST,
+	OPERATIONS,
+};
+
+static uint8_t frame[FRAME_MAX];
+static const uint32_t sizes[16] = { 0,
+				    1,
+				    11,
+				    12,
+				    13,
+				    14,
+				    60,
+				    128,
+				    1514,
+				    1526,
+				    4096,
+				    9018,
+				    2048,
+				    1000,
+				    NET_MAX_FRAME_BYTES,
+				    NET_MAX_FRAME_BYTES + 100 };
+static const uint8_t parts[8] = { 1, 2, 3, 7, 14, 60, 127, 128 };
+
+/* A seed: receive buffers of one shape, frames in both directions of one shape. */
+static void seed_traffic(const char *name, uint8_t host, uint16_t features, uint8_t shape)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, host, OP_START, (uint8_t)features, (uint8_t)(features >> 8), 7);
+	for (uint8_t i = 0; i < 16; i++) {
+		FUZZ_APPEND(&seed, OP_RX_BUFFER, (uint8_t)(i * 7), shape);
+		FUZZ_APPEND(&seed, OP_TX_FRAME, (uint8_t)(i * 7), shape, 0);
+		FUZZ_APPEND(&seed, OP_KICK, NET_RX, OP_KICK, NET_TX);
+		FUZZ_APPEND(&seed, OP_HOST_FRAME, (uint8_t)(i % 8 + 6), 0, 0, OP_RUN, 31);
+		FUZZ_APPEND(&seed, OP_HOST_READ, OP_RUN, 31);
+	}
+	fuzz_seed(name, seed.bytes, seed.n);
+}
+
+/* A reset with a poll and a write on their way, a TAP that goes, a jump of the index. */
+static void seed_ends(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_START, 0xff, 0xff, 7, OP_RX_BUFFER, 0, 9, OP_KICK, NET_RX, OP_RUN,
+		    31);
+	FUZZ_APPEND(&seed, OP_HOST_FRAME, 8, 1, 1, OP_RESET, OP_RUN, 31);
+	FUZZ_APPEND(&seed, OP_START, 4, 0, 6, OP_TX_FRAME, 0, 9, 0, OP_KICK, NET_TX, OP_RESET);
+	FUZZ_APPEND(&seed, OP_START, 0, 0, 5, OP_RX_BUFFER, 0, 9, OP_KICK, NET_RX, OP_RUN, 31);
+	FUZZ_APPEND(&seed, OP_TAP_REMOVED, OP_RUN, 31, OP_TX_FRAME, 1, 9, 0, OP_KICK, NET_TX);
+	FUZZ_APPEND(&seed, OP_RUN, 31, OP_REGISTER, 25, 0, 0, 0);
+	FUZZ_APPEND(&seed, OP_INDEX_JUMP, NET_TX, 200, OP_KICK, NET_TX, OP_RUN, 31);
+	fuzz_seed("ends", seed.bytes, seed.n);
+}
+
+/* One head again and again: more writes on their way than there are heads, with a reset between. */
+static void seed_floods(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_START, 0, 0, 7, OP_TX_FRAME, 0, 8, 0);
+	for (unsigned i = 0; i < 4; i++)
+		FUZZ_APPEND(&seed, OP_OFFER, NET_TX, 0, 100, OP_KICK, NET_TX, OP_RUN, i % 2);
+	FUZZ_APPEND(&seed, OP_RESET, OP_START, 4, 0, 7, OP_RX_BUFFER, 0, 12);
+	for (unsigned i = 0; i < 4; i++)
+		FUZZ_APPEND(&seed, OP_OFFER, NET_RX, 0, 126, OP_KICK, NET_RX, OP_HOST_FRAME, 8, 0,
+			    0, OP_RUN, 31);
+	fuzz_seed("floods", seed.bytes, seed.n);
+}
+
+static void write_seeds(void)
+{
+	seed_traffic("plain", OP_OLD_HOST, 0, 9);
+	seed_traffic("all-features", OP_HOST_READ, 0xffff, 9);
+	seed_traffic("merged", OP_OLD_HOST, 0x1fff, 7);
+	seed_traffic("direct-parts", OP_HOST_READ, 0x0fff, 0x58);
+	seed_traffic("many-parts", OP_HOST_READ, 0x3fff, 0xea);
+	seed_traffic("largest", OP_HOST_READ, 0xffff, 14);
+	seed_ends();
+	seed_floods();
+}
+
+/* A new pair of sockets in the TAP's place. The poll of the old one must not see it close later. */
+static void renew_tap(void)
+{
+	int ends[2];
+
+	nic.gone = true; /* no message */
+	shutdown(host_fd, SHUT_RDWR);
+	RIG_RUN_UNTIL(!nic.polling);
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+	CHECK(dup2(ends[1], host_fd) == host_fd && dup2(ends[0], nic.tap.fd) == nic.tap.fd);
+	CHECK(ring_set_slot(&rig_ring, nic.slot, ends[0]));
+	close(ends[0]);
+	close(ends[1]);
+	nic.gone = false;
+	nic.config.status |= VIRTIO_NET_S_LINK_UP;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	nic_open(ALL_OFFLOADS, 0);
+	hostile_memory();
+	write_seeds();
+	return 0;
+}
+
+static void rx_buffer(struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input), shape = fuzz_byte(input);
+
+	hostile_offer(NET_RX, head, RX_BUFFER_GPA + head % 128u * BUFFER_STEP, sizes[shape & 15],
+		      parts[shape >> 5], !(shape == 0x1f));
+}
+
+static void tx_frame(struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input), shape = fuzz_byte(input);
+	uint64_t gpa = TX_BUFFER_GPA + head % 128u * BUFFER_STEP;
+
+	memset(rig_at(gpa), fuzz_byte(input), TAP_HEADER_BYTES);
+	hostile_offer(NET_TX, head, gpa, sizes[shape & 15], parts[shape >> 5], shape == 0x1f);
+}
+
+/* The socket may be full: then the frame is lost, as on a wire. */
+static void host_frame(struct fuzz_input *input)
+{
+	uint32_t bytes = sizes[fuzz_byte(input) & 15];
+
+	frame[0] = fuzz_byte(input);
+	frame[1] = fuzz_byte(input);
+	send(host_fd, frame, bytes, MSG_NOSIGNAL);
+}
+
+/* What the guest has sent is at least a byte of frame and no more than the largest. */
+static void host_read(void)
+{
+	static uint8_t got[2 * FRAME_MAX];
+	ssize_t n;
+
+	while ((n = recv(host_fd, got, sizeof(got), 0)) > 0)
+		CHECK(n > TAP_HEADER_BYTES && n <= (ssize_t)NET_MAX_FRAME_BYTES);
+}
+
+static void do_operation(struct fuzz_input *input)
+{
+	uint8_t operation = fuzz_byte(input) % OPERATIONS;
+	bool has_queues = rig.queues[0].desc != NULL;
+
+	if (operation == OP_HOST_FRAME)
+		host_frame(input);
+	else if (operation == OP_HOST_READ)
+		host_read();
+	else if (operation == OP_TAP_REMOVED)
+		shutdown(host_fd, SHUT_RDWR);
+	else if (operation == OP_OLD_HOST)
+		nic.no_nowait |= !has_queues; /* no host becomes old on the way */
+	else if (operation == OP_RX_BUFFER && has_queues)
+		rx_buffer(input);
+	else if (operation == OP_TX_FRAME && has_queues)
+		tx_frame(input);
+	else
+		hostile_operation(operation, input);
+}
+
+/* What the kernel was told to fill lies in guest RAM or is the NIC's own place for what does not fit;
+ * chains that no read or write has are back or wait in the pool. */
+static void check_invariants(void)
+{
+	CHECK(nic.fresh_writes <= VIRTQUEUE_MAX_SIZE && nic.pool.fresh <= VIRTQUEUE_MAX_SIZE);
+	CHECK(nic.reads_in_flight <= NET_MAX_READS);
+	for (unsigned i = 0; i < nic.reads_in_flight; i++) {
+		const struct net_read *read = &nic.reads[i];
+		CHECK(read->n_parts <= NET_READ_PARTS && read->n_buffers <= NET_READ_BUFFERS);
+		CHECK(read->parts[read->n_parts].iov_base == nic.overflow);
+		for (unsigned n = 0; n < read->n_parts; n++)
+			CHECK(read->parts[n].iov_len == 0 ||
+			      fuzz_in_memory(&rig.memory, read->parts[n].iov_base,
+					     read->parts[n].iov_len));
+	}
+	if (!virtio_device_is_live(&nic.device))
+		return;
+	if (nic.reads_in_flight == 0 && nic.device.queues[NET_RX].ready)
+		CHECK_EQ(hostile_chains_held(NET_RX), nic.pool.n_ready);
+	if (nic.device.in_flight == nic.reads_in_flight && nic.device.queues[NET_TX].ready)
+		CHECK_EQ(hostile_chains_held(NET_TX), 0);
+}
+
+static void check_good_driver_is_served(void)
+{
+	struct rig_part part = { TX_BUFFER_GPA, GOOD_BYTES, false };
+	uint8_t got[GOOD_BYTES + 1];
+
+	nic_start(FEATURE(VIRTIO_NET_F_MRG_RXBUF));
+	for (uint16_t head = 0; head < 4; head++)
+		nic_offer_rx(head, 600);
+	queues_kick(NET_RX);
+	make_frame(frame, GOOD_BYTES, 1);
+	host_send(frame, GOOD_BYTES);
+	RIG_RUN_UNTIL(queues_used(NET_RX) == 3);
+	for (uint16_t head = 0; head < 3; head++)
+		CHECK_EQ(queues_take(NET_RX).id, head);
+	CHECK_BYTES((uint8_t *)rig_at(RX_BUFFER_GPA) + 12, frame + 12, 588);
+	memcpy(rig_at(TX_BUFFER_GPA), frame, GOOD_BYTES);
+	queues_offer(NET_TX, 0, &part, 1);
+	queues_kick(NET_TX);
+	RIG_RUN_UNTIL(queues_used(NET_TX) == 1);
+	CHECK_EQ(recv(host_fd, got, sizeof(got), 0), GOOD_BYTES);
+	CHECK_BYTES(got, frame, GOOD_BYTES);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	struct fuzz_input input = { data, bytes };
+
+	memset(rig.queues, 0, sizeof(rig.queues));
+	rig.indirect = false;
+	nic.no_nowait = false;
+	nic.batch_reads = 1;
+	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
+		do_operation(&input);
+		check_invariants();
+	}
+	/* A write without RWF_NOWAIT waits for a socket's reader, which it does not with a TAP. */
+	RIG_RUN_UNTIL((host_read(), nic.device.in_flight == 0));
+	check_invariants();
+	hostile_end();
+	renew_tap();
+	check_good_driver_is_served();
+	hostile_end();
+	return 0;
+}

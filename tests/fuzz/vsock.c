@@ -1,0 +1,383 @@
+/*
+ * The input is what a driver does with a vsock and what programs of the host do: packets good and bad to
+ * connections that exist and others, raw descriptors, kicks, register writes, resets, index jumps;
+ * programs that connect, send their CONNECT line or something else, write, close, and never read (bug
+ * classes 5, 8, 16, 17, 19, 20, 21). After each input all that was in flight is back, no chain and no
+ * connection is lost, nothing was written outside guest RAM, and a good driver is served again.
+ */
+#include "tests/fuzz/vsock_fuzz_rig.h"
+
+#include <linux/vm_sockets.h>
+
+#define OPERATIONS_MAX 250
+
+enum operation {
+	OP_RX_BUFFER = DRIVER_OPERATIONS,
+	OP_PACKET,
+	OP_CONNECT,
+	OP_ACCEPT,
+	OP_GREET,
+	OP_WRITE,
+	OP_READ,
+	OP_SHUTDOWN,
+	OP_CLOSE,
+	OP_OLD_HOST,
+	OPERATIONS,
+};
+
+static const uint32_t sizes[16] = { 0,    1,    43,   44,    45,    46,         60,    200,
+				    1044, 4096, 4140, 16384, 65536, 65536 + 44, 70000, 100000 };
+static const uint8_t parts[8] = { 1, 2, 3, 7, 46, 70, 127, 128 };
+static const uint32_t credits[8] = { 65536, 0, 1, 100, 262144, UINT32_MAX, 0x80000000, 4096 };
+
+/* A program connects and the guest agrees: connection `k`, whose credit is number `credit`. */
+static void append_stream(struct fuzz_program *seed, uint8_t k, uint8_t credit)
+{
+	FUZZ_APPEND(seed, OP_CONNECT, OP_GREET, k, 0, OP_RUN, 31);
+	FUZZ_APPEND(seed, OP_PACKET, 0, VIRTIO_VSOCK_OP_RESPONSE, k, 0, credit, 0, 0);
+	FUZZ_APPEND(seed, OP_KICK, VSOCK_TX, OP_RUN, 31);
+}
+
+static void append_packet(struct fuzz_program *seed, uint8_t op, uint8_t which, uint8_t size,
+			  uint8_t shape)
+{
+	FUZZ_APPEND(seed, OP_PACKET, 2, op, which, size, 0, 0, shape, OP_KICK, VSOCK_TX, OP_RUN,
+		    31);
+}
+
+static void append_buffers(struct fuzz_program *seed, uint8_t shape)
+{
+	for (uint8_t head = 0; head < 128; head += 16)
+		FUZZ_APPEND(seed, OP_RX_BUFFER, head, shape);
+	FUZZ_APPEND(seed, OP_KICK, VSOCK_RX);
+}
+
+/* Streams both ways with data both ways, in chains of one shape, that end in each way. */
+static void seed_streams(const char *name, uint8_t features, uint8_t shape, uint8_t credit)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_START, features, 0, 7);
+	for (uint8_t i = 0; i < 4; i++) {
+		append_buffers(&seed, shape);
+		append_stream(&seed, i, credit);
+		append_packet(&seed, VIRTIO_VSOCK_OP_RW, i, 9, shape);
+		FUZZ_APPEND(&seed, OP_WRITE, i, 4, OP_RUN, 31, OP_READ, i, 1);
+		append_packet(&seed, VIRTIO_VSOCK_OP_CREDIT_REQUEST, i, 0, 0);
+		append_packet(&seed, VIRTIO_VSOCK_OP_CREDIT_UPDATE, i, 0, 0);
+		append_packet(&seed, (uint8_t)(VIRTIO_VSOCK_OP_SHUTDOWN | i << 6), i, 0, 0);
+		append_packet(&seed, VIRTIO_VSOCK_OP_REQUEST, (uint8_t)(0x80 | i << 2), 0, 0);
+		FUZZ_APPEND(&seed, OP_ACCEPT, (uint8_t)(i & 1 ? OP_SHUTDOWN : OP_CLOSE), i, i);
+		FUZZ_APPEND(&seed, OP_RUN, 31);
+	}
+	append_packet(&seed, VIRTIO_VSOCK_OP_RST, 0, 0, 0);
+	fuzz_seed(name, seed.bytes, seed.n);
+}
+
+/* A reader that does not read, then does: the buffer fills and empties. */
+static void seed_slow_reader(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_START, 0, 0, 7);
+	append_buffers(&seed, 10);
+	append_stream(&seed, 0, 0);
+	for (unsigned i = 0; i < 10; i++)
+		append_packet(&seed, VIRTIO_VSOCK_OP_RW, 0, 11, 0);
+	for (unsigned i = 0; i < 10; i++)
+		FUZZ_APPEND(&seed, OP_READ, 0, 1, OP_RUN, 31);
+	append_packet(&seed, VIRTIO_VSOCK_OP_SHUTDOWN | 2 << 6, 0, 0, 0);
+	append_packet(&seed, VIRTIO_VSOCK_OP_RW, 0, 8, 0);
+	fuzz_seed("slow-reader", seed.bytes, seed.n);
+}
+
+/* More programs that write than there are reads, and packets to nobody that nobody answers. */
+static void seed_floods(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_START, 0, 0, 7);
+	append_buffers(&seed, 8);
+	append_buffers(&seed, 8);
+	for (uint8_t i = 0; i < HOST_PROGRAMS; i++)
+		append_stream(&seed, i, 0);
+	for (uint8_t i = 0; i < HOST_PROGRAMS; i++)
+		FUZZ_APPEND(&seed, OP_WRITE, i, 3);
+	for (unsigned i = 0; i < 2; i++)
+		append_buffers(&seed, 8);
+	FUZZ_APPEND(&seed, OP_RUN, 31, OP_PACKET, 0, VIRTIO_VSOCK_OP_RW, 0x84, 7, 0, 0, 0);
+	for (unsigned i = 0; i < 4; i++)
+		FUZZ_APPEND(&seed, OP_OFFER, VSOCK_TX, 0, 100, OP_KICK, VSOCK_TX, OP_RUN, 31);
+	append_buffers(&seed, 8);
+	FUZZ_APPEND(&seed, OP_OFFER, VSOCK_RX, 0, 100, OP_KICK, VSOCK_RX, OP_RUN, 31);
+	fuzz_seed("floods", seed.bytes, seed.n);
+}
+
+static void write_seeds(void)
+{
+	seed_streams("streams", 0, 10, 0);
+	seed_streams("indirect", 3, 0xea, 4);
+	seed_streams("tiny-buffers", 2, 5, 3);
+	seed_streams("no-credit", 0, 10, 1);
+	seed_slow_reader();
+	seed_floods();
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	host_open();
+	queues_open();
+	hostile_memory();
+	vsock_init(&vsock, GUEST_CID, vsock_listener, vsock_path, &rig.memory, &rig_ring);
+	queues_attach(&vsock.device);
+	vsock_start(&vsock);
+	write_seeds();
+	return 0;
+}
+
+static void rx_buffer(struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input), shape = fuzz_byte(input);
+
+	hostile_offer(VSOCK_RX, head, RX_BUFFER_GPA + head % 128u * BUFFER_STEP, sizes[shape & 15],
+		      parts[shape >> 5], shape != 0x1f);
+}
+
+/* The ports of one of the connections that the guest knows, or of a table. */
+static const struct vsock_connection *choose_ports(uint8_t which, struct virtio_vsock_hdr *header)
+{
+	static const uint32_t guest_ports[] = { 1234, 1, 0, UINT32_MAX };
+	unsigned n = connections_in(VSOCK_REQUESTED, VSOCK_ENDING);
+	unsigned skip = n > 0 ? which % n : 0;
+
+	header->src_port = guest_ports[which & 3] + (which >> 5);
+	header->dst_port = (which >> 2 & 7) % (PORTS + 1);
+	if (which >= 0x80 || n == 0)
+		return NULL;
+	for (const struct vsock_connection *at = vsock.connections;; at++) {
+		if (at->stream.state < VSOCK_REQUESTED || skip-- > 0)
+			continue;
+		header->src_port = at->stream.guest_port;
+		header->dst_port = at->stream.host_port;
+		return at;
+	}
+}
+
+/* A packet whose header and length may be those of no good driver. */
+static void packet(struct fuzz_input *input)
+{
+	struct virtio_vsock_hdr header = { .src_cid = GUEST_CID,
+					   .dst_cid = VMADDR_CID_HOST,
+					   .type = VIRTIO_VSOCK_TYPE_STREAM };
+	uint8_t head = fuzz_byte(input) & 0x7f, op = fuzz_byte(input);
+	const struct vsock_connection *connection = choose_ports(fuzz_byte(input), &header);
+	uint32_t bytes = sizes[fuzz_byte(input) & 15];
+	uint8_t credit = fuzz_byte(input), odd = fuzz_byte(input), shape = fuzz_byte(input);
+	uint64_t gpa = TX_BUFFER_GPA + head * BUFFER_STEP;
+
+	header.op = op & 0x3f;
+	header.len = odd & 1 ? sizes[odd >> 4] : bytes;
+	header.flags = op >> 6;
+	if (odd & 2)
+		header.type = odd >> 4;
+	if (odd & 4)
+		header.src_cid = odd >> 4;
+	if (odd & 8)
+		header.dst_cid = odd >> 4;
+	header.buf_alloc = credits[credit & 7];
+	if (connection != NULL && !(credit & 0x80))
+		header.fwd_cnt = connection->stream.sent;
+	header.fwd_cnt += credit & 0x40 ? 0x7fffffff : credit >> 3 & 7;
+	CHECK(guest_memory_write(&rig.memory, gpa, &header, sizeof(header)));
+	hostile_offer(VSOCK_TX, head, gpa, VSOCK_HEADER_BYTES + bytes, parts[shape >> 5],
+		      shape == 0x1f);
+}
+
+static void program(uint8_t operation, struct fuzz_input *input)
+{
+	unsigned i = fuzz_byte(input) % HOST_PROGRAMS;
+	uint8_t kind = fuzz_byte(input);
+
+	if (programs[i] < 0)
+		return;
+	if (operation == OP_GREET)
+		program_greet(programs[i], kind);
+	else if (operation == OP_WRITE)
+		program_write(programs[i], kind);
+	else if (operation == OP_READ)
+		program_read(programs[i], kind);
+	else if (operation == OP_SHUTDOWN)
+		shutdown(programs[i], kind % 3);
+	else if (operation == OP_CLOSE)
+		program_close(i);
+}
+
+static void do_operation(struct fuzz_input *input)
+{
+	uint8_t operation = fuzz_byte(input) % OPERATIONS;
+	bool has_queues = rig.queues[0].desc != NULL;
+
+	if (operation < DRIVER_OPERATIONS)
+		hostile_operation(operation, input);
+	else if (operation == OP_RX_BUFFER && has_queues)
+		rx_buffer(input);
+	else if (operation == OP_PACKET && has_queues)
+		packet(input);
+	else if (operation == OP_CONNECT)
+		program_connect();
+	else if (operation == OP_ACCEPT)
+		program_accept();
+	else if (operation == OP_OLD_HOST)
+		vsock.no_nowait = true;
+	else if (operation > OP_ACCEPT)
+		program(operation, input);
+}
+
+/* What the kernel was told to fill lies in guest RAM. Returns how many chains that are. */
+static unsigned check_receives(void)
+{
+	unsigned chains = 0;
+
+	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++) {
+		const struct vsock_receive *receive = &vsock.receives[i];
+		if (receive->connection == NULL)
+			continue;
+		CHECK(receive->n_buffers <= VSOCK_RECEIVE_BUFFERS);
+		CHECK(receive->n_parts <= VSOCK_RECEIVE_PARTS);
+		for (unsigned n = 0; n < receive->n_parts; n++)
+			CHECK(fuzz_in_memory(&rig.memory, receive->parts[n].iov_base,
+					     receive->parts[n].iov_len));
+		chains += receive->generation == vsock.device.generation ? receive->n_buffers : 0;
+	}
+	return chains;
+}
+
+static void check_invariants(void)
+{
+	unsigned receiving = check_receives(), sending = 0;
+
+	CHECK(vsock.n_replies <= VSOCK_MAX_REPLIES);
+	for (unsigned i = 0; i < vsock.fresh_connections; i++) {
+		const struct vsock_connection *connection = &vsock.connections[i];
+		const struct vsock_stream *stream = &connection->stream;
+		CHECK(stream->received - stream->forwarded <= VSOCK_BUFFER_BYTES);
+		CHECK(stream->forwarded - stream->told <= VSOCK_BUFFER_BYTES);
+		sending += connection->direct != NULL &&
+			   connection->generation == vsock.device.generation;
+	}
+	if (!virtio_device_is_live(&vsock.device))
+		return;
+	if (vsock.device.queues[VSOCK_RX].ready)
+		CHECK_EQ(hostile_chains_held(VSOCK_RX), vsock.pool.n_ready + receiving);
+	if (vsock.device.queues[VSOCK_TX].ready)
+		CHECK_EQ(hostile_chains_held(VSOCK_TX), sending);
+}
+
+/* A reset ends every connection but those that wait for their CONNECT line; those end with their
+ * programs. */
+static void check_connections_end(void)
+{
+	RIG_RUN_UNTIL(connections_in(VSOCK_REQUESTED, VSOCK_ENDING) == 0);
+	programs_end();
+	RIG_RUN_UNTIL(!programs_wait() && connections_in(VSOCK_GREETING, VSOCK_ENDING) == 0);
+	CHECK_EQ(connections_in(VSOCK_ACCEPTING, VSOCK_ACCEPTING), 1);
+	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
+		CHECK(vsock.by_port[i] == NULL);
+	CHECK(vsock.to_send == NULL);
+}
+
+static void good_packet(uint16_t op, uint32_t host_port, const char *data)
+{
+	struct virtio_vsock_hdr header = {
+		.src_cid = GUEST_CID,
+		.dst_cid = VMADDR_CID_HOST,
+		.src_port = 1234,
+		.dst_port = host_port,
+		.len = (uint32_t)strlen(data),
+		.type = VIRTIO_VSOCK_TYPE_STREAM,
+		.op = op,
+		.flags = op == VIRTIO_VSOCK_OP_SHUTDOWN ? 3 : 0,
+		.buf_alloc = 4096,
+	};
+	struct rig_part part = { TX_BUFFER_GPA, VSOCK_HEADER_BYTES + header.len, false };
+
+	CHECK(guest_memory_write(&rig.memory, TX_BUFFER_GPA, &header, sizeof(header)));
+	memcpy((uint8_t *)rig_at(TX_BUFFER_GPA) + sizeof(header), data, header.len);
+	queues_offer(VSOCK_TX, 0, &part, 1);
+	queues_kick(VSOCK_TX);
+	RIG_RUN_UNTIL(queues_used(VSOCK_TX) == 1);
+	queues_take(VSOCK_TX);
+}
+
+/* Waits for the packet `op` to the guest; returns its header. */
+static const struct virtio_vsock_hdr *good_receive(uint16_t op)
+{
+	const struct virtio_vsock_hdr *header;
+
+	RIG_RUN_UNTIL(queues_used(VSOCK_RX) > 0);
+	header = rig_at(RX_BUFFER_GPA + queues_take(VSOCK_RX).id * BUFFER_STEP);
+	CHECK_EQ(header->op, op);
+	CHECK_EQ(header->dst_port, 1234);
+	return header;
+}
+
+static void check_host_reads(int fd, const char *text)
+{
+	char got[64] = "";
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	RIG_RUN_UNTIL(poll(&ready, 1, 0) == 1);
+	CHECK_EQ(recv(fd, got, sizeof(got) - 1, 0), strlen(text));
+	CHECK_STRING(got, text);
+}
+
+static void check_good_driver_is_served(void)
+{
+	char line[32];
+	int fd;
+
+	queues_start(0, RIG_QUEUE_SIZE);
+	for (uint16_t head = 0; head < 8; head++) {
+		struct rig_part part = { RX_BUFFER_GPA + head * BUFFER_STEP, 4096, true };
+		queues_offer(VSOCK_RX, head, &part, 1);
+	}
+	queues_kick(VSOCK_RX);
+	fd = host_connect("");
+	CHECK(fd >= 0);
+	program_greet(fd, 0);
+	uint32_t host_port = good_receive(VIRTIO_VSOCK_OP_REQUEST)->src_port;
+	good_packet(VIRTIO_VSOCK_OP_RESPONSE, host_port, "");
+	snprintf(line, sizeof(line), "OK %u\n", host_port);
+	check_host_reads(fd, line);
+	good_packet(VIRTIO_VSOCK_OP_RW, host_port, "from the guest");
+	check_host_reads(fd, "from the guest");
+	CHECK_EQ(send(fd, "from the host", 13, 0), 13);
+	const struct virtio_vsock_hdr *header = good_receive(VIRTIO_VSOCK_OP_RW);
+	CHECK_EQ(header->len, 13);
+	CHECK_BYTES(header + 1, "from the host", 13);
+	good_packet(VIRTIO_VSOCK_OP_SHUTDOWN, host_port, "");
+	good_receive(VIRTIO_VSOCK_OP_RST);
+	check_host_reads(fd, "");
+	close(fd);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	struct fuzz_input input = { data, bytes };
+
+	memset(rig.queues, 0, sizeof(rig.queues));
+	rig.indirect = false;
+	vsock.no_nowait = false;
+	vsock.next_host_port = 0;
+	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
+		do_operation(&input);
+		check_invariants();
+	}
+	hostile_end();
+	check_connections_end();
+	check_good_driver_is_served();
+	hostile_end();
+	check_connections_end();
+	return 0;
+}

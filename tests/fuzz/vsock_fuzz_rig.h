@@ -1,0 +1,195 @@
+/*
+ * The host's side of a vsock for its fuzzer: listeners of every kind for the guest's connections, and
+ * programs that connect, greet, write, read, shut down and close, or do nothing.
+ */
+#ifndef TESTS_FUZZ_VSOCK_FUZZ_RIG_H
+#define TESTS_FUZZ_VSOCK_FUZZ_RIG_H
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "tests/fuzz/hostile_driver.h"
+
+#include "virtio-mmio/vsock.h"
+
+#define RX_BUFFER_GPA 0x400000u /* 128 KiB a head */
+#define TX_BUFFER_GPA 0x2400000u
+#define BUFFER_STEP   0x20000u
+#define GUEST_CID     3u
+#define HOST_PROGRAMS 20u
+
+/* What the guest finds at the host's ports. */
+enum host_port {
+	PORT_LISTENER,
+	PORT_NOBODY,
+	PORT_FULL,     /* a backlog with no room */
+	PORT_FILE,     /* no socket */
+	PORT_DATAGRAM, /* of another type */
+	PORTS,
+};
+
+static struct vsock vsock;
+static char vsock_dir[64], vsock_path[80];
+static int vsock_listener, port_listener, full_listener;
+static int programs[HOST_PROGRAMS]; /* the host's programs; -1: none */
+static uint8_t host_bytes[256 << 10];
+
+static inline struct sockaddr_un host_address(const char *suffix)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	CHECK((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s%s", vsock_path,
+			       suffix) < sizeof(address.sun_path));
+	return address;
+}
+
+static inline int host_bind(int type, const char *suffix, int backlog)
+{
+	struct sockaddr_un address = host_address(suffix);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	CHECK(type != SOCK_STREAM || listen(fd, backlog) == 0);
+	return fd;
+}
+
+/* A connection to a listener; -1: it has no room. */
+static inline int host_connect(const char *suffix)
+{
+	struct sockaddr_un address = host_address(suffix);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	CHECK(fd >= 0);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	CHECK(errno == EAGAIN);
+	close(fd);
+	return -1;
+}
+
+static inline void host_remove_files(void)
+{
+	static const char *const suffixes[] = { "", "_0", "_2", "_3", "_4" };
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		unlink(host_address(suffixes[i]).sun_path);
+	rmdir(vsock_dir);
+}
+
+static inline void host_open(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(vsock_dir, sizeof(vsock_dir), "%s/fuzz-vsock-XXXXXX", tmp ? tmp : "/tmp");
+	CHECK(mkdtemp(vsock_dir) != NULL);
+	snprintf(vsock_path, sizeof(vsock_path), "%s/v", vsock_dir);
+	atexit(host_remove_files);
+	vsock_listener = host_bind(SOCK_STREAM, "", 16);
+	port_listener = host_bind(SOCK_STREAM, "_0", 16);
+	CHECK(fcntl(port_listener, F_SETFL, O_NONBLOCK) == 0);
+	full_listener = host_bind(SOCK_STREAM, "_2", 0);
+	while (host_connect("_2") >= 0)
+		;
+	close(open(host_address("_3").sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	host_bind(SOCK_DGRAM, "_4", 0);
+	memset(programs, -1, sizeof(programs));
+	memset(host_bytes, 'h', sizeof(host_bytes));
+}
+
+static inline int *free_program(void)
+{
+	for (unsigned i = 0; i < HOST_PROGRAMS; i++)
+		if (programs[i] < 0)
+			return &programs[i];
+	return NULL;
+}
+
+/* A program connects to the vsock. */
+static inline void program_connect(void)
+{
+	int *program = free_program();
+
+	if (program != NULL)
+		*program = host_connect("");
+}
+
+/* The listener at PORT_LISTENER takes a connection of the guest. */
+static inline void program_accept(void)
+{
+	int *program = free_program();
+
+	if (program != NULL)
+		*program = accept4(port_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static inline void program_greet(int fd, uint8_t kind)
+{
+	static const char *const lines[] = {
+		"CONNECT 1234\n",
+		"CONNECT 1\n",
+		"CONNECT 4294967294\nand data",
+		"CONNECT 4294967295\n",
+		"CONNECT 18446744073709551616\n",
+		"CONNECT \n",
+		"CONNECT 5 \n",
+		"CONNECT 12",
+		"\n",
+		"connect 1234\n",
+		"CONNECT 00000000000000000000000000000000000000000000001234\n",
+		"C",
+	};
+	const char *line = lines[kind % (sizeof(lines) / sizeof(lines[0]))];
+
+	send(fd, line, strlen(line), MSG_NOSIGNAL);
+}
+
+static inline void program_write(int fd, uint8_t kind)
+{
+	static const uint32_t sizes[] = { 1, 2, 100, 4096, 65536, 70000, 200000, 256 << 10 };
+
+	send(fd, host_bytes, sizes[kind & 7], MSG_NOSIGNAL);
+}
+
+static inline void program_read(int fd, uint8_t kind)
+{
+	static uint8_t got[256 << 10];
+
+	recv(fd, got, kind & 1 ? sizeof(got) : kind, 0);
+}
+
+static inline void program_close(unsigned i)
+{
+	if (programs[i] >= 0)
+		close(programs[i]);
+	programs[i] = -1;
+}
+
+/* Everybody goes, also who was never accepted. */
+static inline void programs_end(void)
+{
+	for (int fd; (fd = accept4(port_listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+		close(fd);
+	for (unsigned i = 0; i < HOST_PROGRAMS; i++)
+		program_close(i);
+}
+
+/* Whether programs have connected that the vsock has not accepted yet. */
+static inline bool programs_wait(void)
+{
+	struct pollfd ready = { .fd = vsock_listener, .events = POLLIN };
+
+	return poll(&ready, 1, 0) == 1;
+}
+
+static inline unsigned connections_in(enum vsock_state first, enum vsock_state last)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < vsock.fresh_connections; i++)
+		n += vsock.connections[i].stream.state >= first &&
+		     vsock.connections[i].stream.state <= last;
+	return n;
+}
+
+#endif
