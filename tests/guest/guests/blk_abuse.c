@@ -22,10 +22,10 @@ static bool still_works(void)
 
 static void read_at(uint32_t offset)
 {
-	(void)mmio_read8(disk.base + offset);
-	(void)mmio_read16(disk.base + offset);
-	(void)mmio_read32(disk.base + offset);
-	(void)mmio_read64(disk.base + offset);
+	(void)mmio_read8(disk.device.base + offset);
+	(void)mmio_read16(disk.device.base + offset);
+	(void)mmio_read32(disk.device.base + offset);
+	(void)mmio_read64(disk.device.base + offset);
 }
 
 /* Every width at every offset of the registers, and at some beyond. */
@@ -42,11 +42,11 @@ static bool reads_everywhere(void)
 static bool odd_writes(void)
 {
 	for (uint32_t offset = 0; offset < REGISTERS_END; offset++) {
-		mmio_write8(disk.base + offset, 0);
-		mmio_write16(disk.base + offset, 0xffff);
-		mmio_write64(disk.base + offset, 0);
+		mmio_write8(disk.device.base + offset, 0);
+		mmio_write16(disk.device.base + offset, 0xffff);
+		mmio_write64(disk.device.base + offset, 0);
 		if (offset % 4 != 0)
-			mmio_write32(disk.base + offset, UINT32_MAX);
+			mmio_write32(disk.device.base + offset, UINT32_MAX);
 	}
 	return still_works();
 }
@@ -59,36 +59,36 @@ static bool live_rewrite(void)
 	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
 		for (uint32_t reg = 0; reg < REG_CONFIG; reg += 4)
 			if (reg != REG_STATUS && reg != REG_QUEUE_NOTIFY && reg != REG_QUEUE_SEL)
-				blk_write(&disk, reg, values[i]);
-		blk_write(&disk, REG_QUEUE_SEL, values[i]);
-		(void)blk_read(&disk, REG_QUEUE_NUM_MAX);
-		(void)blk_read(&disk, REG_QUEUE_READY);
-		blk_write(&disk, REG_QUEUE_NUM, 7);
-		blk_write(&disk, REG_QUEUE_SEL, 0);
+				virtio_write(&disk.device, reg, values[i]);
+		virtio_write(&disk.device, REG_QUEUE_SEL, values[i]);
+		(void)virtio_read(&disk.device, REG_QUEUE_NUM_MAX);
+		(void)virtio_read(&disk.device, REG_QUEUE_READY);
+		virtio_write(&disk.device, REG_QUEUE_NUM, 7);
+		virtio_write(&disk.device, REG_QUEUE_SEL, 0);
 		if (!still_works())
 			return false;
 	}
-	return blk_read(&disk, REG_QUEUE_READY) == 1;
+	return virtio_read(&disk.device, REG_QUEUE_READY) == 1;
 }
 
 static bool notify_anything(void)
 {
 	for (uint32_t value = 0; value <= 0xffff; value += value < NOTIFY_DENSE ? 1 : NOTIFY_STRIDE)
-		blk_write(&disk, REG_QUEUE_NOTIFY, value);
-	blk_write(&disk, REG_QUEUE_NOTIFY, 0xffff);
-	blk_write(&disk, REG_QUEUE_NOTIFY, UINT32_MAX);
+		virtio_write(&disk.device, REG_QUEUE_NOTIFY, value);
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0xffff);
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, UINT32_MAX);
 	return still_works();
 }
 
 static bool status_out_of_order(void)
 {
 	for (uint32_t status = 0x100; status-- > 1;) {
-		if (!blk_reset(&disk))
+		if (!virtio_reset(&disk.device))
 			return false;
-		blk_write(&disk, REG_STATUS, status);
-		blk_write(&disk, REG_QUEUE_NOTIFY, 0);
+		virtio_write(&disk.device, REG_STATUS, status);
+		virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
 		/* No queue was made ready, so at most DRIVER_OK without one. */
-		if (blk_read(&disk, REG_STATUS) & STATUS_NEEDS_RESET)
+		if (virtio_read(&disk.device, REG_STATUS) & STATUS_NEEDS_RESET)
 			return false;
 	}
 	return blk_start(&disk, 0, 0) && still_works();
@@ -100,7 +100,8 @@ static bool feature_subsets(void)
 	static const uint64_t bits[] = { FEATURE_FLUSH, FEATURE_DISCARD, FEATURE_INDIRECT,
 					 FEATURE_EVENT_IDX };
 
-	if (!blk_reset(&disk) || blk_negotiate(&disk, 1ull << 50) || !blk_reset(&disk))
+	if (!virtio_reset(&disk.device) || virtio_negotiate(&disk.device, 1ull << 50) ||
+	    !virtio_reset(&disk.device))
 		return false;
 	for (uint32_t set = 0; set < FEATURE_SUBSETS; set++) {
 		uint64_t features = 0;
@@ -116,20 +117,20 @@ static bool feature_subsets(void)
 /* A queue whose parts cannot be: NEEDS_RESET, or not ready, but never used. */
 static bool bad_queue(uint32_t reg, uint32_t low, uint32_t high, uint32_t size)
 {
-	if (!blk_reset(&disk) || !blk_negotiate(&disk, 0))
+	if (!virtio_reset(&disk.device) || !virtio_negotiate(&disk.device, 0))
 		return false;
-	blk_write(&disk, REG_QUEUE_NUM, size);
-	blk_write(&disk, REG_QUEUE_DESC, (uint32_t)(uintptr_t)spare.desc);
-	blk_write(&disk, REG_QUEUE_AVAIL, (uint32_t)(uintptr_t)&spare.avail);
-	blk_write(&disk, REG_QUEUE_USED, (uint32_t)(uintptr_t)&spare.used);
-	blk_write(&disk, reg, low);
-	blk_write(&disk, reg + 4, high);
-	blk_write(&disk, REG_QUEUE_NUM, size);
-	blk_write(&disk, REG_QUEUE_READY, 1);
-	blk_write(&disk, REG_STATUS,
-		  STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
-	blk_write(&disk, REG_QUEUE_NOTIFY, 0);
-	return blk_read(&disk, REG_QUEUE_READY) == 0;
+	virtio_write(&disk.device, REG_QUEUE_NUM, size);
+	virtio_write(&disk.device, REG_QUEUE_DESC, (uint32_t)(uintptr_t)spare.queue.desc);
+	virtio_write(&disk.device, REG_QUEUE_AVAIL, (uint32_t)(uintptr_t)&spare.queue.avail);
+	virtio_write(&disk.device, REG_QUEUE_USED, (uint32_t)(uintptr_t)&spare.queue.used);
+	virtio_write(&disk.device, reg, low);
+	virtio_write(&disk.device, reg + 4, high);
+	virtio_write(&disk.device, REG_QUEUE_NUM, size);
+	virtio_write(&disk.device, REG_QUEUE_READY, 1);
+	virtio_write(&disk.device, REG_STATUS,
+		     STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
+	return virtio_read(&disk.device, REG_QUEUE_READY) == 0;
 }
 
 static bool bad_queues(void)
@@ -148,7 +149,7 @@ static bool bad_queues(void)
 
 	for (uint32_t reg = REG_QUEUE_DESC; reg <= REG_QUEUE_USED; reg += 0x10)
 		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-			if (!bad_queue(reg, places[i].low, places[i].high, BLK_QUEUE_SIZE))
+			if (!bad_queue(reg, places[i].low, places[i].high, VIRTIO_QUEUE_SIZE))
 				return false;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		if (!bad_queue(REG_QUEUE_SEL, 0, 0, sizes[i]))

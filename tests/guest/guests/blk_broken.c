@@ -7,10 +7,10 @@
 
 static struct blk disk;
 static uint8_t data[4096];
-static struct blk_desc table[256] __attribute__((aligned(16)));
+static struct virtio_desc table[256] __attribute__((aligned(16)));
 
-static void fill_desc(volatile struct blk_desc *desc, uint64_t gpa, uint32_t length, uint16_t flags,
-		      uint16_t next)
+static void fill_desc(volatile struct virtio_desc *desc, uint64_t gpa, uint32_t length,
+		      uint16_t flags, uint16_t next)
 {
 	desc->gpa = gpa;
 	desc->length = length;
@@ -20,98 +20,98 @@ static void fill_desc(volatile struct blk_desc *desc, uint64_t gpa, uint32_t len
 
 static void good_request(void)
 {
-	blk_offer(&disk, blk_prepare(&disk, 0, BLK_IN, 0, data, 512));
+	virtio_offer(&disk.queue, blk_prepare(&disk, 0, BLK_IN, 0, data, 512));
 }
 
 static void head_out_of_range(void)
 {
-	blk_offer(&disk, BLK_QUEUE_SIZE);
+	virtio_offer(&disk.queue, VIRTIO_QUEUE_SIZE);
 }
 
 static void next_out_of_range(void)
 {
 	good_request();
-	disk.desc[1].next = BLK_QUEUE_SIZE;
+	disk.queue.desc[1].next = VIRTIO_QUEUE_SIZE;
 }
 
 static void loop_of_one(void)
 {
 	good_request();
-	disk.desc[0].next = 0;
+	disk.queue.desc[0].next = 0;
 }
 
 static void loop_of_all(void)
 {
-	for (uint16_t i = 0; i < BLK_QUEUE_SIZE; i++)
-		fill_desc(&disk.desc[i], (uintptr_t)data, 16, DESC_NEXT,
-			  (uint16_t)((i + 1) % BLK_QUEUE_SIZE));
-	blk_offer(&disk, 0);
+	for (uint16_t i = 0; i < VIRTIO_QUEUE_SIZE; i++)
+		fill_desc(&disk.queue.desc[i], (uintptr_t)data, 16, DESC_NEXT,
+			  (uint16_t)((i + 1) % VIRTIO_QUEUE_SIZE));
+	virtio_offer(&disk.queue, 0);
 }
 
 static void buffer_in_device_memory(void)
 {
 	good_request();
-	disk.desc[1].gpa = 0xc0001000;
+	disk.queue.desc[1].gpa = 0xc0001000;
 }
 
 static void buffer_across_the_end(void)
 {
 	good_request();
-	disk.desc[1].gpa = RAM_BYTES - 511;
+	disk.queue.desc[1].gpa = RAM_BYTES - 511;
 }
 
 static void buffer_wraps(void)
 {
 	good_request();
-	disk.desc[1].gpa = UINT64_MAX - 255;
+	disk.queue.desc[1].gpa = UINT64_MAX - 255;
 }
 
 static void buffer_huge(void)
 {
 	good_request();
-	disk.desc[1].length = UINT32_MAX;
+	disk.queue.desc[1].length = UINT32_MAX;
 }
 
 static void buffer_empty(void)
 {
 	good_request();
-	disk.desc[1].length = 0;
+	disk.queue.desc[1].length = 0;
 }
 
 static void readable_after_writable(void)
 {
 	good_request();
-	disk.desc[2].flags = 0;
+	disk.queue.desc[2].flags = 0;
 }
 
 static void no_status(void)
 {
 	good_request();
-	disk.desc[0].flags = 0;
+	disk.queue.desc[0].flags = 0;
 }
 
 static void short_header(void)
 {
 	good_request();
-	disk.desc[0].length = 15;
+	disk.queue.desc[0].length = 15;
 }
 
 static void index_jump(void)
 {
 	good_request();
-	disk.avail.index = (uint16_t)(disk.avail.index + BLK_QUEUE_SIZE);
+	disk.queue.avail.index = (uint16_t)(disk.queue.avail.index + VIRTIO_QUEUE_SIZE);
 }
 
 static void index_back(void)
 {
 	good_request();
-	disk.avail.index = (uint16_t)(disk.avail.index - 2);
+	disk.queue.avail.index = (uint16_t)(disk.queue.avail.index - 2);
 }
 
 static void offer_indirect(uint64_t gpa, uint32_t length, uint16_t flags)
 {
-	fill_desc(&disk.desc[5], gpa, length, (uint16_t)(DESC_INDIRECT | flags), 6);
-	blk_offer(&disk, 5);
+	fill_desc(&disk.queue.desc[5], gpa, length, (uint16_t)(DESC_INDIRECT | flags), 6);
+	virtio_offer(&disk.queue, 5);
 }
 
 static void indirect_empty(void)
@@ -198,15 +198,15 @@ static const char *run_case(void (*offer)(void), uint64_t features)
 	if (!blk_start(&disk, 0, features))
 		return "start";
 	offer();
-	blk_write(&disk, REG_QUEUE_NOTIFY, 0);
-	if (!blk_wait_needs_reset(&disk))
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
+	if (!virtio_wait_needs_reset(&disk.device))
 		return "it does not need a reset";
-	if (!(blk_read(&disk, REG_INTERRUPT_STATUS) & INTERRUPT_CONFIG))
+	if (!(virtio_read(&disk.device, REG_INTERRUPT_STATUS) & INTERRUPT_CONFIG))
 		return "no configuration interrupt";
-	if (disk.used.index != 0)
+	if (disk.queue.used.index != 0)
 		return "it was answered";
-	blk_write(&disk, REG_INTERRUPT_ACK, INTERRUPT_CONFIG | INTERRUPT_RING);
-	if (blk_read(&disk, REG_INTERRUPT_STATUS) != 0)
+	virtio_write(&disk.device, REG_INTERRUPT_ACK, INTERRUPT_CONFIG | INTERRUPT_RING);
+	if (virtio_read(&disk.device, REG_INTERRUPT_STATUS) != 0)
 		return "the interrupt cannot be acknowledged";
 	if (!blk_start(&disk, 0, features) ||
 	    blk_io(&disk, BLK_IN, 0, data, sizeof(data)) != BLK_OK)

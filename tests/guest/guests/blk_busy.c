@@ -14,13 +14,13 @@ static bool round(void)
 	if (!blk_start(&disk, 0, 0) || blk_io(&disk, BLK_IN, 0, data, BIG_BYTES) != BLK_OK)
 		return false;
 	for (unsigned i = 0; i < DEPTH; i++)
-		blk_offer(&disk, blk_prepare(&disk, i, BLK_IN, i, data + 512 * i, 512));
-	blk_kick(&disk);
-	if (!blk_wait(&disk, DEPTH))
+		virtio_offer(&disk.queue, blk_prepare(&disk, i, BLK_IN, i, data + 512 * i, 512));
+	virtio_kick(&disk.device, &disk.queue);
+	if (!virtio_wait(&disk.queue, DEPTH))
 		return false;
-	blk_offer(&disk, BLK_QUEUE_SIZE);
-	blk_write(&disk, REG_QUEUE_NOTIFY, 0);
-	return blk_wait_needs_reset(&disk);
+	virtio_offer(&disk.queue, VIRTIO_QUEUE_SIZE);
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
+	return virtio_wait_needs_reset(&disk.device);
 }
 
 void guest_main(const uint8_t *zero_page)

@@ -30,7 +30,7 @@ static bool read_and_compare(void)
 		memset(data[0], 0xee, sizeof(data[0]));
 		if (blk_io(&disk, BLK_IN, sector, data[0], BLK_SECTOR_BYTES) != BLK_OK ||
 		    *(uint64_t *)(void *)data[0] != sector ||
-		    disk.used.ring[(disk.seen_used - 1u) % BLK_QUEUE_SIZE].length !=
+		    disk.queue.used.ring[(disk.queue.seen_used - 1u) % VIRTIO_QUEUE_SIZE].length !=
 			    BLK_SECTOR_BYTES + 1)
 			return false;
 	}
@@ -44,11 +44,11 @@ static bool deep_queue(uint32_t type, unsigned rounds)
 	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned i = 0; i < DEPTH; i++) {
 			memset(data[i], type == BLK_OUT ? (int)(64 + i) : 0xee, BLK_SECTOR_BYTES);
-			blk_offer(&disk,
-				  blk_prepare(&disk, i, type, 64 + i, data[i], BLK_SECTOR_BYTES));
+			virtio_offer(&disk.queue, blk_prepare(&disk, i, type, 64 + i, data[i],
+							      BLK_SECTOR_BYTES));
 		}
-		blk_kick(&disk);
-		if (!blk_wait(&disk, DEPTH))
+		virtio_kick(&disk.device, &disk.queue);
+		if (!virtio_wait(&disk.queue, DEPTH))
 			return false;
 		for (unsigned i = 0; i < DEPTH; i++)
 			if (disk.status[i] != BLK_OK ||
@@ -146,7 +146,7 @@ static void read_only_disk(void)
 
 	print_check("ro start", blk_start(&disk, 1, FEATURE_RO));
 	print_check("ro offers no discard",
-		    !(blk_offered(&disk) & (FEATURE_DISCARD | FEATURE_WRITE_ZEROES)));
+		    !(virtio_offered(&disk.device) & (FEATURE_DISCARD | FEATURE_WRITE_ZEROES)));
 	print_number("ro capacity", blk_capacity(&disk));
 	print_check("ro read", blk_io(&disk, BLK_IN, 1, data[0], 512) == BLK_OK);
 	print_bytes(data[0], 16);

@@ -3,10 +3,9 @@
 #include "rt/irq.h"
 #include "rt/rt.h"
 
-#define DISK_PIN       5
-#define VECTOR_DISK    0x45
-#define BATCH          16u
-#define TIME_LIMIT_TSC 10000000000u /* 2 s or more */
+#define DISK_PIN    5
+#define VECTOR_DISK 0x45
+#define BATCH       16u
 
 GUEST_WITH_INTERRUPTS;
 
@@ -16,10 +15,10 @@ static volatile uint32_t interrupts, causes;
 
 static void disk_interrupt(void)
 {
-	uint32_t status = blk_read(&disk, REG_INTERRUPT_STATUS);
+	uint32_t status = virtio_read(&disk.device, REG_INTERRUPT_STATUS);
 
 	causes |= status;
-	blk_write(&disk, REG_INTERRUPT_ACK, status);
+	virtio_write(&disk.device, REG_INTERRUPT_ACK, status);
 	interrupts++;
 	lapic_write(LAPIC_EOI, 0);
 }
@@ -29,7 +28,7 @@ static bool wait_interrupt(uint32_t before)
 	uint64_t start = read_tsc();
 
 	while (interrupts == before)
-		if (read_tsc() - start > TIME_LIMIT_TSC)
+		if (read_tsc() - start > VIRTIO_WAIT_TSC)
 			return false;
 	return true;
 }
@@ -38,7 +37,7 @@ static void begin(uint64_t features)
 {
 	print_check("start", blk_start(&disk, 0, features));
 	interrupts = causes = 0;
-	disk.avail.flags = 0; /* interrupts, please */
+	disk.queue.avail.flags = 0; /* interrupts, please */
 }
 
 /* Each request is waited for by its interrupt alone. */
@@ -47,13 +46,15 @@ static bool one_by_one(bool event_idx)
 	for (uint16_t i = 0; i < BATCH; i++) {
 		uint32_t before = interrupts;
 		if (event_idx)
-			disk.avail.used_event = i;
-		blk_offer(&disk, blk_prepare(&disk, 0, BLK_IN, i, data[0], BLK_SECTOR_BYTES));
-		blk_kick(&disk);
-		if (!wait_interrupt(before) || disk.used.index != i + 1 || disk.status[0] != BLK_OK)
+			disk.queue.avail.used_event = i;
+		virtio_offer(&disk.queue,
+			     blk_prepare(&disk, 0, BLK_IN, i, data[0], BLK_SECTOR_BYTES));
+		virtio_kick(&disk.device, &disk.queue);
+		if (!wait_interrupt(before) || disk.queue.used.index != i + 1 ||
+		    disk.status[0] != BLK_OK)
 			return false;
 	}
-	disk.seen_used = BATCH;
+	disk.queue.seen_used = BATCH;
 	return interrupts == BATCH && causes == INTERRUPT_RING;
 }
 
@@ -62,18 +63,20 @@ static bool one_for_a_batch(void)
 {
 	uint32_t before = interrupts;
 
-	disk.avail.used_event = (uint16_t)(disk.seen_used + BATCH - 1);
+	disk.queue.avail.used_event = (uint16_t)(disk.queue.seen_used + BATCH - 1);
 	for (unsigned i = 0; i < BATCH; i++)
-		blk_offer(&disk, blk_prepare(&disk, i, BLK_IN, i, data[i], BLK_SECTOR_BYTES));
-	blk_kick(&disk);
-	return wait_interrupt(before) && blk_wait(&disk, BATCH) && interrupts == before + 1;
+		virtio_offer(&disk.queue,
+			     blk_prepare(&disk, i, BLK_IN, i, data[i], BLK_SECTOR_BYTES));
+	virtio_kick(&disk.device, &disk.queue);
+	return wait_interrupt(before) && virtio_wait(&disk.queue, BATCH) &&
+	       interrupts == before + 1;
 }
 
 static bool none_wanted(void)
 {
 	uint32_t before = interrupts;
 
-	disk.avail.flags = 1;
+	disk.queue.avail.flags = 1;
 	for (uint16_t i = 0; i < BATCH; i++)
 		if (blk_io(&disk, BLK_IN, i, data[0], BLK_SECTOR_BYTES) != BLK_OK)
 			return false;
@@ -85,10 +88,10 @@ static bool configuration_change(void)
 	uint32_t before = interrupts;
 
 	causes = 0;
-	blk_offer(&disk, BLK_QUEUE_SIZE); /* no such descriptor */
-	blk_write(&disk, REG_QUEUE_NOTIFY, 0);
+	virtio_offer(&disk.queue, VIRTIO_QUEUE_SIZE); /* no such descriptor */
+	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
 	return wait_interrupt(before) && causes == INTERRUPT_CONFIG &&
-	       (blk_read(&disk, REG_STATUS) & STATUS_NEEDS_RESET);
+	       (virtio_read(&disk.device, REG_STATUS) & STATUS_NEEDS_RESET);
 }
 
 void guest_main(const uint8_t *zero_page)

@@ -22,13 +22,13 @@ static bool reset_in_flight(unsigned depth, uint32_t type)
 	if (!blk_start(&disk, 0, FEATURE_INDIRECT | FEATURE_FLUSH))
 		return false;
 	for (unsigned i = 0; i < depth; i++)
-		blk_offer(&disk, blk_prepare(&disk, i, type, 512u * i + 8, data[i],
-					     type == BLK_FLUSH ? 0 : BUFFER_BYTES));
-	blk_kick(&disk);
-	if (!blk_reset(&disk))
+		virtio_offer(&disk.queue, blk_prepare(&disk, i, type, 512u * i + 8, data[i],
+						      type == BLK_FLUSH ? 0 : BUFFER_BYTES));
+	virtio_kick(&disk.device, &disk.queue);
+	if (!virtio_reset(&disk.device))
 		return false;
 	/* Complete: the memory is the guest's again. */
-	uint16_t used = disk.used.index;
+	uint16_t used = disk.queue.used.index;
 	for (unsigned i = 0; i < depth; i++) {
 		data[i][0] = data[i][BUFFER_BYTES - 1] = CANARY;
 		disk.status[i] = CANARY;
@@ -39,21 +39,22 @@ static bool reset_in_flight(unsigned depth, uint32_t type)
 		if (data[i][0] != CANARY || data[i][BUFFER_BYTES - 1] != CANARY ||
 		    disk.status[i] != CANARY)
 			return false;
-	return disk.used.index == used;
+	return disk.queue.used.index == used;
 }
 
 /* A driver that does not wait for the 0 and starts at once. */
 static bool impatient(unsigned depth)
 {
 	for (unsigned i = 0; i < depth; i++)
-		blk_offer(&disk,
-			  blk_prepare(&disk, i, BLK_IN, 512u * i + 8, data[i], BUFFER_BYTES));
-	blk_kick(&disk);
-	blk_write(&disk, REG_STATUS, 0);
+		virtio_offer(&disk.queue,
+			     blk_prepare(&disk, i, BLK_IN, 512u * i + 8, data[i], BUFFER_BYTES));
+	virtio_kick(&disk.device, &disk.queue);
+	virtio_write(&disk.device, REG_STATUS, 0);
 	/* Until the earlier life is over the status shows NEEDS_RESET beside the driver's bits. */
-	(void)blk_negotiate(&disk, FEATURE_INDIRECT);
-	blk_start_queue(&disk);
-	return still_works() && !(blk_read(&disk, REG_STATUS) & STATUS_NEEDS_RESET);
+	(void)virtio_negotiate(&disk.device, FEATURE_INDIRECT);
+	virtio_make_queue(&disk.device, &disk.queue, 0);
+	virtio_driver_ok(&disk.device);
+	return still_works() && !(virtio_read(&disk.device, REG_STATUS) & STATUS_NEEDS_RESET);
 }
 
 void guest_main(const uint8_t *zero_page)
