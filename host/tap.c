@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_tun.h>
 #include <stddef.h>
 #include <string.h>
@@ -61,8 +62,6 @@ static bool set_up(struct tap *tap, struct error_text *error)
 		return error_set(error, "it is a TUN, expected a TAP");
 	if (!(request.ifr_flags & IFF_VNET_HDR))
 		return error_set(error, "it was opened without IFF_VNET_HDR");
-	if (!(request.ifr_flags & IFF_NO_PI))
-		return error_set(error, "it was opened without IFF_NO_PI");
 	if (host_ioctl(tap->fd, TUNSETVNETHDRSZ, &header_bytes) < 0)
 		return error_set(error, "TUNSETVNETHDRSZ: %s", strerror(errno));
 	if (flags < 0 || fcntl(tap->fd, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -86,7 +85,7 @@ static bool attach_failed(const char *name, struct error_text *error)
 				 "user USER`)",
 				 strerror(errno), name);
 	case EINVAL:
-		return error_set(error, "it is not a TAP interface");
+		return error_set(error, "it is not a TAP interface, or one with multi_queue");
 	default:
 		return error_set(error, "%s", strerror(errno));
 	}
@@ -116,12 +115,35 @@ bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 	return false;
 }
 
+/* Whether frames come without a struct tun_pi in front. In the answer of TUNGETIFF IFF_NO_PI is also
+ * IFF_NOFILTER: it only means something while the descriptor has a filter. */
+static bool has_no_pi(const struct tap *tap)
+{
+	struct sock_filter accept_all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
+	struct sock_fprog filter = { 0 };
+	struct ifreq request = { .ifr_ifindex = 0 };
+	bool attached = false;
+
+	if (host_ioctl(tap->fd, TUNGETFILTER, &filter) == 0 && filter.len == 0) {
+		filter = (struct sock_fprog){ 1, &accept_all };
+		attached = host_ioctl(tap->fd, TUNATTACHFILTER, &filter) == 0;
+	}
+	/* Where no filter can be attached the bit is set: nobody can tell. */
+	bool no_pi = host_ioctl(tap->fd, TUNGETIFF, &request) < 0 ||
+		     (request.ifr_flags & IFF_NO_PI) != 0;
+	if (attached)
+		host_ioctl(tap->fd, TUNDETACHFILTER, &filter);
+	return no_pi;
+}
+
 bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 {
 	*tap = (struct tap){ .fd = fd };
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set(error, "%s", strerror(errno));
-	return set_up(tap, error);
+	if (!set_up(tap, error))
+		return false;
+	return has_no_pi(tap) || error_set(error, "it was opened without IFF_NO_PI");
 }
 
 void tap_close(struct tap *tap)

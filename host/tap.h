@@ -28,8 +28,8 @@ struct tap {
  * not a TAP, busy, no permission. */
 bool tap_open(struct tap *tap, const char *name, struct error_text *error);
 
-/* Takes over an inherited TAP descriptor. False: it is none, or one without IFF_VNET_HDR that cannot
- * be given it. */
+/* Takes over an inherited TAP descriptor. False: it is none, or one without IFF_VNET_HDR or
+ * IFF_NO_PI. */
 bool tap_adopt(struct tap *tap, int fd, struct error_text *error);
 
 /* Tells the host which offloaded frames may be read: bits of tap->offloads. False with errno. */
