@@ -7,9 +7,15 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/ioctl.h"
+
+/* How long a monitor that has just ended may still hold its TAP: the kernel takes the ring down after the
+ * process, and the TAP with it. */
+#define RELEASE_WAIT_MS 20
+#define RELEASE_TRIES   50
 
 bool tap_set_offloads(const struct tap *tap, uint32_t offloads)
 {
@@ -91,10 +97,23 @@ static bool attach_failed(const char *name, struct error_text *error)
 	}
 }
 
+static bool attach(const struct tap *tap, const char *name)
+{
+	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
+	int tries = RELEASE_TRIES;
+
+	memcpy(request.ifr_name, name, strlen(name) + 1);
+	while (host_ioctl(tap->fd, TUNSETIFF, &request) < 0) {
+		if (errno != EBUSY || tries-- == 0)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 {
-	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-
 	*tap = (struct tap){ .fd = -1 };
 	if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
 		return error_set(error, "expected an interface name of 1 to %d bytes",
@@ -106,8 +125,7 @@ bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (tap->fd < 0)
 		return error_set(error, "cannot open /dev/net/tun: %s", strerror(errno));
-	memcpy(request.ifr_name, name, strlen(name) + 1);
-	if (host_ioctl(tap->fd, TUNSETIFF, &request) < 0)
+	if (!attach(tap, name))
 		attach_failed(name, error);
 	else if (set_up(tap, error))
 		return true;

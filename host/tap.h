@@ -25,7 +25,7 @@ struct tap {
 };
 
 /* Attaches to the existing TAP interface `name`. False: *error says what is wrong: no such interface,
- * not a TAP, busy, no permission. */
+ * not a TAP, busy (for a second, in which a monitor that is just ending may let it go), no permission. */
 bool tap_open(struct tap *tap, const char *name, struct error_text *error);
 
 /* Takes over an inherited TAP descriptor. False: it is none, or one without IFF_VNET_HDR or

@@ -46,6 +46,13 @@ vmm_end 10.77.0.2
 expect_status 0
 expect_no_errors
 
+# A monitor that is just ending holds its TAP a little longer.
+python3 $host with-tap 9 vmtap0 tap no_pi vnet_hdr -- sh -c 'echo held; exec sleep 0.4' >"$tmp/holder" &
+wait_for "$tmp/holder" held
+vmm_run --kernel "$elf/hello.elf" --net tap=vmtap0
+expect_status 0
+expect_no_errors
+
 make_tap vmtap1 1 1500
 vmm_start --kernel "$elf/net_io.elf" --net tap=vmtap0 --net tap=vmtap1 --cmdline "nics=2 features=$mrg"
 [ "$(grep mac "$tmp/out" | sort -u | wc -l)" = 2 ] || die "two NICs with one MAC"

@@ -45,9 +45,10 @@ make_tap() {
 # `launcher` may be set to a command that starts it.
 launcher=()
 vmm_start() {
+	: >"$tmp/out"
 	"${launcher[@]}" ./vmm "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	vmm_pid=$!
-	wait_for "$tmp/out" ready
+	(wait_for "$tmp/out" ready) || { show; exit 1; }
 }
 
 # vmm_end IP: tells net_io.c to end, and takes the monitor's exit status.
