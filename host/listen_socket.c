@@ -8,9 +8,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKLOG 1024
+/* How long a monitor that was killed may still seem to listen: the kernel takes the ring down after the
+ * process, and the socket with it. */
+#define RELEASE_WAIT_MS 50
+#define RELEASE_TRIES   20
 
 /* Whether a program listens at the address: then it must be left alone. */
 static bool somebody_listens(const struct sockaddr_un *address)
@@ -22,9 +27,22 @@ static bool somebody_listens(const struct sockaddr_un *address)
 		return true;
 	/* EAGAIN: its backlog is full. ECONNREFUSED: a file without a socket behind it. */
 	listens = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-		  errno != ECONNREFUSED;
+		  (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
 	return listens;
+}
+
+static bool somebody_keeps_listening(const struct sockaddr_un *address)
+{
+	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
+	int tries = RELEASE_TRIES;
+
+	while (somebody_listens(address)) {
+		if (tries-- == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }
 
 static bool remove_stale(const struct sockaddr_un *address, struct error_text *error)
@@ -35,9 +53,9 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 		return errno == ENOENT || error_set(error, "%s", strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error, "the path exists and is no socket");
-	if (somebody_listens(address))
+	if (somebody_keeps_listening(address))
 		return error_set(error, "another process listens there");
-	if (unlink(address->sun_path) < 0)
+	if (unlink(address->sun_path) < 0 && errno != ENOENT)
 		return error_set(error, "cannot remove the stale socket: %s", strerror(errno));
 	return true;
 }

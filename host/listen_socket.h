@@ -11,7 +11,7 @@ struct listen_socket {
 };
 
 /* Makes a socket at `path` (which must stay valid), mode 0600, that is removed at exit(). A stale one,
- * on which nobody listens, is replaced. False: *error says what is in the way. Once a process. */
+ * on which nobody listens any more after a second, is replaced. False: *error says what is in the way. Once a process. */
 bool listen_socket_open(struct listen_socket *socket, const char *path, struct error_text *error);
 
 /* Takes over an inherited listening Unix stream socket. */
