@@ -72,7 +72,7 @@ struct vsock_connection {
 	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, hang_up_op, send_op,
 		half_shutdown_op, end_shutdown_op;
 	char greeting[VSOCK_GREETING_BYTES];
-	unsigned greeting_length;
+	unsigned greeting_length, greeting_seen; /* taken; to be taken now, 0: to be looked at */
 	uint32_t ok_line_bytes; /* of the "OK" line, until it is sent: no data of the stream */
 
 	/* What the guest has sent and the socket has not taken: a ring of VSOCK_BUFFER_BYTES,

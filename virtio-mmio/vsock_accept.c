@@ -83,15 +83,43 @@ static void greeted(struct vsock_connection *connection)
 	vsock_rx_run(vsock);
 }
 
-void vsock_read_greeting(struct vsock_connection *connection)
+static void receive_greeting(struct vsock_connection *connection, unsigned length, int flags)
 {
 	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 
-	/* A byte at a time: what follows the line belongs to the stream. */
-	io_uring_prep_read(sqe, connection->slot,
-			   connection->greeting + connection->greeting_length, 1, (uint64_t)-1);
+	io_uring_prep_recv(sqe, connection->slot,
+			   connection->greeting + connection->greeting_length, length,
+			   MSG_DONTWAIT | flags);
 	ring_commit(sqe, &connection->greeting_op);
 	connection->ops_in_flight++;
+}
+
+/* Looks before it takes: what follows the line belongs to the stream. */
+void vsock_read_greeting(struct vsock_connection *connection)
+{
+	connection->greeting_seen = 0;
+	receive_greeting(connection, VSOCK_GREETING_BYTES - connection->greeting_length, MSG_PEEK);
+}
+
+/* Takes the line of the `seen` bytes, or all of them if it goes on. */
+static void take_greeting(struct vsock_connection *connection, unsigned seen)
+{
+	const char *start = connection->greeting + connection->greeting_length;
+	const char *line_end = memchr(start, '\n', seen);
+
+	connection->greeting_seen = line_end ? (unsigned)(line_end - start) + 1 : seen;
+	receive_greeting(connection, connection->greeting_seen, 0);
+}
+
+static void took_greeting(struct vsock_connection *connection, unsigned taken)
+{
+	connection->greeting_length += taken;
+	if (connection->greeting[connection->greeting_length - 1] == '\n')
+		greeted(connection);
+	else if (connection->greeting_length < VSOCK_GREETING_BYTES)
+		vsock_read_greeting(connection);
+	else
+		vsock_end(connection, false);
 }
 
 static void greeting_done(struct ring_op *op, int32_t result)
@@ -101,18 +129,14 @@ static void greeting_done(struct ring_op *op, int32_t result)
 
 	virtio_device_lock(device);
 	if (vsock_op_done(connection)) {
-		if (result == 1)
-			connection->greeting_length++;
 		if (result == -EAGAIN || result == -EINTR)
 			vsock_poll_in(connection);
-		else if (result != 1)
+		else if (result <= 0)
 			vsock_end(connection, false);
-		else if (connection->greeting[connection->greeting_length - 1] == '\n')
-			greeted(connection);
-		else if (connection->greeting_length < VSOCK_GREETING_BYTES)
-			vsock_read_greeting(connection);
+		else if (connection->greeting_seen == 0)
+			take_greeting(connection, (unsigned)result);
 		else
-			vsock_end(connection, false);
+			took_greeting(connection, (unsigned)result);
 	}
 	virtio_device_unlock(device);
 }
