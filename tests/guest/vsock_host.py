@@ -242,6 +242,17 @@ def test_reset(path):
     print("reset ok")
 
 
+def test_wait(path):
+    """Connections for which the guest does nothing, half of them without a whole line."""
+    streams = []
+    for i in range(20):
+        streams.append(socket.socket(socket.AF_UNIX))
+        streams[i].connect(path)
+        streams[i].sendall(b"CONNECT 5000\n" if i % 2 else b"CONN")
+    print("waiting", flush=True)
+    time.sleep(60)
+
+
 def test_end(path):
     s = must_connect(path, COMMANDS)
     s.sendall(b"end\n")
