@@ -31,6 +31,9 @@ static void start(bool starved)
 				   : net_start(&nic, 1, FEATURE_EVENT_IDX));
 	print_check("vsock", starved ? vsock_start_without_buffers(&vsock, 2, FEATURE_EVENT_IDX)
 				     : vsock_start(&vsock, 2, FEATURE_EVENT_IDX));
+	/* The devices look for buffers, also where there are none. */
+	virtio_write(&nic.device, REG_QUEUE_NOTIFY, NET_RX);
+	virtio_write(&vsock.device, REG_QUEUE_NOTIFY, VSOCK_RX);
 }
 
 void guest_main(const uint8_t *zero_page)
