@@ -149,7 +149,7 @@ deps-lab: deps
 		tests/lab/lab --deps))
 
 deps-test: deps deps-lab
-	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup)
+	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2)
 
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)

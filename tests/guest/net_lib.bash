@@ -6,6 +6,10 @@ if [ "${NET_NAMESPACE-}" != yes ]; then
 		echo "a network namespace with a TAP needs root"
 		exit 77
 	fi
+	if ! command -v ip >/dev/null; then
+		echo "there is no ip (package iproute2)"
+		exit 77
+	fi
 	if [ ! -c /dev/net/tun ] || ! { : <>/dev/net/tun; } 2>/dev/null; then
 		echo "there is no /dev/net/tun"
 		exit 77
