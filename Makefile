@@ -103,7 +103,19 @@ test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) guests
+	$(FUZZERS:%=build/tests/gcov/%) guests build/tests/linux/vsock_peer build/tests/linux/vsock_test-host
+
+# For both sides of the Linux tests' vsock; in the lab a compiler takes half a minute.
+VSOCK_PEER = $(addprefix tests/linux/,vsock_peer.c vsock_servers.c vsock_clients.c)
+build/tests/linux/vsock_peer: $(VSOCK_PEER) tests/linux/vsock_peer.h Makefile
+	@mkdir -p $(@D)
+	@echo "  TEST $@"
+	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $(VSOCK_PEER)
+
+# Linux's own test, from the package that the guest's kernel is made of.
+build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.sh tests/linux/vsock_bridge.c | deps-guest
+	@echo "  TEST vsock_test"
+	$(Q)tests/linux/vsock_test_build.sh $(@D)
 
 guest: deps-guest
 	$(Q)guest/build.sh all
@@ -149,7 +161,8 @@ deps-lab: deps
 		tests/lab/lab --deps))
 
 deps-test: deps deps-lab
-	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2)
+	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
+		socat)
 
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)
