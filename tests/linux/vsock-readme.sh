@@ -1,0 +1,20 @@
+#!/bin/bash
+# The README's example of a vsock works as it is typed.
+. "$(dirname "$0")/lib.sh"
+
+command -v socat >/dev/null || fail "socat is missing (make deps-test)"
+# Its indented lines, on this test's own files; installing is not a test's business.
+root=$(image_copy root)
+sed -n '/^### A vsock/,/^### .--boot/s/^    //p' "$repo/README.md" | grep -v '^apt-get ' |
+	sed "s#build/guest/vmlinux#$(guest_file vmlinux)#; s#build/guest/rootfs.ext4#$root#; s#/tmp/v#$work/v#g
+		s#\./vmm #$vmm #" >"$work/typed"
+expect_text "$work/typed" "--vsock cid=3,uds=$work/v.sock"
+expect_text "$work/typed" "tests/lab/lab -- sh $work/vsock.sh"
+cd "$repo" || exit
+VMM_LAB=direct timeout -s TERM 100 bash "$work/typed" >"$work/readme.out" 2>"$work/readme.err" </dev/null || status=$?
+tr -d '\r' <"$work/readme.out" >"$work/out"
+grep -qxE 'hello from the host' "$work/out" || fail "the guest has not heard from the host (exit status $status)"
+grep -qxE 'OK [0-9]+' "$work/out" || fail "no OK"
+grep -qxF 'HELLO GUEST' "$work/out" || fail "the guest has not answered"
+expect_status 0 "the typed commands"
+passed "$(grep -c . "$work/typed") lines typed"
