@@ -1,7 +1,9 @@
 #include "host/ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -32,6 +34,7 @@ void ring_init(struct ring *ring)
 	int error = -EINVAL;
 
 	ring->n_files = 0;
+	ring->sockets_allowed = false;
 	ring->tasks = NULL;
 	for (size_t i = 0; error == -EINVAL && i < sizeof(optional_flags) / sizeof(unsigned); i++) {
 		struct io_uring_params params = {
@@ -59,25 +62,23 @@ int ring_add_file(struct ring *ring, int fd)
 	return (int)ring->n_files++;
 }
 
-int ring_reserve_slots(struct ring *ring, unsigned n)
+void ring_allow_sockets(struct ring *ring, unsigned n)
 {
-	int first = (int)ring->n_files;
+	rlim_t wanted = n + RING_MAX_FILES;
+	struct rlimit limit;
 
-	for (unsigned i = 0; i < n; i++)
-		ring_add_file(ring, -1);
-	return first;
-}
-
-bool ring_set_slot(struct ring *ring, int slot, int fd)
-{
-	return io_uring_register_files_update(&ring->uring, (unsigned)slot, &fd, 1) == 1;
-}
-
-void ring_clear_slot(struct ring *ring, int slot)
-{
-	int none = -1;
-
-	io_uring_register_files_update(&ring->uring, (unsigned)slot, &none, 1);
+	ring->sockets_allowed = true;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_cur < wanted) {
+		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	/* The kernel's table grows now: once threads share it that takes milliseconds at a time. */
+	int highest = fcntl(ring->uring.ring_fd, F_DUPFD_CLOEXEC,
+			    (int)(limit.rlim_cur < wanted ? limit.rlim_cur : wanted) - 1);
+	if (highest >= 0)
+		close(highest);
 }
 
 static void restrict_ring(struct ring *ring)
@@ -85,7 +86,7 @@ static void restrict_ring(struct ring *ring)
 	enum {
 		OPERATIONS = sizeof(allowed_operations)
 	};
-	struct io_uring_restriction restrictions[OPERATIONS + 3];
+	struct io_uring_restriction restrictions[OPERATIONS + 2];
 
 	memset(restrictions, 0, sizeof(restrictions));
 	for (unsigned i = 0; i < OPERATIONS; i++) {
@@ -95,10 +96,9 @@ static void restrict_ring(struct ring *ring)
 	restrictions[OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	restrictions[OPERATIONS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
 	restrictions[OPERATIONS + 1].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-	restrictions[OPERATIONS + 1].sqe_flags = IOSQE_FIXED_FILE;
-	restrictions[OPERATIONS + 2].opcode = IORING_RESTRICTION_REGISTER_OP;
-	restrictions[OPERATIONS + 2].register_op = IORING_REGISTER_FILES_UPDATE;
-	int error = io_uring_register_restrictions(&ring->uring, restrictions, OPERATIONS + 3);
+	if (!ring->sockets_allowed)
+		restrictions[OPERATIONS + 1].sqe_flags = IOSQE_FIXED_FILE;
+	int error = io_uring_register_restrictions(&ring->uring, restrictions, OPERATIONS + 2);
 	if (error < 0) {
 		errno = -error;
 		fail_errno(EXIT_HOST_REFUSED, "io_uring: IORING_REGISTER_RESTRICTIONS");
@@ -141,6 +141,11 @@ struct io_uring_sqe *ring_prepare(struct ring *ring)
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op)
 {
 	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, op);
+}
+
+void ring_commit_socket(struct io_uring_sqe *sqe, struct ring_op *op)
+{
 	io_uring_sqe_set_data(sqe, op);
 }
 

@@ -7,7 +7,7 @@
  * callback exactly once. Entries are submitted together, when the loop next waits.
  *
  * The ring is made disabled. Files are registered first; ring_start() then restricts it to
- * registered files and the operations in use, and enables it. Only the thread that called
+ * registered files, or with ring_allow_sockets() also others, and the operations in use, and enables it. Only the thread that called
  * ring_start() may use the ring after that.
  */
 #ifndef HOST_RING_H
@@ -18,7 +18,7 @@
 
 #include <liburing.h>
 
-#define RING_MAX_FILES 4096
+#define RING_MAX_FILES 256
 
 struct ring_op;
 
@@ -40,6 +40,7 @@ struct ring {
 	struct io_uring uring;
 	unsigned n_files;
 	int files[RING_MAX_FILES];
+	bool sockets_allowed;
 	struct ring_task *tasks;
 };
 
@@ -49,12 +50,10 @@ void ring_init(struct ring *ring);
 /* Registers a file: returns its slot, to be used in place of a descriptor. Before ring_start(). */
 int ring_add_file(struct ring *ring, int fd);
 
-/* Reserves n empty slots for sockets that come and go: returns the first. Before ring_start(). */
-int ring_reserve_slots(struct ring *ring, unsigned n);
-
-/* Puts a file into a reserved slot (the caller may close fd then), or empties it. False: no memory. */
-bool ring_set_slot(struct ring *ring, int slot, int fd);
-void ring_clear_slot(struct ring *ring, int slot);
+/* For sockets that come and go, as descriptors: before Linux 6.13 what leaves the table of registered files
+ * is closed only when every operation has ended that was begun earlier, and some last as long as the VM.
+ * Makes room for n descriptors as far as the host's limits allow. Before ring_start(). */
+void ring_allow_sockets(struct ring *ring, unsigned n);
 
 /* Does not return on failure (exit 3). */
 void ring_start(struct ring *ring);
@@ -65,6 +64,8 @@ void ring_start(struct ring *ring);
  * a full queue is submitted first; if the kernel takes nothing for a second, the monitor ends. */
 struct io_uring_sqe *ring_prepare(struct ring *ring);
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
+/* The same for an operation on a socket's descriptor. */
+void ring_commit_socket(struct io_uring_sqe *sqe, struct ring_op *op);
 
 /* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
 void ring_after_batch(struct ring *ring, struct ring_task *task);

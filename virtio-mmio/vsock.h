@@ -60,12 +60,11 @@ struct vsock_connection {
 	struct vsock *vsock;
 	struct vsock_stream stream;
 	struct vsock_connection *next_free, *next_by_port, *next_to_send;
-	int slot;
+	int fd;                 /* its socket, or -1 */
 	unsigned ops_in_flight; /* on the ring: the connection stays until they are back */
 	unsigned pending;       /* enum vsock_pending */
 	bool queued_to_send;
-	bool registered; /* there is a socket in the slot */
-	bool at_end;     /* a read has found the end of what the host's program sends */
+	bool at_end; /* a read has found the end of what the host's program sends */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
 
 	struct sockaddr_un address; /* while it is connecting */
@@ -94,7 +93,7 @@ struct vsock {
 	struct virtio_device device; /* first: the callbacks find the vsock by it */
 	struct virtio_vsock_config config;
 	struct ring *ring;
-	int listen_slot, first_slot;
+	int listen_slot;
 	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
 	struct ring_op accept_op, accept_pause_op;
 	struct vsock_connection *accepting;

@@ -54,9 +54,9 @@ static void watch_hang_up(struct vsock_connection *connection)
 {
 	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 
-	io_uring_prep_poll_add(sqe, connection->slot, POLLHUP);
+	io_uring_prep_poll_add(sqe, connection->fd, POLLHUP);
 	connection->hang_up_op.done = hung_up;
-	ring_commit(sqe, &connection->hang_up_op);
+	ring_commit_socket(sqe, &connection->hang_up_op);
 	connection->ops_in_flight++;
 }
 
@@ -87,10 +87,9 @@ static void receive_greeting(struct vsock_connection *connection, unsigned lengt
 {
 	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 
-	io_uring_prep_recv(sqe, connection->slot,
-			   connection->greeting + connection->greeting_length, length,
-			   MSG_DONTWAIT | flags);
-	ring_commit(sqe, &connection->greeting_op);
+	io_uring_prep_recv(sqe, connection->fd, connection->greeting + connection->greeting_length,
+			   length, MSG_DONTWAIT | flags);
+	ring_commit_socket(sqe, &connection->greeting_op);
 	connection->ops_in_flight++;
 }
 
@@ -190,7 +189,7 @@ static void accepted(struct ring_op *op, int32_t result)
 		accept_failed(vsock, -result);
 		vsock_release(connection); /* accepts the next */
 	} else {
-		connection->registered = true;
+		connection->fd = result;
 		connection->stream.state = VSOCK_GREETING;
 		connection->greeting_op.done = greeting_done;
 		vsock_read_greeting(connection);
@@ -213,7 +212,6 @@ void vsock_accept_next(struct vsock *vsock)
 	vsock->accepting = connection;
 	vsock->accept_op.done = accepted;
 	sqe = ring_prepare(vsock->ring);
-	io_uring_prep_accept_direct(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK,
-				    (unsigned)connection->slot);
+	io_uring_prep_accept(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	ring_commit(sqe, &vsock->accept_op);
 }

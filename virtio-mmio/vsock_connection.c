@@ -1,4 +1,4 @@
-/* The life of a connection: its slot in the ring's file table, its ports, its end. */
+/* The life of a connection: its socket, its ports, its end. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ struct vsock_connection *vsock_get_connection(struct vsock *vsock)
 	index = (unsigned)(connection - vsock->connections);
 	*connection = (struct vsock_connection){
 		.vsock = vsock,
-		.slot = vsock->first_slot + (int)index,
+		.fd = -1,
 		.buffer = vsock->buffers + (size_t)index * VSOCK_BUFFER_BYTES,
 	};
 	connection->poll_out_op.done = vsock_poll_out_done;
@@ -75,8 +75,9 @@ void vsock_release(struct vsock_connection *connection)
 {
 	struct vsock *vsock = connection->vsock;
 
-	if (connection->registered)
-		ring_clear_slot(vsock->ring, connection->slot);
+	if (connection->fd >= 0)
+		close(connection->fd);
+	connection->fd = -1;
 	if (connection->stream.received != 0)
 		madvise(connection->buffer, VSOCK_BUFFER_BYTES, MADV_DONTNEED);
 	connection->stream.state = VSOCK_FREE;
@@ -127,9 +128,9 @@ static void submit_shutdown(struct vsock_connection *connection, struct ring_op 
 {
 	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 
-	io_uring_prep_shutdown(sqe, connection->slot, how);
+	io_uring_prep_shutdown(sqe, connection->fd, how);
 	op->done = done;
-	ring_commit(sqe, op);
+	ring_commit_socket(sqe, op);
 	connection->ops_in_flight++;
 }
 
@@ -148,7 +149,7 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 	vsock_free_ports(connection);
 	if (tell)
 		vsock_send_later(connection, VSOCK_PENDING_RST);
-	if (connection->registered) /* ends the polls that are on the ring, too */
+	if (connection->fd >= 0) /* ends the polls that are on the ring, too */
 		submit_shutdown(connection, &connection->end_shutdown_op, end_shutdown_done,
 				SHUT_RDWR);
 	vsock_release_if_over(connection);
@@ -181,19 +182,14 @@ static void connect_done(struct ring_op *op, int32_t result)
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request)
 {
 	struct vsock_connection *connection = vsock->path ? vsock_get_connection(vsock) : NULL;
-	int fd;
 
 	if (connection == NULL)
 		return NULL;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || !ring_set_slot(vsock->ring, connection->slot, fd)) {
-		if (fd >= 0)
-			close(fd);
+	connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (connection->fd < 0) {
 		vsock_release(connection);
 		return NULL;
 	}
-	close(fd); /* the ring holds it */
-	connection->registered = true;
 	connection->stream.state = VSOCK_CONNECTING;
 	connection->stream.guest_port = request->src_port;
 	connection->stream.host_port = request->dst_port;
@@ -203,10 +199,10 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u",
 		 vsock->path, request->dst_port);
 	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
-	io_uring_prep_connect(sqe, connection->slot, (struct sockaddr *)&connection->address,
+	io_uring_prep_connect(sqe, connection->fd, (struct sockaddr *)&connection->address,
 			      sizeof(connection->address));
 	connection->connect_op.done = connect_done;
-	ring_commit(sqe, &connection->connect_op);
+	ring_commit_socket(sqe, &connection->connect_op);
 	connection->ops_in_flight++;
 	return connection;
 }

@@ -9,7 +9,13 @@ many=1000
 each=$(console_size 5000 1500)
 churn=$(console_size 5000 1000)
 
+# The kernel holds a socket for as long as anybody does: the monitor's ends, too, must be gone.
+sockets() {
+	grep -cF "$uds" /proc/net/unix
+}
+
 vsock_vm_start streams
+sockets_before=$(sockets)
 memory_watch
 for from in from_host from_guest; do
 	$from "echo of 4 x $size bytes" echo 1001 4 "$size"
@@ -24,6 +30,8 @@ for from in from_host from_guest; do
 	$from "$churn opened and closed, 100 at once" echo 1001 "$churn" 100 100
 	memory_check "$churn opened and closed" $((100 * 4))
 done
+sleep 0.5
+expect_range "sockets that the kernel still has" "$(sockets)" 1 "$sockets_before"
 vsock_vm_end
 expect_empty "$work/streams.err"
 passed "4 x $size bytes, $many open, $((2 * churn)) opened and closed, $elapsed_ms ms"
