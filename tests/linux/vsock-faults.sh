@@ -56,14 +56,14 @@ for from in from_host from_guest; do
 done
 works "data in flight"
 
-from_guest "a host that never reads" stuck 1004 10 3 >"$work/stuck" &
+from_guest "a host that never reads" stuck 1004 10 2 >"$work/stuck" &
 stuck_pid=$!
 sleep 1
 works "writers that stand still"
 wait $stuck_pid || fail "stuck: $(cat "$work/stuck")"
 cat "$work/stuck"
 expect_stuck "$work/stuck" $((128 << 10)) $((768 << 10))
-from_host "a guest that never reads" stuck 1004 10 3 >"$work/stuck" &
+from_host "a guest that never reads" stuck 1004 10 2 >"$work/stuck" &
 stuck_pid=$!
 sleep 1
 works "writers that stand still"
@@ -71,6 +71,10 @@ wait $stuck_pid || fail "stuck: $(cat "$work/stuck")"
 cat "$work/stuck"
 expect_stuck "$work/stuck" $((256 << 10)) $((1024 << 10))
 memory_check "readers that never read" $((16 * 128))
+
+wait $late_pid || fail "late: $(cat "$work/late")"
+expect_text "$work/late" "late $late_bytes ended"
+echo "all $late_bytes bytes came to the reader that slept"
 
 "$peer" "$uds" echo 1001 20 $endless >"$work/killed" &
 killed_pid=$!
@@ -97,9 +101,6 @@ host_serve
 works "a killed server of the host"
 memory_check "a killed server" $((24 * 128))
 
-wait $late_pid || fail "late: $(cat "$work/late")"
-expect_text "$work/late" "late $late_bytes ended"
-echo "all $late_bytes bytes came to the reader that slept"
 vsock_vm_end
 expect_empty "$work/faults.err"
 passed "$elapsed_ms ms"

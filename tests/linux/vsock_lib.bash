@@ -76,7 +76,7 @@ monitor_kib() {
 # at most; what is kept besides that, and at rest, is the same for 1 connection and for 10,000.
 memory_watch() {
 	base_kib=$(monitor_kib)
-	while monitor_kib; do read -rt 0.3 <>"$work/never" || :; done >"$work/memory" 2>/dev/null &
+	while monitor_kib; do read -rt 1 <>"$work/never" || :; done >"$work/memory" 2>/dev/null &
 	sampler_pid=$!
 	child_pids+=("$sampler_pid")
 }
