@@ -64,6 +64,7 @@ struct vsock_connection {
 	unsigned ops_in_flight; /* on the ring: the connection stays until they are back */
 	unsigned pending;       /* enum vsock_pending */
 	bool queued_to_send;
+	bool gone; /* the host's program has closed its socket; all it has sent is with the guest */
 	bool at_end; /* a read has found the end of what the host's program sends */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
 

@@ -146,6 +146,8 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 	tell = tell && connection->stream.state != VSOCK_DRAINING;
 	connection->stream.state = VSOCK_ENDING;
 	connection->pending = 0;
+	connection->stream.forwarded =
+		connection->stream.received; /* nobody must wait for credit */
 	vsock_free_ports(connection);
 	if (tell)
 		vsock_send_later(connection, VSOCK_PENDING_RST);

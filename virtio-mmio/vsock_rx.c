@@ -230,11 +230,13 @@ static void host_has_ended(struct vsock_connection *connection)
 /* A close that comes later than the end shows, as with TCP, when the guest sends. */
 static void tell_end(struct vsock_connection *connection, int32_t events)
 {
-	bool closed = events < 0 || (events & (POLLHUP | POLLERR));
-
-	connection->stream.host_shutdown |=
-		closed ? VSOCK_SHUTDOWN_BOTH : VIRTIO_VSOCK_SHUTDOWN_SEND;
-	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
+	if (events < 0 || (events & (POLLHUP | POLLERR))) {
+		connection->gone = true;
+		vsock_tx_send(connection);
+	} else {
+		connection->stream.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_SEND;
+		vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
+	}
 }
 
 static void received(struct vsock_connection *connection, int32_t result)

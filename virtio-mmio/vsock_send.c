@@ -85,6 +85,16 @@ static void submit_send(struct vsock_connection *connection, const struct iovec 
 	connection->ops_in_flight++;
 }
 
+/* Linux forgets the connection at this SHUTDOWN: whoever waits there for credit must get it with it,
+ * and so it comes only when nothing of the guest's data waits here. */
+static void tell_gone(struct vsock_connection *connection)
+{
+	if (connection->stream.host_shutdown == VSOCK_SHUTDOWN_BOTH)
+		return;
+	connection->stream.host_shutdown = VSOCK_SHUTDOWN_BOTH;
+	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
+}
+
 /* The guest has said what it had to say, and the socket has taken it. */
 static void all_is_sent(struct vsock_connection *connection)
 {
@@ -93,6 +103,8 @@ static void all_is_sent(struct vsock_connection *connection)
 
 	if (guest == VSOCK_SHUTDOWN_BOTH || (deaf && (guest & VIRTIO_VSOCK_SHUTDOWN_RCV))) {
 		vsock_end(connection, true);
+	} else if (connection->gone) {
+		tell_gone(connection);
 	} else if (guest != 0 && !connection->shut_down) {
 		connection->shut_down = true;
 		vsock_shut_down(connection,
@@ -131,6 +143,10 @@ static void host_is_deaf(struct vsock_connection *connection)
 
 	stream->forwarded = stream->received;
 	connection->ok_line_bytes = 0;
+	if (connection->gone && stream->state == VSOCK_ESTABLISHED) {
+		tell_gone(connection);
+		return;
+	}
 	if (stream->state != VSOCK_ESTABLISHED ||
 	    (stream->host_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND)) {
 		vsock_end(connection, true);

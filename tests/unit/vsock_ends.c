@@ -274,6 +274,32 @@ static void test_close_ends_both(void)
 	close_all();
 }
 
+/* Who waits for credit gets it when the host's program closes its socket without having read everything: a
+ * Linux program that waits for room to write is not woken by the RST alone. */
+static void test_close_gives_credit(void)
+{
+	struct virtio_vsock_hdr header = { 0 };
+	uint32_t sent = 0;
+	const uint8_t *at;
+
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	for (int i = 0; i < 20; i++) {
+		if (sent - header.fwd_cnt + VSOCK_PACKET_BYTES <= VSOCK_BUFFER_BYTES) {
+			guest_sends(1, VSOCK_PACKET_BYTES);
+			sent += VSOCK_PACKET_BYTES;
+		}
+		rig_idle();
+		while (guest_receive(&header, &at))
+			CHECK_EQ(header.op, VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+	}
+	CHECK(sent - header.fwd_cnt + VSOCK_PACKET_BYTES > VSOCK_BUFFER_BYTES);
+	close(fd);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT).fwd_cnt, sent);
+	RIG_RUN_UNTIL(connections_used() == 0);
+	close_all();
+}
+
 /* Class 17: a reset with 1 to 128 packets and as many reads on their way, at several places of their
  * way; nothing of the old driver's comes to the new one. */
 static void test_class_17_reset_in_flight(void)
@@ -376,6 +402,7 @@ int main(void)
 	RUN(test_ok_line_again);
 	RUN(test_half_closes);
 	RUN(test_close_ends_both);
+	RUN(test_close_gives_credit);
 	RUN(test_class_17_reset_in_flight);
 	RUN(test_class_17_resets_by_a_vcpu);
 	return 0;
