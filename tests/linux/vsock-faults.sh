@@ -62,7 +62,7 @@ sleep 1
 works "writers that stand still"
 wait $stuck_pid || fail "stuck: $(cat "$work/stuck")"
 cat "$work/stuck"
-expect_stuck "$work/stuck" $((128 << 10)) $((768 << 10))
+expect_stuck "$work/stuck" $((192 << 10)) $((768 << 10))
 from_host "a guest that never reads" stuck 1004 10 2 >"$work/stuck" &
 stuck_pid=$!
 sleep 1

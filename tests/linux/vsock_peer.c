@@ -66,7 +66,7 @@ void peer_watch(struct peer *peer, uint32_t events)
 		die("epoll_ctl");
 }
 
-void peer_run(int timeout_ms)
+bool peer_run(int timeout_ms)
 {
 	struct epoll_event events[64];
 	int n = epoll_wait(epoll_fd, events, 64, timeout_ms);
@@ -78,6 +78,7 @@ void peer_run(int timeout_ms)
 		close(peer->fd);
 		free(peer);
 	}
+	return n > 0;
 }
 
 static struct sockaddr_un unix_address(const char *suffix)

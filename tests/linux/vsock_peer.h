@@ -53,8 +53,8 @@ struct peer {
 extern const char *peer_where;
 struct peer *peer_new(int fd, bool (*ready)(struct peer *));
 void peer_watch(struct peer *peer, uint32_t events);
-/* Waits for at most timeout_ms and runs what is ready. */
-void peer_run(int timeout_ms);
+/* Waits for at most timeout_ms and runs what is ready; false: nothing was. */
+bool peer_run(int timeout_ms);
 int64_t peer_now_ms(void);
 void peer_listen(uint32_t port, bool (*accepted)(struct peer *));
 /* Starts a connection: established, or not yet; -1: refused at once. */
