@@ -103,19 +103,7 @@ test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) guests build/tests/linux/vsock_peer build/tests/linux/vsock_test-host
-
-# For both sides of the Linux tests' vsock; in the lab a compiler takes half a minute.
-VSOCK_PEER = $(addprefix tests/linux/,vsock_peer.c vsock_servers.c vsock_clients.c)
-build/tests/linux/vsock_peer: $(VSOCK_PEER) tests/linux/vsock_peer.h Makefile
-	@mkdir -p $(@D)
-	@echo "  TEST $@"
-	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $(VSOCK_PEER)
-
-# Linux's own test, from the package that the guest's kernel is made of.
-build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.sh tests/linux/vsock_bridge.c | deps-guest
-	@echo "  TEST vsock_test"
-	$(Q)tests/linux/vsock_test_build.sh $(@D)
+	$(FUZZERS:%=build/tests/gcov/%) guests linux-programs
 
 guest: deps-guest
 	$(Q)guest/build.sh all
@@ -179,3 +167,4 @@ clean:
 -include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d)
 -include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d)
 include tests/guest/guests.mk
+include tests/linux/programs.mk

@@ -3,9 +3,6 @@
 # zeroes exactly the range; fstrim of the mounted root frees a deleted file's space.
 . "$(dirname "$0")/lib.sh"
 
-musl-gcc -std=gnu11 -D_GNU_SOURCE -O2 -static -s -Wall -Wextra -Werror -idirafter /usr/include \
-	-idirafter /usr/include/x86_64-linux-gnu -o "$work/zero_range" "$(dirname "$0")/zero_range.c"
-
 allocated_kib() { # FILE
 	du -k "$1" | cut -f 1
 }
@@ -14,7 +11,7 @@ data=$work/data.img
 head -c 16M /dev/urandom >"$data"
 cp "$data" "$work/expected"
 root=$(image_copy root)
-image_put "$root" "$work/zero_range" /sbin/zero_range
+image_put "$root" "$repo/build/tests/linux/zero_range" /sbin/zero_range
 head -c 20M /dev/urandom >"$work/big"
 image_put "$root" "$work/big" /big
 root_before=$(allocated_kib "$root")

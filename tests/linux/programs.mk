@@ -1,0 +1,20 @@
+# The programs of the Linux tests, for host and guest: static. They are built here because a compiler takes
+# half a minute in the lab.
+
+LINUX_PROGRAMS = net_peer net_tap vsock_peer zero_range
+
+linux-programs: $(LINUX_PROGRAMS:%=build/tests/linux/%) build/tests/linux/vsock_test-host
+
+build/tests/linux/net_peer: tests/linux/net_stream.c tests/linux/net_stream.h
+build/tests/linux/vsock_peer: tests/linux/vsock_servers.c tests/linux/vsock_clients.c tests/linux/vsock_peer.h
+build/tests/linux/%: tests/linux/%.c Makefile tests/linux/programs.mk
+	@mkdir -p $(@D)
+	@echo "  TEST $<"
+	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $(filter %.c,$^)
+
+# Linux's own test, from the package that the guest's kernel is made of.
+build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.sh tests/linux/vsock_bridge.c | deps-guest
+	@echo "  TEST vsock_test"
+	$(Q)tests/linux/vsock_test_build.sh $(@D)
+
+.PHONY: linux-programs
