@@ -1,11 +1,12 @@
 /*
- * Theory of operation. Chains of the guest are taken off the queue into a pool. When they
- * are enough for a frame, the ring polls the TAP; when it is readable, a batch of reads is prepared,
- * each with as many buffers as the largest frame may need. RWF_NOWAIT makes them run one after the
- * other inside the submission: frames stay in order, and a read without a frame ends at once
- * (O_NONBLOCK alone does not do that: the ring would wait for the frame, with the buffers). A TUN
- * without it, such as Linux 6.1's, gets one read for each poll, which always finds its frame. Buffers that a frame did not need go back to its front. Without
- * buffers nothing is polled: the TAP keeps the frames, and the driver's next kick goes on.
+ * Theory of operation. Chains of the guest are taken off the queue into a pool. When they are enough
+ * for a frame, the ring polls the TAP; when it is readable, a batch of reads is prepared, each with as
+ * many buffers as the largest frame may need, and the next poll behind them. RWF_NOWAIT makes the reads
+ * run one after the other inside the submission: frames stay in order, and a read without a frame ends
+ * at once (O_NONBLOCK alone does not do that: the ring would wait for the frame, with the buffers). A TUN
+ * without it, such as Linux 6.1's, gets one read for each poll, which always finds its frame. Buffers
+ * that a frame did not need go back to the front of the pool. Without buffers nothing is polled: the TAP
+ * keeps the frames, and the driver's next kick goes on.
  */
 #include <errno.h>
 #include <poll.h>
@@ -188,6 +189,40 @@ static void read_done(struct ring_op *op, int32_t result)
 	virtio_device_unlock(device);
 }
 
+static void poll_tap(struct net *net)
+{
+	struct io_uring_sqe *sqe = ring_prepare(net->ring);
+
+	io_uring_prep_poll_add(sqe, net->slot, POLLIN);
+	ring_commit(sqe, &net->poll_op);
+	net->polling = true;
+}
+
+/* Takes the guest's new buffers. False: it broke a rule, and the device is broken. */
+static bool fill_pool(struct net *net)
+{
+	if (rx_pool_fill(&net->pool, &net->device.queues[NET_RX], TAP_HEADER_BYTES,
+			 NET_MAX_FRAME_BYTES))
+		return true;
+	virtio_device_break(&net->device);
+	return false;
+}
+
+/* A batch of reads, and behind them the poll for the next: under load one io_uring_enter() for both. */
+static void read_batch(struct net *net)
+{
+	net->frames_read = 0;
+	while (net->reads_in_flight < net->batch_reads && ready_for_frame(net))
+		prepare_read(net, &net->reads[net->reads_in_flight]);
+	net->batch_reads = net->reads_in_flight > 0 ? net->reads_in_flight : 1;
+	/* No read: the driver was reset while the poll waited, and its kick for the new buffers has
+	 * found the poll still there. */
+	if (net->reads_in_flight == 0)
+		net_rx_continue(net);
+	else if (ready_for_frame(net))
+		poll_tap(net);
+}
+
 static void tap_readable(struct ring_op *op, int32_t result)
 {
 	struct net *net = (struct net *)((char *)op - offsetof(struct net, poll_op));
@@ -196,16 +231,9 @@ static void tap_readable(struct ring_op *op, int32_t result)
 	net->polling = false;
 	if (result > 0 && (result & (POLLERR | POLLHUP | POLLNVAL)))
 		net_set_gone(net);
-	else if (virtio_device_is_live(&net->device) && net->reads_in_flight == 0) {
-		net->frames_read = 0;
-		while (net->reads_in_flight < net->batch_reads && ready_for_frame(net))
-			prepare_read(net, &net->reads[net->reads_in_flight]);
-		net->batch_reads = net->reads_in_flight > 0 ? net->reads_in_flight : 1;
-		/* The driver was reset while the poll waited: the pool is empty, and its kick
-		 * for the new buffers has found the poll still there. */
-		if (net->reads_in_flight == 0)
-			net_rx_continue(net);
-	}
+	else if (virtio_device_is_live(&net->device) && net->reads_in_flight == 0 &&
+		 net->device.queues[NET_RX].ready && fill_pool(net))
+		read_batch(net);
 	virtio_device_unlock(&net->device);
 }
 
@@ -218,15 +246,10 @@ void net_rx_continue(struct net *net)
 		return;
 	virtqueue_disable_kicks(queue);
 	do {
-		if (!rx_pool_fill(&net->pool, queue, TAP_HEADER_BYTES, NET_MAX_FRAME_BYTES)) {
-			virtio_device_break(&net->device);
+		if (!fill_pool(net))
 			return;
-		}
 		if (ready_for_frame(net)) {
-			struct io_uring_sqe *sqe = ring_prepare(net->ring);
-			io_uring_prep_poll_add(sqe, net->slot, POLLIN);
-			ring_commit(sqe, &net->poll_op);
-			net->polling = true;
+			poll_tap(net);
 			return;
 		}
 	} while (virtqueue_enable_kicks(queue));

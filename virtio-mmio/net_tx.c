@@ -1,6 +1,6 @@
-/* From the guest to the TAP: all frames that are available become writes in one submission, which
- * run in order because RWF_NOWAIT lets none of them wait. A frame that the host does not take (interface down,
- * queue full, malformed) is dropped, as on a wire. */
+/* From the guest to the TAP: all frames that are available become writes in one submission, which run
+ * in order because RWF_NOWAIT lets none of them wait. A frame that the host does not take (interface
+ * down, queue full, malformed) is dropped, as on a wire. */
 #include <errno.h>
 
 #include "virtio-mmio/net.h"
