@@ -91,15 +91,15 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	mask = umask(0177); /* bind() makes it 0600 at once */
 	result = bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(mask);
-	if (result < 0 || listen(listener->fd, BACKLOG) < 0) {
-		error_set(error, "%s", strerror(errno));
-		close(listener->fd);
-		return false;
-	}
-	own_path = path;
-	if (lstat(path, &own_status) == 0)
+	if (result == 0 && lstat(path, &own_status) == 0) {
+		own_path = path;
 		atexit(remove_own);
-	return true;
+	}
+	if (result == 0 && listen(listener->fd, BACKLOG) == 0)
+		return true;
+	error_set(error, "%s", strerror(errno));
+	close(listener->fd);
+	return false;
 }
 
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)

@@ -13,8 +13,8 @@ build/tests/linux/%: tests/linux/%.c Makefile tests/linux/programs.mk
 	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $(filter %.c,$^)
 
 # Linux's own test, from the package that the guest's kernel is made of.
-build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.sh tests/linux/vsock_bridge.c | deps-guest
+build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.bash tests/linux/vsock_bridge.c | deps-guest
 	@echo "  TEST vsock_test"
-	$(Q)tests/linux/vsock_test_build.sh $(@D)
+	$(Q)tests/linux/vsock_test_build.bash $(@D)
 
 .PHONY: linux-programs
