@@ -1,10 +1,10 @@
 /*
  * Packets to the guest. Whoever has something to send queues up: a connection once, whatever it has.
- * vsock_rx_run() serves the queue as long as the guest has receive buffers: replies first, then one
- * turn a connection, so that none can keep the others waiting. Data is read from the socket straight
- * into the guest's buffers, as much as its credit allows; the headers are written when the length
- * is known. RWF_NOWAIT lets no read wait with buffers of the guest; where sockets do not take it (before
- * Linux 6.5), there is a poll before each read.
+ * vsock_rx_run() serves the queue as long as the guest has receive buffers: replies first, then one turn
+ * a connection, so that none can keep the others waiting. Data is read from the socket straight into the
+ * guest's buffers, as much as its credit allows; the headers are written when the length is known.
+ * RWF_NOWAIT lets no read wait with buffers of the guest; where sockets do not take it (as in Linux 6.1),
+ * there is a poll before each read.
  */
 #include <errno.h>
 #include <poll.h>
