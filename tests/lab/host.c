@@ -21,12 +21,14 @@
 #include <unistd.h>
 
 #define TAIL_BYTES      4096
+#define SILENCE_S       60 /* of a machine that does nothing any more */
 #define EXIT_TIME_LIMIT 124
 #define EXIT_OWN        125
 
 static struct host_machine machine;
 static char console_tail[TAIL_BYTES];
 static size_t console_bytes;
+static int silent_s; /* since the last sign of life, as far as this process ran itself */
 
 static _Noreturn void host_exit(int status)
 {
@@ -136,14 +138,25 @@ static void console_drain(void)
 	}
 }
 
-static _Noreturn void machine_died(void)
+static _Noreturn void machine_failed(const char *how)
 {
 	console_drain();
 	host_terminal_restore();
-	dprintf(STDERR_FILENO,
-		"lab: the emulated machine went down before the command ended%s%.*s\n",
+	dprintf(STDERR_FILENO, "lab: the emulated machine %s before the command ended%s%.*s\n", how,
 		console_bytes ? "; its last words:\n" : "", (int)console_bytes, console_tail);
 	host_exit(EXIT_OWN);
+}
+
+static _Noreturn void machine_died(void)
+{
+	machine_failed("went down");
+}
+
+/* The emulator now and then leaves its machine's kernel in a loop. */
+static void silence_count(const struct host_options *options, int started)
+{
+	if (started && !options->counted && ++silent_s >= SILENCE_S)
+		machine_failed("stood still");
 }
 
 static void signal_handle(int signal_fd, const struct host_streams *streams, int started)
@@ -181,6 +194,9 @@ static void event_handle(int event_fd, const struct host_streams *streams, int *
 	case HOST_STARTED:
 		*started = 1;
 		host_terminal_raw(streams);
+		break;
+	case HOST_ALIVE:
+		silent_s = 0;
 		break;
 	case HOST_OUT_DONE:
 		out_done = 1;
@@ -241,8 +257,12 @@ int main(int argc, char **argv)
 	poll_fds[2] = (struct pollfd){ .fd = events[0], .events = POLLIN };
 	poll_fds[3] = (struct pollfd){ .fd = machine.console_fd, .events = POLLIN };
 	for (;;) {
-		if (poll(poll_fds, 4, -1) < 0 && errno != EINTR)
+		int ready = poll(poll_fds, 4, 1000);
+
+		if (ready < 0 && errno != EINTR)
 			host_fail("waiting for", "the command");
+		if (ready == 0)
+			silence_count(&options, started);
 		if (poll_fds[0].revents)
 			signal_handle(poll_fds[0].fd, &streams, started);
 		if (poll_fds[2].revents)

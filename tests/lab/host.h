@@ -44,6 +44,7 @@ enum host_event {
 	HOST_OUT_DONE = 'o',
 	HOST_ERR_DONE = 'e',
 	HOST_STARTED = 's',
+	HOST_ALIVE = 'a',
 	HOST_EXIT = 'x',   /* host_streams_status is valid */
 	HOST_FAILED = 'f', /* host_streams_failure is valid */
 };

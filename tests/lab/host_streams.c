@@ -109,6 +109,9 @@ static void *control_run(void *argument)
 		case WIRE_STARTED:
 			event_post(streams, HOST_STARTED);
 			break;
+		case WIRE_ALIVE:
+			event_post(streams, HOST_ALIVE);
+			break;
 		case WIRE_EXIT:
 			memcpy(&host_streams_status, data, sizeof(host_streams_status));
 			event_post(streams, HOST_EXIT);

@@ -46,6 +46,12 @@ struct control {
 	struct output *error;
 };
 
+struct heart {
+	int port_fd;
+	int ended_fd;
+	pthread_t thread;
+};
+
 static char **list_add(char **list, size_t *count, char *item)
 {
 	list = realloc(list, (*count + 2) * sizeof(*list));
@@ -178,6 +184,17 @@ static void *control_run(void *argument)
 	return NULL;
 }
 
+/* Until the command has ended; then the port is free for its status. */
+static void *heart_run(void *argument)
+{
+	const struct heart *heart = argument;
+	struct pollfd ended = { .fd = heart->ended_fd, .events = POLLIN };
+
+	while (poll(&ended, 1, WIRE_ALIVE_MS) == 0)
+		wire_send(heart->port_fd, WIRE_ALIVE, NULL, 0);
+	return NULL;
+}
+
 static void thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 {
 	errno = pthread_create(thread, NULL, run, argument);
@@ -280,6 +297,7 @@ int init_job_run(const struct init_job *job, const int port_fd[])
 				   .output = &output,
 				   .error = &error };
 	int ended_fd = eventfd(0, EFD_CLOEXEC);
+	struct heart heart = { .port_fd = port_fd[WIRE_CTL], .ended_fd = ended_fd };
 	pthread_t ignored;
 	pid_t command;
 	int fds[3];
@@ -301,8 +319,12 @@ int init_job_run(const struct init_job *job, const int port_fd[])
 	output_start(&error, port_fd[WIRE_ERR], ended_fd);
 	thread_start(&ignored, input_run, &input);
 	thread_start(&ignored, control_run, &control);
+	if (job->clock) /* none: the clock counts instructions, and these would be among them */
+		thread_start(&heart.thread, heart_run, &heart);
 	status = command_wait(command);
 	event_signal(ended_fd);
+	if (job->clock)
+		pthread_join(heart.thread, NULL);
 	pthread_join(output.thread, NULL);
 	if (error.source_fd >= 0)
 		pthread_join(error.thread, NULL);

@@ -107,6 +107,21 @@ end_by() { # signal, wanted status
 check "SIGTERM ends it, nothing left" end_by TERM 143
 check "SIGKILL ends it, nothing left" end_by KILL 137
 
+# An emulator that hangs: a minute without a sign of life.
+stands_still() {
+	local pid qemu status=0
+	"$lab" --quiet --time-limit 300 -- sh -c 'touch "$1"; sleep 250' sh "$work/still" </dev/null 2>"$work/still.err" &
+	pid=$!
+	while [ ! -e "$work/still" ] && kill -0 "$pid" 2>/dev/null; do
+		sleep 0.1
+	done
+	qemu=$(pgrep -P "$pid" qemu)
+	kill -STOP "$qemu"
+	wait "$pid" || status=$?
+	[ "$status" = 125 ] && grep -q 'stood still' "$work/still.err"
+}
+check "a machine that stands still is given up" stands_still
+
 # A terminal: the command's is raw-fed, sized as ours, and ours is as before afterwards.
 cat >"$work/terminal.py" <<'END'
 import fcntl, os, pty, struct, sys, termios

@@ -3,7 +3,7 @@
  *
  * Each port carries frames: this header, then `bytes` bytes. The ports are separate so that a stream
  * nobody reads holds up only itself. `in`, `out` and `err` carry DATA frames and one final END;
- * everything else travels on `ctl`: HELLO (init: ready for a job), JOB, STARTED, WINSIZE, CLOSED, EXIT.
+ * everything else travels on `ctl`: HELLO (init: ready for a job), JOB, STARTED, ALIVE, WINSIZE, CLOSED, EXIT.
  */
 #ifndef LAB_WIRE_H
 #define LAB_WIRE_H
@@ -25,10 +25,11 @@ enum wire_type {
 	WIRE_HELLO,    /* init is up and waits for the job */
 	WIRE_JOB,      /* struct-less list of NUL-terminated strings, see job.h */
 	WIRE_STARTED,  /* the command is about to run: keys and signals are its own from now on */
-	WIRE_WINSIZE,  /* struct winsize of the caller's terminal */
-	WIRE_CLOSED,   /* uint32_t enum wire_port: the caller closed this output */
-	WIRE_EXIT,     /* int32_t: the command's exit status as a shell counts it */
-	WIRE_FAILED,   /* text: the lab itself could not do the job */
+	WIRE_ALIVE, /* init still runs; every WIRE_ALIVE_MS, but not where the clock counts instructions */
+	WIRE_WINSIZE, /* struct winsize of the caller's terminal */
+	WIRE_CLOSED,  /* uint32_t enum wire_port: the caller closed this output */
+	WIRE_EXIT,    /* int32_t: the command's exit status as a shell counts it */
+	WIRE_FAILED,  /* text: the lab itself could not do the job */
 };
 
 struct wire_frame {
@@ -38,6 +39,7 @@ struct wire_frame {
 
 #define WIRE_CHUNK_BYTES 32768u
 #define WIRE_JOB_BYTES   (16u << 20)
+#define WIRE_ALIVE_MS    2000
 
 /* Both move exactly `bytes` bytes. Return 0, or -1 when the other side is gone. A read of 0 bytes counts
  * as gone unless wire_zero_is_wait is set: a guest's port reads 0 until QEMU has announced its peer. */
