@@ -94,7 +94,7 @@ static pid_t virtiofsd_start(int listening, int console_fd, const sigset_t *unbl
 	line_add(&line, "/usr/lib/qemu/virtiofsd");
 	line_addf(&line, "--fd=%d", listening);
 	line_add(&line, "-o");
-	line_add(&line, "source=/,sandbox=chroot,cache=auto,log_level=err");
+	line_add(&line, "source=/,sandbox=chroot,cache=always,log_level=err");
 	return child_start(&line, keep, console_fd, unblocked);
 }
 

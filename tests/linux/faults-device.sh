@@ -76,6 +76,8 @@ hang() {
 	wait_for_text "$work/$1.out" HANGING
 }
 
+# A monitor that waits for the hung disk cannot even be killed: the disk must go on before clean_up waits.
+trap 'code=$?; set +e; dmsetup resume "$hung"; (exit $code); clean_up' EXIT
 vm_time_limit=60
 hang read "dd if=/dev/vdb of=/dev/null bs=64k skip=16 count=16"
 vm_signal TERM
