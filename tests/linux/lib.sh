@@ -112,9 +112,10 @@ image_put() { # IMAGE FILE PATH: writes FILE into the ext4 image as PATH, execut
 }
 
 image_get() { # IMAGE PATH: prints the file PATH of the ext4 image; fails if there is none
-	debugfs -R "stat $2" "$1" 2>/dev/null | grep -q 'Type: regular' ||
-		fail "the guest has left no $2"
-	debugfs -R "cat $2" "$1" 2>/dev/null
+	debugfs -R "cat $2" "$1" 2>"$work/debugfs.log"
+	# Its first line is its version.
+	[ "$(wc -l <"$work/debugfs.log")" -eq 1 ] ||
+		fail "the guest has left no $2: $(tail -n 1 "$work/debugfs.log")"
 }
 
 # Writes the script on stdin into IMAGE as /test.sh. `report NAME VALUE` adds a line to /out/report,
