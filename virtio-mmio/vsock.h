@@ -66,11 +66,13 @@ struct vsock_connection {
 	bool queued_to_send;
 	bool gone; /* the host's program has closed its socket; all it has sent is with the guest */
 	bool at_end; /* a read has found the end of what the host's program sends */
-	bool polling_in, polling_out, readable, receiving, sending, asked_credit, shut_down;
+	bool polling_in, polling_out, readable, receiving, sending, asked_credit;
+	bool input_ended,
+		output_ended; /* of the socket, by vsock_end_input(), vsock_end_output() */
 
 	struct sockaddr_un address; /* while it is connecting */
 	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, hang_up_op, send_op,
-		half_shutdown_op, end_shutdown_op;
+		read_shutdown_op, write_shutdown_op, end_shutdown_op;
 	char greeting[VSOCK_GREETING_BYTES];
 	unsigned greeting_length, greeting_seen; /* taken; to be taken now, 0: to be looked at */
 	uint32_t ok_line_bytes; /* of the "OK" line, until it is sent: no data of the stream */
@@ -113,6 +115,7 @@ struct vsock {
 	unsigned first_reply, n_replies;
 	uint8_t *buffers; /* VSOCK_BUFFER_BYTES each, in address space only until used */
 
+	uint8_t waste[65536]; /* what no guest wants; never read */
 	struct rx_pool pool;
 	struct vsock_receive receives[VSOCK_MAX_RECEIVES];
 	struct vsock_direct *free_directs;
@@ -152,8 +155,11 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 /* Ends it; tell: the guest gets a RST. */
 void vsock_end(struct vsock_connection *connection, bool tell);
 void vsock_release_if_over(struct vsock_connection *connection);
-/* shutdown(2) with SHUT_RD or SHUT_WR; once in a connection's life. */
-void vsock_shut_down(struct vsock_connection *connection, int how);
+/* The guest takes no more: the host's program gets EPIPE at its next write, and what it has written is
+ * thrown away, so that one that waits for room to write goes on. At most once. */
+void vsock_end_input(struct vsock_connection *connection);
+/* The guest has sent all: the host's program reads the end. At most once. */
+void vsock_end_output(struct vsock_connection *connection);
 /* An operation of the connection is back. False: it was only waited for, the connection is over. */
 bool vsock_op_done(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);

@@ -111,10 +111,10 @@ static void shutdown_done(struct vsock_connection *connection)
 	virtio_device_unlock(device);
 }
 
-static void half_shutdown_done(struct ring_op *op, int32_t result)
+static void write_shutdown_done(struct ring_op *op, int32_t result)
 {
 	(void)result; /* ENOTCONN: the other side was faster */
-	shutdown_done(CONNECTION_OF(op, half_shutdown_op));
+	shutdown_done(CONNECTION_OF(op, write_shutdown_op));
 }
 
 static void end_shutdown_done(struct ring_op *op, int32_t result)
@@ -134,9 +134,55 @@ static void submit_shutdown(struct vsock_connection *connection, struct ring_op 
 	connection->ops_in_flight++;
 }
 
-void vsock_shut_down(struct vsock_connection *connection, int how)
+void vsock_end_output(struct vsock_connection *connection)
 {
-	submit_shutdown(connection, &connection->half_shutdown_op, half_shutdown_done, how);
+	if (connection->output_ended)
+		return;
+	connection->output_ended = true;
+	submit_shutdown(connection, &connection->write_shutdown_op, write_shutdown_done, SHUT_WR);
+}
+
+static void waste_input(struct vsock_connection *connection);
+
+static void input_wasted(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection = CONNECTION_OF(op, read_shutdown_op);
+	struct virtio_device *device = &connection->vsock->device;
+
+	virtio_device_lock(device);
+	if (vsock_op_done(connection) && result > 0)
+		waste_input(connection);
+	virtio_device_unlock(device);
+}
+
+static void waste_input(struct vsock_connection *connection)
+{
+	struct vsock *vsock = connection->vsock;
+	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
+
+	io_uring_prep_recv(sqe, connection->fd, vsock->waste, sizeof(vsock->waste), MSG_DONTWAIT);
+	connection->read_shutdown_op.done = input_wasted;
+	ring_commit_socket(sqe, &connection->read_shutdown_op);
+	connection->ops_in_flight++;
+}
+
+static void read_shutdown_done(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection = CONNECTION_OF(op, read_shutdown_op);
+	struct virtio_device *device = &connection->vsock->device;
+
+	virtio_device_lock(device);
+	if (vsock_op_done(connection) && result == 0)
+		waste_input(connection);
+	virtio_device_unlock(device);
+}
+
+void vsock_end_input(struct vsock_connection *connection)
+{
+	if (connection->input_ended)
+		return;
+	connection->input_ended = true;
+	submit_shutdown(connection, &connection->read_shutdown_op, read_shutdown_done, SHUT_RD);
 }
 
 void vsock_end(struct vsock_connection *connection, bool tell)
@@ -161,6 +207,8 @@ void vsock_established(struct vsock_connection *connection)
 {
 	connection->stream.state = VSOCK_ESTABLISHED;
 	vsock_poll_in(connection);
+	if (connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)
+		vsock_end_input(connection); /* it came before the socket was connected */
 }
 
 static void connect_done(struct ring_op *op, int32_t result)

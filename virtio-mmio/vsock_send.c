@@ -105,10 +105,8 @@ static void all_is_sent(struct vsock_connection *connection)
 		vsock_end(connection, true);
 	} else if (connection->gone) {
 		tell_gone(connection);
-	} else if (guest != 0 && !connection->shut_down) {
-		connection->shut_down = true;
-		vsock_shut_down(connection,
-				guest == VIRTIO_VSOCK_SHUTDOWN_SEND ? SHUT_WR : SHUT_RD);
+	} else if (guest & VIRTIO_VSOCK_SHUTDOWN_SEND) {
+		vsock_end_output(connection);
 	}
 }
 

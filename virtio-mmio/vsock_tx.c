@@ -107,6 +107,9 @@ static bool packet_of_connection(struct vsock_connection *connection, struct vso
 		return false;
 	case VIRTIO_VSOCK_OP_SHUTDOWN:
 		stream->guest_shutdown |= header->flags & VSOCK_SHUTDOWN_BOTH;
+		if ((stream->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
+		    stream->state != VSOCK_CONNECTING)
+			vsock_end_input(connection);
 		vsock_tx_send(connection);
 		return false;
 	case VIRTIO_VSOCK_OP_RW:

@@ -154,6 +154,41 @@ static void test_ok_line_again(void)
 	close_all();
 }
 
+/* The guest closes while the host's program waits for room to write, and reads nothing until it has
+ * some, as a server that echoes does: its write fails, and it gets all that the guest has sent. */
+static void test_close_frees_a_writer(void)
+{
+	struct virtio_vsock_hdr header;
+	const uint8_t *packet;
+	int small = 4096;
+
+	open_all();
+	for (unsigned round = 0; round < 20; round++) {
+		int fd = guest_open(1, PORT, listener);
+		CHECK(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+		while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+			RIG_RUN_UNTIL(vsock.device.in_flight == 0);
+		const struct vsock_stream *stream = &vsock_find(&vsock, 1, PORT)->stream;
+		/* Until the socket is full and a packet waits in the monitor. */
+		while (stream->received == stream->forwarded) {
+			guest_sends(1, VSOCK_PACKET_BYTES);
+			rig_idle();
+		}
+		size_t sent = stream->received;
+		guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+		struct pollfd writable = { .fd = fd, .events = POLLOUT };
+		RIG_RUN_UNTIL(poll(&writable, 1, 0) == 1 && send(fd, data, 1, MSG_NOSIGNAL) < 0);
+		CHECK_EQ(errno, EPIPE);
+		CHECK_EQ(host_reads_all(fd), sent);
+		close(fd);
+		do { /* some of what the host has written is there, too */
+			guest_offer(RIG_QUEUE_SIZE, 4096);
+			RIG_RUN_UNTIL(guest_receive(&header, &packet));
+		} while (header.op != VIRTIO_VSOCK_OP_RST);
+	}
+	close_all();
+}
+
 /* Every combination of who ends what in which order: no end is lost, and all ends in a RST. */
 static void test_half_closes(void)
 {
@@ -256,6 +291,7 @@ int main(void)
 	RUN(test_slow_reader_after_the_end);
 	RUN(test_ports_again);
 	RUN(test_ok_line_again);
+	RUN(test_close_frees_a_writer);
 	RUN(test_half_closes);
 	RUN(test_close_ends_both);
 	RUN(test_close_gives_credit);
