@@ -55,7 +55,11 @@ static bool take_data(struct vsock_connection *connection, struct vsock_direct *
 		return false;
 	}
 	if (stream->host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
+		/* Nobody reads it. It was sent before the guest knew; a program that waits for
+		 * credit learns of the end when it has some. */
 		stream->forwarded = stream->received;
+		if (!(connection->pending & VSOCK_PENDING_SHUTDOWN))
+			vsock_send_later(connection, VSOCK_PENDING_CREDIT_UPDATE);
 		return false;
 	}
 	return vsock_send_data(connection, direct, position, length);

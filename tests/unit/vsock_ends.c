@@ -154,6 +154,24 @@ static void test_ok_line_again(void)
 	close_all();
 }
 
+/* What the guest sends before it knows that the host's program is gone is thrown away, and it gets the
+ * credit back: one that waits for it would not learn otherwise that writing has no sense any more. */
+static void test_late_data_gives_credit(void)
+{
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	close(fd);
+	struct virtio_vsock_hdr header = guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT);
+	CHECK_EQ(header.flags, VSOCK_SHUTDOWN_BOTH);
+	guest_sends(1, VSOCK_PACKET_BYTES);
+	guest_sends(1, VSOCK_PACKET_BYTES);
+	do
+		header = guest_expect(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, PORT);
+	while (header.fwd_cnt != 2 * VSOCK_PACKET_BYTES);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+	close_all();
+}
+
 /* The guest closes while the host's program waits for room to write, and reads nothing until it has
  * some, as a server that echoes does: its write fails, and it gets all that the guest has sent. */
 static void test_close_frees_a_writer(void)
@@ -291,6 +309,7 @@ int main(void)
 	RUN(test_slow_reader_after_the_end);
 	RUN(test_ports_again);
 	RUN(test_ok_line_again);
+	RUN(test_late_data_gives_credit);
 	RUN(test_close_frees_a_writer);
 	RUN(test_half_closes);
 	RUN(test_close_ends_both);
