@@ -15,6 +15,10 @@
 
 #include "virtio-mmio/vsock.h"
 
+/* Linux takes the credit of a RST, too: with none, for what it has sent meanwhile, a program of the guest
+ * that waits for some and has not read everything would not be woken by the end. */
+#define RESET_CREDIT UINT32_MAX
+
 void vsock_signal_later(struct vsock *vsock)
 {
 	ring_after_batch(vsock->ring, &vsock->signal_task);
@@ -85,6 +89,7 @@ bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to)
 		.dst_port = to->src_port,
 		.type = to->type,
 		.op = VIRTIO_VSOCK_OP_RST,
+		.buf_alloc = RESET_CREDIT,
 	};
 	return true;
 }
@@ -104,6 +109,8 @@ static void send_packet(struct vsock_connection *connection, uint16_t op, uint32
 
 	vsock_stream_header(&connection->stream, &header, connection->vsock->config.guest_cid, op,
 			    flags, 0);
+	if (op == VIRTIO_VSOCK_OP_RST)
+		header.buf_alloc = RESET_CREDIT;
 	send_header(connection->vsock, &header);
 }
 

@@ -105,6 +105,8 @@ static inline bool guest_receive(struct virtio_vsock_hdr *header, const uint8_t 
 	if (header->op != VIRTIO_VSOCK_OP_RST) {
 		CHECK_EQ(header->type, VIRTIO_VSOCK_TYPE_STREAM);
 		CHECK_EQ(header->buf_alloc, VSOCK_BUFFER_BYTES);
+	} else {
+		CHECK_EQ(header->buf_alloc, UINT32_MAX); /* wakes who waits for credit */
 	}
 	return true;
 }
