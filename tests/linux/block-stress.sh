@@ -45,7 +45,7 @@ while [ \$n -lt 6 ]; do
 	echo \$device >\$driver/unbind || failed "unbind \$n"
 	echo \$device >\$driver/bind || failed "bind \$n"
 	i=0
-	while [ ! -b /dev/vdc ] && [ \$i -lt 100 ]; do usleep 20000; i=\$((i + 1)); done
+	while [ ! -b /dev/vdc ] && [ \$i -lt 500 ]; do usleep 20000; i=\$((i + 1)); done
 	n=\$((n + 1))
 done
 report unbound \$n
