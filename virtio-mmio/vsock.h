@@ -7,6 +7,7 @@
 #define VIRTIO_MMIO_VSOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/un.h>
 
@@ -133,6 +134,10 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 void vsock_start(struct vsock *vsock);
 
 /* What follows is for vsock*.c: on the ring's thread, with the device locked. */
+
+/* The connection that an operation on the ring belongs to: `op` is its `member`. */
+#define CONNECTION_OF(op, member)                                                                  \
+	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
 
 /* vsock.c: after a reset, before anything else is done for the new driver */
 void vsock_drop_old(struct vsock *vsock);

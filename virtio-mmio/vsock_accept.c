@@ -15,9 +15,6 @@
 /* Between two tries to accept, when the host is short of memory or files. */
 static struct __kernel_timespec accept_pause = { .tv_nsec = 100000000 };
 
-#define CONNECTION_OF(op, member)                                                                  \
-	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
-
 /* "CONNECT <port>" in a string; its line end was at line_end. False: it is something else. */
 static bool parse_greeting(const char *line, const char *line_end, uint32_t *port)
 {

@@ -8,9 +8,6 @@
 
 #include "virtio-mmio/vsock.h"
 
-#define CONNECTION_OF(op, member)                                                                  \
-	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
-
 static struct vsock_connection **bucket(struct vsock *vsock, uint32_t guest_port,
 					uint32_t host_port)
 {

@@ -291,9 +291,7 @@ static void receive_done(struct ring_op *op, int32_t result)
 
 static void poll_in_done(struct ring_op *op, int32_t result)
 {
-	struct vsock_connection *connection =
-		(struct vsock_connection *)((char *)op -
-					    offsetof(struct vsock_connection, poll_in_op));
+	struct vsock_connection *connection = CONNECTION_OF(op, poll_in_op);
 	struct vsock *vsock = connection->vsock;
 
 	virtio_device_lock(&vsock->device);

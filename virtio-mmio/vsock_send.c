@@ -13,9 +13,6 @@
 
 #include "virtio-mmio/vsock.h"
 
-#define CONNECTION_OF(op, member)                                                                  \
-	((struct vsock_connection *)((char *)(op)-offsetof(struct vsock_connection, member)))
-
 struct vsock_direct *vsock_get_direct(struct vsock *vsock)
 {
 	struct vsock_direct *direct = vsock->free_directs;
