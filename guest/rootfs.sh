@@ -62,6 +62,7 @@ tree_make() {
 	done
 	program_compile init "$1/sbin/init"
 	program_compile vsock "$1/usr/bin/vsock"
+	program_compile boot_mark "$1/sbin/boot-mark"
 	ln -s sbin/init "$1/init"
 	tree_etc "$1"
 }
