@@ -1,0 +1,197 @@
+#!/bin/bash
+# Boot to userspace, side by side with other monitors, each on its own best known command line (bench/README.md).
+# From the launcher's fork to the first byte that userspace writes to the console, and to the launcher knowing the
+# end. Where this machine's KVM runs Linux it measures time; elsewhere it runs in the counted lab and measures
+# instructions: one count is a million of them.
+. "$(dirname "$0")/lib.bash"
+
+usage() {
+	cat <<'END_USAGE'
+usage: boot-time.sh [options]
+  --runs N             rounds; each boots every monitor once (default 20 by time, 5 by counts, which repeat)
+  --kernel FILE        an ELF vmlinux (default: the project's, without SMP)
+  --rootfs FILE        an ext4 image (default: the project's, with init=/sbin/boot-mark)
+  --cmdline WORDS      more words for every guest's kernel
+  --against LIST       of qemu, kvmtool, firecracker (default: those found on PATH)
+  --peers DIR          a folder put before PATH
+  --budget-ms N        fail if vmm's median is above; by time only
+  --budget-count N     fail if vmm's median is above; by counts only
+  --phases             vmm's own boot phases, too
+  --json               the results as one JSON object
+END_USAGE
+}
+
+kernel=build/guest/vmlinux rootfs=build/guest/rootfs.ext4 words= against= budget_ms= budget_count=
+phases=0 inside=0 own_rootfs=1
+while [ $# -gt 0 ]; do
+	case $1 in
+	--runs | --kernel | --rootfs | --cmdline | --against | --peers | --budget-ms | --budget-count)
+		need_value "$1" $#
+		case $1 in
+		--runs) need_count "$1" "$2" && runs=$2 ;;
+		--kernel) kernel=$2 ;;
+		--rootfs) rootfs=$2 own_rootfs=0 ;;
+		--cmdline) words=$2 ;;
+		--against) against=$2 ;;
+		--peers) PATH=$(realpath -- "$2"):$PATH ;;
+		--budget-ms) need_count "$1" "$2" && budget_ms=$2 ;;
+		--budget-count) need_count "$1" "$2" && budget_count=$2 ;;
+		esac
+		shift ;;
+	--phases) phases=1 ;;
+	--json) json=1 ;;
+	--inside) inside=1 ;; # in the counted lab already
+	--help) usage && exit 0 ;;
+	*) bad_usage "unknown option $1 (see --help)" ;;
+	esac
+	shift
+done
+[ "$own_rootfs" = 0 ] || words="init=/sbin/boot-mark $words"
+
+program_of() {
+	case $1 in
+	qemu) echo qemu-system-x86_64 ;;
+	kvmtool) echo lkvm ;;
+	firecracker) echo firecracker ;;
+	*) bad_usage "--against: '$1' is none of qemu, kvmtool, firecracker" ;;
+	esac
+}
+
+# The peers on this machine, in $peers.
+find_peers() {
+	local peer program
+	peers=()
+	for peer in ${against:-firecracker qemu kvmtool}; do
+		program=$(program_of "$peer") || exit
+		if command -v "$program" >/dev/null; then
+			peers+=("$peer")
+		elif [ -n "$against" ]; then
+			die "--against $peer: there is no $program on PATH"
+		else
+			say "no $program on PATH: $peer is left out"
+		fi
+	done
+}
+
+firecracker_config() {
+	printf '{"boot-source":{"kernel_image_path":"%s","boot_args":"%s"},' "$kernel" "$quiet_words $words"
+	printf '"drives":[{"drive_id":"rootfs","path_on_host":"%s","is_root_device":true,"is_read_only":false}],' "$1"
+	printf '"machine-config":{"vcpu_count":1,"mem_size_mib":128}}\n'
+}
+
+# launch WHO IMAGE: one boot; the launcher's line.
+launch() {
+	local machine=(build/bench/launcher)
+	case $1 in
+	vmm)
+		machine+=(-- "$vmm" --kernel "$kernel" --rootfs "$2" --boot-timer
+			--cmdline "8250.nr_uarts=0 $words") ;;
+	firecracker)
+		firecracker_config "$2" >"$tmp/firecracker.json"
+		machine+=(-- "$(command -v firecracker)" --no-api --no-seccomp --id "bench-$$" --config-file "$tmp/firecracker.json") ;;
+	qemu)
+		machine+=(-- "$(command -v qemu-system-x86_64)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
+			-cpu host -m 128M -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
+			-kernel "$kernel" -append "$quiet_words root=/dev/vda rw $words"
+			-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root') ;;
+	kvmtool)
+		machine+=(-- "$(command -v lkvm)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial
+			-p "$quiet_words $words") ;;
+	esac
+	"${machine[@]}"
+}
+
+# The words that spare every monitor's guest what it does not need; vmm has them by default.
+quiet_words='panic=-1 reboot=k quiet 8250.nr_uarts=0 tsc=reliable nomodule i8042.noaux i8042.nomux i8042.dumbkbd
+ swiotlb=noforce pci=off no_timer_check random.trust_cpu=on'
+quiet_words=${quiet_words//$'\n'/}
+
+take_phases() {
+	sed -n 's/^vmm: boot-timer: //p' "$1" | tr ' ' '\n' | while IFS== read -r name value; do
+		[ -z "$name" ] || sample vmm "${name%_us}" "$unit" "$(awk -v v="$value" 'BEGIN { print v / 1000 }')"
+	done
+}
+
+# boot WHO KEEP: boots once; its times become samples if KEEP is 1.
+boot() {
+	local line first result exit status
+	cp --sparse=always "$rootfs" "$tmp/image"
+	line=$(launch "$1" "$tmp/image" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
+	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
+	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
+	[ "$2" = 1 ] || return 0
+	sample "$1" 'first byte' "$unit" "$(milli "$first")"
+	sample "$1" 'result' "$unit" "$(milli "$result")"
+	sample "$1" 'exit' "$unit" "$(milli "$exit")"
+	[ "$phases$1" != 1vmm ] || take_phases "$tmp/err"
+}
+
+milli() {
+	awk -v ns="$1" 'BEGIN { printf "%.3f\n", ns / 1e6 }'
+}
+
+measure() {
+	local round who
+	for ((round = 0; round <= runs; round++)); do
+		for who in vmm "${peers[@]}"; do
+			# The first VM of a machine costs more: it warms everything up.
+			boot "$who" $((round > 0))
+		done
+	done
+}
+
+# Inside the emulated machine everything that is timed lies in RAM; the host's files come through a slow mount.
+measure_in_lab() {
+	local option options=(--inside --runs "$runs" --cmdline "$words")
+	local copies=(--tmpfs-copy ./vmm --tmpfs-copy "$kernel" --tmpfs-copy "$rootfs")
+	for option in "${peers[@]}"; do
+		[ "$option" != firecracker ] || copies+=(--tmpfs-copy "$(command -v firecracker)")
+	done
+	[ "$phases" = 0 ] || options+=(--phases)
+	option=$(IFS=,; echo "${peers[*]}")
+	PATH=$PATH tests/lab/lab --quiet --counted --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
+		--against "$option" --kernel "/run/lab/$(basename "$kernel")" --rootfs "/run/lab/$(basename "$rootfs")" \
+		>"$samples" || die "the counted lab failed"
+}
+
+over_budget() {
+	[ -n "$1" ] && awk -v a="$2" -v b="$1" 'BEGIN { exit !(a > b) }'
+}
+
+peers=()
+if [ "$inside" = 1 ]; then
+	PATH=/run/lab:$PATH vmm=/run/lab/vmm unit=count
+	IFS=, read -r -a peers <<<"$against"
+	measure
+	cat "$samples"
+	exit 0
+fi
+
+for file in ./vmm build/bench/launcher "$kernel" "$rootfs"; do
+	[ -r "$file" ] || die "there is no $file (make bench-programs guest)"
+done
+find_peers
+vmm=./vmm
+if tests/lab/lab --check | grep -q '^direct'; then
+	[ -z "$budget_count" ] || bad_usage "--budget-count: this machine's KVM runs Linux: use --budget-ms"
+	unit=ms runs=${runs:-20}
+	conditions="time, this machine's KVM"
+	measure
+else
+	[ -z "$budget_ms" ] || bad_usage "--budget-ms: this machine's KVM cannot run Linux: use --budget-count"
+	unit=count runs=${runs:-5}
+	conditions="counted lab: one count is a million instructions of the emulated machine"
+	measure_in_lab
+fi
+say "measured by $conditions"
+ours=$(p50 vmm 'first byte')
+lines=()
+for who in "${peers[@]}"; do
+	theirs=$(p50 "$who" 'first byte')
+	lines+=("boot: vmm $ours, $who $theirs, ratio $(ratio "$theirs" "$ours")")
+done
+[ ${#peers[@]} -gt 0 ] || lines+=("boot: vmm $ours")
+report_end "$conditions" "${lines[@]}"
+if over_budget "$budget_ms$budget_count" "$ours"; then
+	die "over budget: $ours is more than $budget_ms$budget_count"
+fi
