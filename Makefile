@@ -2,7 +2,7 @@
 # `make V=1` shows the commands.
 
 VMM_SOURCES = \
-	vmm.c \
+	vmm.c machine/vm.c machine/inputs.c machine/devices.c \
 	config/options.c config/device_options.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c \
@@ -17,9 +17,9 @@ VMM_SOURCES = \
 	virtio-mmio/vsock_stream.c \
 	io/bus.c io/serial.c io/console.c io/reset_port.c io/boot_timer.c io/doorbell.c \
 	host/fail.c host/file.c host/kvm.c host/ring.c host/exit_request.c host/signals.c \
-	host/terminal.c host/tap.c host/listen_socket.c
+	host/terminal.c host/tap.c host/listen_socket.c host/late_close.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
-LINT_FILES = vmm.c $(wildcard config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
+LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
 	virtio-mmio/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 

@@ -88,11 +88,11 @@ launch() {
 			--cmdline "8250.nr_uarts=0 $words") ;;
 	firecracker)
 		firecracker_config "$2" >"$tmp/firecracker.json"
-		machine+=(-- "$(command -v firecracker)" --no-api --no-seccomp --id "bench-$$" --config-file "$tmp/firecracker.json") ;;
+		machine+=(-- "$(command -v firecracker)" --no-api --no-seccomp --id "bench-$$" --level Off --config-file "$tmp/firecracker.json") ;;
 	qemu)
 		machine+=(-- "$(command -v qemu-system-x86_64)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
 			-cpu host -m 128M -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
-			-kernel "$kernel" -append "$quiet_words root=/dev/vda rw $words"
+			-kernel "$kernel" -append "${quiet_words/reboot=k/reboot=t} root=/dev/vda rw $words"
 			-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root') ;;
 	kvmtool)
 		machine+=(-- "$(command -v lkvm)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial

@@ -152,9 +152,8 @@ static void report_run_error(const struct vcpu *vcpu, int error)
 	warn("KVM_RUN on vCPU %u%s: %s", vcpu->index, position, strerror(error));
 }
 
-static void *run_vcpu(void *argument)
+void vcpu_run(struct vcpu *vcpu)
 {
-	struct vcpu *vcpu = argument;
 	const struct vcpu_machine *machine = vcpu->machine;
 
 	if (vcpu->index == 0)
@@ -170,7 +169,6 @@ static void *run_vcpu(void *argument)
 				report_run_error(vcpu, error);
 		}
 	}
-	return NULL;
 }
 
 static void kick_handler(int signal)
@@ -178,19 +176,33 @@ static void kick_handler(int signal)
 	(void)signal;
 }
 
-void vcpu_start(struct vcpu *vcpu)
+void vcpu_adopt_thread(struct vcpu *vcpu)
 {
 	/* No SA_RESTART: a write to a full console must return, too. */
 	struct sigaction action = { .sa_handler = kick_handler };
-
 	sigset_t kick;
 
+	sigaction(KICK_SIGNAL, &action, NULL);
 	/* The launcher may have blocked it; a mask survives exec. */
 	sigemptyset(&kick);
 	sigaddset(&kick, KICK_SIGNAL);
-	sigprocmask(SIG_UNBLOCK, &kick, NULL);
-	sigaction(KICK_SIGNAL, &action, NULL);
-	errno = pthread_create(&vcpu->thread, NULL, run_vcpu, vcpu);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+	vcpu->thread = pthread_self();
+	vcpu->started = true;
+}
+
+static void *run_on_own_thread(void *argument)
+{
+	struct vcpu *vcpu = argument;
+
+	vcpu_adopt_thread(vcpu);
+	vcpu_run(vcpu);
+	return NULL;
+}
+
+void vcpu_start(struct vcpu *vcpu)
+{
+	errno = pthread_create(&vcpu->thread, NULL, run_on_own_thread, vcpu);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start the thread of vCPU %u", vcpu->index);
 	vcpu->started = true;

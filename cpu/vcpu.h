@@ -37,8 +37,13 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 /* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 3). */
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 
-/* Starts the thread. Does not return on failure (exit 3). */
+/* Starts the vCPU on a thread of its own. Does not return on failure (exit 3). */
 void vcpu_start(struct vcpu *vcpu);
+
+/* Or makes the calling thread, which must be joinable, the vCPU's; then it can be stopped. */
+void vcpu_adopt_thread(struct vcpu *vcpu);
+/* Runs it on this thread until an exit request. */
+void vcpu_run(struct vcpu *vcpu);
 
 /* After an exit request: gets the vCPU out of KVM_RUN and waits for its thread. */
 void vcpu_stop(struct vcpu *vcpu);

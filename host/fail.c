@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,10 +46,33 @@ __attribute__((format(printf, 1, 0))) static void print_line(const char *format,
 	write_line(line, used);
 }
 
+static sem_t others_clear; /* zeroed, as sem_init() would leave it */
+static _Thread_local bool is_behind;
+static pthread_mutex_t failing = PTHREAD_MUTEX_INITIALIZER;
+
+void fail_behind(void)
+{
+	is_behind = true;
+}
+
+void fail_clear(void)
+{
+	sem_post(&others_clear);
+}
+
+/* Only the first thread comes back: it ends the process. */
+static void take_turn(void)
+{
+	while (is_behind && sem_wait(&others_clear) < 0)
+		;
+	pthread_mutex_lock(&failing);
+}
+
 void fail(enum exit_code code, const char *format, ...)
 {
 	va_list args;
 
+	take_turn();
 	va_start(args, format);
 	print_line(format, args, NULL);
 	va_end(args);
@@ -59,6 +84,7 @@ void fail_errno(enum exit_code code, const char *format, ...)
 	const char *reason = strerror(errno);
 	va_list args;
 
+	take_turn();
 	va_start(args, format);
 	print_line(format, args, reason);
 	va_end(args);

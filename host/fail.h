@@ -25,6 +25,12 @@ _Noreturn void fail(enum exit_code code, const char *format, ...)
 _Noreturn void fail_errno(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Where two threads set the machine up and both fail, one line is printed, and always the same: after
+ * fail_behind() a failure of the calling thread waits until another thread has called fail_clear(), or has itself
+ * failed. Once each. */
+void fail_behind(void);
+void fail_clear(void);
+
 /* One line on stderr, as fail(), and goes on. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,4 +66,21 @@ void file_reserve_stdio(void)
 			/* open() takes the lowest free number, which is fd: those below are open. */
 			if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
 				_exit(EXIT_HOST_REFUSED);
+}
+
+void file_reserve_descriptors(unsigned n)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	if (limit.rlim_cur < n) {
+		limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	/* The kernel's table grows with the highest number that is in use. */
+	int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC,
+			    (int)(limit.rlim_cur < n ? limit.rlim_cur : n) - 1);
+	if (highest >= 0)
+		close(highest);
 }

@@ -27,4 +27,8 @@ bool input_file_read(const struct input_file *file, void *data, size_t length, u
  * number that somebody writes messages to. */
 void file_reserve_stdio(void);
 
+/* Makes room for n descriptors as far as the host's limits allow, while one thread uses the table: growing it
+ * when threads share it waits for milliseconds at a time. */
+void file_reserve_descriptors(unsigned n);
+
 #endif

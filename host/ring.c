@@ -1,9 +1,7 @@
 #include "host/ring.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -62,23 +60,9 @@ int ring_add_file(struct ring *ring, int fd)
 	return (int)ring->n_files++;
 }
 
-void ring_allow_sockets(struct ring *ring, unsigned n)
+void ring_allow_sockets(struct ring *ring)
 {
-	rlim_t wanted = n + RING_MAX_FILES;
-	struct rlimit limit;
-
 	ring->sockets_allowed = true;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	if (limit.rlim_cur < wanted) {
-		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	/* The kernel's table grows now: once threads share it that takes milliseconds at a time. */
-	int highest = fcntl(ring->uring.ring_fd, F_DUPFD_CLOEXEC,
-			    (int)(limit.rlim_cur < wanted ? limit.rlim_cur : wanted) - 1);
-	if (highest >= 0)
-		close(highest);
 }
 
 static void restrict_ring(struct ring *ring)

@@ -7,8 +7,8 @@
  * callback exactly once. Entries are submitted together, when the loop next waits.
  *
  * The ring is made disabled. Files are registered first; ring_start() then restricts it to
- * registered files, or with ring_allow_sockets() also others, and the operations in use, and enables it. Only the thread that called
- * ring_start() may use the ring after that.
+ * registered files, or with ring_allow_sockets() also others, and the operations in use, and enables it. Only the
+ * thread that called ring_start() may use the ring after that.
  */
 #ifndef HOST_RING_H
 #define HOST_RING_H
@@ -52,8 +52,8 @@ int ring_add_file(struct ring *ring, int fd);
 
 /* For sockets that come and go, as descriptors: before Linux 6.13 what leaves the table of registered files
  * is closed only when every operation has ended that was begun earlier, and some last as long as the VM.
- * Makes room for n descriptors as far as the host's limits allow. Before ring_start(). */
-void ring_allow_sockets(struct ring *ring, unsigned n);
+ * Before ring_start(). */
+void ring_allow_sockets(struct ring *ring);
 
 /* Does not return on failure (exit 3). */
 void ring_start(struct ring *ring);

@@ -1,12 +1,19 @@
 #include "host/signals.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/fail.h"
+
+static void listen_for_next(struct signals *signals)
+{
+	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
+
+	io_uring_prep_read(sqe, signals->slot, &signals->info, sizeof(signals->info), 0);
+	ring_commit(sqe, &signals->op);
+}
 
 static void signal_arrived(struct ring_op *op, int32_t result)
 {
@@ -26,7 +33,7 @@ static void signal_arrived(struct ring_op *op, int32_t result)
 		signals->received = true;
 		exit_request_post(signals->exit, EXIT_SIGNAL_BASE + number);
 	}
-	signals_start(signals);
+	listen_for_next(signals);
 }
 
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit)
@@ -34,19 +41,17 @@ void signals_open(struct signals *signals, struct ring *ring, struct exit_reques
 	/* Not SIGUSR1, with which vCPUs are kicked. */
 	static const int wanted[] = { SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
 				      SIGUSR2, SIGALRM, SIGXCPU, SIGCONT };
-	sigset_t set;
 
 	*signals = (struct signals){ .op.done = signal_arrived, .ring = ring, .exit = exit };
-	sigemptyset(&set);
+	sigemptyset(&signals->set);
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		struct sigaction action;
 		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-			sigaddset(&set, wanted[i]);
+			sigaddset(&signals->set, wanted[i]);
 	}
-	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	signals->fd = signalfd(-1, &set, SFD_CLOEXEC);
+	signals->fd = signalfd(-1, &signals->set, SFD_CLOEXEC);
 	if (signals->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "signalfd");
 	signals->slot = ring_add_file(ring, signals->fd);
@@ -54,10 +59,8 @@ void signals_open(struct signals *signals, struct ring *ring, struct exit_reques
 
 void signals_start(struct signals *signals)
 {
-	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
-
-	io_uring_prep_read(sqe, signals->slot, &signals->info, sizeof(signals->info), 0);
-	ring_commit(sqe, &signals->op);
+	pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
+	listen_for_next(signals);
 }
 
 void signals_close(struct signals *signals)

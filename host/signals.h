@@ -3,6 +3,7 @@
 #ifndef HOST_SIGNALS_H
 #define HOST_SIGNALS_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include <sys/signalfd.h>
@@ -15,18 +16,20 @@ struct signals {
 	struct ring *ring;
 	struct exit_request *exit;
 	int fd, slot;
+	sigset_t set;
 	bool received; /* at least one that ends: whoever waits for something slow gives up */
 	void (*continued)(void *context); /* after a stop (SIGCONT); may be NULL */
 	void *context;
 	struct signalfd_siginfo info;
 };
 
-/* Blocks the signals (also for threads made later), except those that the launcher has set to be
- * ignored, such as nohup does with SIGHUP; and ignores SIGPIPE and SIGXFSZ, which come back as error
- * codes. Before ring_start(). Does not return on failure (exit 3). */
+/* Finds the signals out, except those that the launcher has set to be ignored, such as nohup does with
+ * SIGHUP; and ignores SIGPIPE and SIGXFSZ, which come back as error codes. Before ring_start(). Does not return
+ * on failure (exit 3). */
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit);
 
-/* Starts listening: after ring_start(). */
+/* Blocks them on the calling thread, and those that it makes later, and starts listening: after ring_start(). Until
+ * then they end the process; every other thread must have them blocked. */
 void signals_start(struct signals *signals);
 
 void signals_close(struct signals *signals);

@@ -88,7 +88,7 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->ring = ring;
 	vsock->path = path;
 	vsock->listen_slot = listen_fd >= 0 ? ring_add_file(ring, listen_fd) : -1;
-	ring_allow_sockets(ring, VSOCK_MAX_CONNECTIONS);
+	ring_allow_sockets(ring);
 	vsock->signal_task.run = signal_guest;
 	/* Address space only: a connection's part is used when its socket does not keep up. */
 	vsock->buffers =

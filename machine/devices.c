@@ -1,0 +1,108 @@
+/* The event loop and the devices on it: each is one explicit call. */
+#include "io/reset_port.h"
+#include "machine/machine.h"
+
+void machine_open_ring(struct machine *m)
+{
+	ring_init(&m->ring);
+	exit_request_init(&m->exit, &m->ring);
+	signals_open(&m->signals, &m->ring, &m->exit);
+	reset_port_attach(&m->ports, &m->exit);
+	boot_timer_attach(&m->timer, &m->mmio, m->config.boot_timer);
+}
+
+static void attach_virtio(struct machine *m, struct virtio_transport *transport,
+			  struct virtio_device *device, unsigned index)
+{
+	const struct device_window *window = &m->plan.virtio[index];
+
+	virtio_transport_init(transport, device);
+	virtio_transport_attach(transport, m->vm_fd, &m->mmio, &m->ring, window->mmio_gpa,
+				window->gsi);
+}
+
+static void attach_disks(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
+		struct disk *disk = &m->disks[i];
+		block_init(&disk->block, &m->disks[i].image, &m->memory, &m->ring);
+		attach_virtio(m, &disk->transport, &disk->block.device, i);
+	}
+}
+
+static void attach_nics(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_nets; i++) {
+		struct nic *nic = &m->nics[i];
+		struct net_config *net = &m->config.nets[i];
+		if (!net->has_mac)
+			net_make_mac(net->mac, m->taps[i].name, i);
+		net_init(&nic->net, &m->taps[i], net->mac, net->mtu, &m->memory, &m->ring);
+		attach_virtio(m, &nic->transport, &nic->net.device, m->config.n_disks + i);
+	}
+}
+
+static void attach_vsock(struct machine *m)
+{
+	const struct vsock_config *vsock = &m->config.vsock;
+
+	if (vsock->guest_cid == 0)
+		return;
+	vsock_init(&m->vsock, vsock->guest_cid, m->vsock_listener.fd, vsock->uds_path, &m->memory,
+		   &m->ring);
+	attach_virtio(m, &m->vsock_transport, &m->vsock.device, m->plan.n_virtio - 1);
+}
+
+void machine_attach_devices(struct machine *m)
+{
+	if (m->config.serial != SERIAL_NONE) {
+		console_open(&m->console, m->config.serial_path, m->vm_fd, &m->ring, &m->exit);
+		serial_attach(&m->console.serial, &m->ports);
+	}
+	attach_disks(m);
+	attach_nics(m);
+	attach_vsock(m);
+}
+
+static void continued(void *context)
+{
+	struct machine *m = context;
+
+	if (m->config.serial != SERIAL_NONE)
+		console_continue(&m->console);
+}
+
+void machine_start_devices(struct machine *m)
+{
+	m->signals.continued = continued;
+	m->signals.context = m;
+	ring_start(&m->ring);
+	exit_request_start(&m->exit);
+	signals_start(&m->signals);
+	if (m->config.serial != SERIAL_NONE)
+		console_start(&m->console);
+	for (unsigned i = 0; i < m->config.n_disks; i++)
+		virtio_transport_start(&m->disks[i].transport);
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		virtio_transport_start(&m->nics[i].transport);
+	if (m->config.vsock.guest_cid != 0) {
+		virtio_transport_start(&m->vsock_transport);
+		vsock_start(&m->vsock);
+	}
+}
+
+void machine_detach_devices(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
+		virtio_transport_detach(&m->disks[i].transport);
+		block_image_close(&m->disks[i].image);
+	}
+	for (unsigned i = 0; i < m->config.n_nets; i++) {
+		virtio_transport_detach(&m->nics[i].transport);
+		tap_close(&m->taps[i]);
+	}
+	if (m->config.vsock.guest_cid != 0)
+		virtio_transport_detach(&m->vsock_transport);
+	signals_close(&m->signals);
+	ring_close(&m->ring);
+}

@@ -1,0 +1,83 @@
+/* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
+#include <stddef.h>
+
+#include "boot/boot_params.h"
+#include "boot/mptable.h"
+#include "cpu/boot_state.h"
+#include "host/fail.h"
+#include "host/file.h"
+#include "machine/machine.h"
+
+void machine_open_images(struct machine *m)
+{
+	struct error_text error;
+
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
+		const struct disk_config *disk = &m->config.disks[i];
+		const char *option = i == 0 && m->config.has_rootfs ? "--rootfs" : "--disk";
+		if (!block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error))
+			fail(EXIT_BAD_INPUT, "%s %s: %s", option, disk->path, error.text);
+	}
+}
+
+void machine_open_taps(struct machine *m)
+{
+	struct error_text error;
+
+	for (unsigned i = 0; i < m->config.n_nets; i++) {
+		const struct net_config *net = &m->config.nets[i];
+		if (net->tap_name == NULL && !tap_adopt(&m->taps[i], net->fd, &error))
+			fail(EXIT_BAD_INPUT, "--net fd=%d: %s", net->fd, error.text);
+		if (net->tap_name != NULL && !tap_open(&m->taps[i], net->tap_name, &error))
+			fail(EXIT_BAD_INPUT, "--net tap=%s: %s", net->tap_name, error.text);
+	}
+}
+
+void machine_open_vsock(struct machine *m)
+{
+	const struct vsock_config *vsock = &m->config.vsock;
+	struct error_text error;
+
+	m->vsock_listener.fd = -1;
+	if (vsock->guest_cid == 0)
+		return;
+	if (vsock->uds_fd >= 0) {
+		if (!listen_socket_adopt(&m->vsock_listener, vsock->uds_fd, &error))
+			fail(EXIT_BAD_INPUT, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
+	} else if (!listen_socket_open(&m->vsock_listener, vsock->uds_path, &error)) {
+		fail(EXIT_BAD_INPUT, "--vsock uds=%s: %s", vsock->uds_path, error.text);
+	}
+}
+
+static void load_initrd(struct machine *m, struct initrd *initrd)
+{
+	struct input_file file;
+	struct error_text error;
+	const char *path = m->config.initrd_path;
+
+	if (path == NULL)
+		return;
+	if (!input_file_open(&file, path, &error) ||
+	    !initrd_load(initrd, &m->memory, &m->kernel, &file, &error))
+		fail(EXIT_BAD_INPUT, "--initrd %s: %s", path, error.text);
+	input_file_close(&file);
+}
+
+void machine_load_guest(struct machine *m)
+{
+	struct initrd initrd = { 0 };
+	struct input_file file;
+	struct error_text error;
+	const char *path = m->config.kernel_path;
+
+	if (!input_file_open(&file, path, &error) ||
+	    !kernel_image_load(&m->kernel, &m->memory, &file, &error))
+		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+	input_file_close(&file);
+	load_initrd(m, &initrd);
+	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline, &error))
+		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+	if (!mptable_write(&m->memory, m->config.n_cpus) || !boot_state_write_tables(&m->memory))
+		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
+	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
+}

@@ -1,0 +1,100 @@
+/*
+ * The whole machine, and the stages in which two threads make it, run it and end it. vmm.c calls them in order.
+ *
+ * What KVM makes (vm.c) is made on the main thread: KVM_CREATE_VM waits for milliseconds on many hosts. Meanwhile
+ * the second thread opens what the user has named and loads the kernel (inputs.c), makes the ring and, once there
+ * is a VM, attaches the devices to it (devices.c); then it becomes the first vCPU's thread. Each field belongs to
+ * the thread that makes it, until a semaphore hands it over.
+ */
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+
+#include "boot/kernel_image.h"
+#include "config/machine_plan.h"
+#include "config/options.h"
+#include "cpu/cpuid.h"
+#include "cpu/vcpu.h"
+#include "host/exit_request.h"
+#include "host/listen_socket.h"
+#include "host/ring.h"
+#include "host/signals.h"
+#include "host/tap.h"
+#include "io/boot_timer.h"
+#include "io/bus.h"
+#include "io/console.h"
+#include "mem/guest_memory.h"
+#include "virtio-mmio/disks.h"
+#include "virtio-mmio/net.h"
+#include "virtio-mmio/transport.h"
+#include "virtio-mmio/vsock.h"
+
+struct nic {
+	struct net net;
+	struct virtio_transport transport;
+};
+
+/* What one thread of the set-up waits for from the other. */
+struct set_up {
+	pthread_t second;
+	sem_t kvm_opened;   /* main */
+	sem_t vm_made;      /* main: devices can be attached */
+	sem_t inputs_taken; /* second: all that the user named is good, CPUID is known */
+	sem_t vcpus_made;   /* main */
+	sem_t guest_ready;  /* second: devices attached, first vCPU at the kernel's entry */
+	sem_t started;      /* main: the event loop takes kicks */
+};
+
+/* Static: it lives as long as the process, and its pools are only touched when they are used. */
+struct machine {
+	struct vm_config config;
+	struct machine_plan plan;
+	struct boot_timer timer;
+	struct set_up set_up;
+	int kvm_fd, vm_fd;
+	struct guest_memory memory;
+	struct kernel_image kernel;
+	struct exit_request exit;
+	struct ring ring;
+	struct signals signals;
+	struct bus ports, mmio;
+	struct console console;
+	struct disk disks[MAX_DISKS];
+	struct tap taps[MAX_NETS];
+	struct nic nics[MAX_NETS];
+	struct listen_socket vsock_listener;
+	struct vsock vsock;
+	struct virtio_transport vsock_transport;
+	struct cpuid_table cpuid;
+	struct vcpu_machine vcpu_machine;
+	struct vcpu vcpus[MAX_CPUS];
+};
+
+/* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user named, 3 for what
+ * the host refused. */
+
+/* vm.c, on the main thread. */
+void machine_map_memory(struct machine *m); /* address space for the guest */
+void machine_open_kvm(struct machine *m);
+void machine_create_vm(struct machine *m); /* VM, memory, interrupt chips */
+void machine_create_vcpus(struct machine *m);
+void machine_start_vcpus(struct machine *m); /* all but the first, which has the second thread */
+void machine_stop_vcpus(struct machine *m);
+void machine_leave_vm(struct machine *m); /* the host destroys it after the process */
+
+/* inputs.c, on the second thread. */
+void machine_open_images(struct machine *m);
+void machine_open_taps(struct machine *m);
+void machine_open_vsock(struct machine *m);
+void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
+
+/* devices.c: on the second thread, then start and detach on the main thread, which owns the ring from then on. */
+void machine_open_ring(struct machine *m);
+void machine_attach_devices(struct machine *m);
+void machine_start_devices(struct machine *m);
+void machine_detach_devices(struct machine *m);
+
+#endif

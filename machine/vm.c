@@ -1,0 +1,62 @@
+/* What KVM makes: the VM, its memory slots, interrupt chips and vCPUs. */
+#include "host/fail.h"
+#include "host/kvm.h"
+#include "host/late_close.h"
+#include "irq/irqchip.h"
+#include "machine/machine.h"
+#include "mem/layout.h"
+
+void machine_map_memory(struct machine *m)
+{
+	if (!guest_memory_map(&m->memory, m->config.mem_bytes))
+		fail_errno(EXIT_HOST_REFUSED, "cannot map %llu MiB of guest memory",
+			   (unsigned long long)(m->config.mem_bytes >> 20));
+}
+
+void machine_open_kvm(struct machine *m)
+{
+	m->kvm_fd = kvm_open();
+}
+
+void machine_create_vm(struct machine *m)
+{
+	m->vm_fd = kvm_create_vm(m->kvm_fd, LAYOUT_KVM_TSS_GPA);
+	boot_timer_mark(&m->timer, BOOT_VM_CREATED);
+	if (!guest_memory_register(&m->memory, m->vm_fd))
+		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_USER_MEMORY_REGION");
+	irqchip_create(m->vm_fd);
+}
+
+void machine_create_vcpus(struct machine *m)
+{
+	int limit = kvm_capability(m->kvm_fd, KVM_CAP_MAX_VCPUS);
+
+	if (limit > 0 && m->config.n_cpus > (unsigned)limit)
+		fail(EXIT_HOST_REFUSED, "--cpus %u: this host's KVM allows %d", m->config.n_cpus,
+		     limit);
+	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer };
+	for (unsigned i = 0; i < m->config.n_cpus; i++)
+		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
+}
+
+void machine_start_vcpus(struct machine *m)
+{
+	for (unsigned i = 1; i < m->config.n_cpus; i++)
+		vcpu_start(&m->vcpus[i]);
+}
+
+void machine_stop_vcpus(struct machine *m)
+{
+	if (m->config.serial != SERIAL_NONE)
+		serial_stop(&m->console.serial);
+	for (unsigned i = 0; i < m->config.n_cpus; i++)
+		vcpu_stop(&m->vcpus[i]);
+}
+
+void machine_leave_vm(struct machine *m)
+{
+	/* What else holds the VM goes first, so that the late one is the last. */
+	for (unsigned i = 0; i < m->config.n_cpus; i++)
+		vcpu_destroy(&m->vcpus[i]);
+	late_close(m->vm_fd);
+}
