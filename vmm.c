@@ -10,6 +10,7 @@
 
 #include "host/fail.h"
 #include "host/file.h"
+#include "host/status_report.h"
 #include "machine/machine.h"
 
 /* What is waited for once the guest has stopped; less after a signal, which wants an end within a
@@ -27,9 +28,12 @@ static struct machine machine;
 
 static void read_options(struct machine *m, int argc, char **argv)
 {
-	struct error_text error;
+	struct error_text error, status_error;
+	enum options_result result = options_parse(&m->config, argc, argv, &error);
 
-	switch (options_parse(&m->config, argc, argv, &error)) {
+	if (m->config.status_fd >= 0 && !status_report_open(m->config.status_fd, &status_error))
+		fail(EXIT_BAD_INPUT, "--status-fd %d: %s", m->config.status_fd, status_error.text);
+	switch (result) {
 	case OPTIONS_HELP:
 		fputs(options_help_text, stdout);
 		exit(EXIT_GUEST_ENDED);
@@ -159,9 +163,10 @@ int main(int argc, char **argv)
 	start(m);
 	run(m);
 	machine_stop_vcpus(m);
-	bool flushed = finish_disks(m);
+	int status = exit_status(m, finish_disks(m));
+	status_report_send(status, NULL);
 	finish_console(m);
 	machine_detach_devices(m);
 	machine_leave_vm(m);
-	return exit_status(m, flushed);
+	return status;
 }

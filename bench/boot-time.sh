@@ -84,7 +84,7 @@ launch() {
 	local machine=(build/bench/launcher)
 	case $1 in
 	vmm)
-		machine+=(-- "$vmm" --kernel "$kernel" --rootfs "$2" --boot-timer
+		machine+=(--status -- "$vmm" --status-fd 3 --kernel "$kernel" --rootfs "$2" --boot-timer
 			--cmdline "8250.nr_uarts=0 $words") ;;
 	firecracker)
 		firecracker_config "$2" >"$tmp/firecracker.json"

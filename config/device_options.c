@@ -57,8 +57,7 @@ static bool parse_bounded(const char *text, unsigned long min, unsigned long max
 	return *end == '\0' && *number >= min && *number <= max;
 }
 
-/* An inherited descriptor: 0 to 2 are the console's and the messages'. */
-static bool parse_fd(const char *text, int *fd)
+bool parse_fd(const char *text, int *fd)
 {
 	unsigned long number;
 

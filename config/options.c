@@ -30,6 +30,7 @@ const char options_help_text[] =
 	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
 	"  --serial MODE          console on stdio (default), none or file:PATH\n"
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
+	"  --status-fd N          write the end's exit code and reason there, as JSON\n"
 	"  --help, --version\n"
 	"\n"
 	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
@@ -181,6 +182,13 @@ static bool set_boot_timer(struct vm_config *config, const char *name, char *val
 	return true;
 }
 
+static bool set_status_fd(struct vm_config *config, const char *name, char *value,
+			  struct error_text *error)
+{
+	return parse_fd(value, &config->status_fd) ||
+	       error_set(error, "%s %s: expected a descriptor number from 3", name, value);
+}
+
 static const struct option {
 	const char *name;
 	bool takes_value, repeatable;
@@ -199,6 +207,7 @@ static const struct option {
 	{ "--cpus", true, false, set_cpus },
 	{ "--serial", true, false, set_serial },
 	{ "--boot-timer", false, false, set_boot_timer },
+	{ "--status-fd", true, false, set_status_fd },
 };
 
 static const struct option *find_option(const char *argument, size_t name_length)
@@ -247,7 +256,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 {
 	uint32_t seen = 0;
 
-	*config = (struct vm_config){ .mem_bytes = 128 * MIB, .n_cpus = 1 };
+	*config = (struct vm_config){ .mem_bytes = 128 * MIB, .n_cpus = 1, .status_fd = -1 };
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			return OPTIONS_HELP;

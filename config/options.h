@@ -56,6 +56,7 @@ struct vm_config {
 	enum serial_mode serial;
 	const char *serial_path; /* for SERIAL_FILE */
 	bool boot_timer;
+	int status_fd; /* -1: none */
 };
 
 enum options_result {
@@ -75,6 +76,9 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 
 bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
 		 struct error_text *error);
+
+/* An inherited descriptor's number, from 3: 0 to 2 are the console's and the messages'. */
+bool parse_fd(const char *text, int *fd);
 
 /* The text of --help: at most 24 lines of at most 80 columns. */
 extern const char options_help_text[];

@@ -10,40 +10,48 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/status_report.h"
+
 #define STDERR_WAIT_MS 100
 
+struct line {
+	char text[768];
+	size_t length;
+};
+
+static const char line_start[] = "vmm: ";
+
 /* A reader that stands still loses the line: a message must never hold the monitor up. EINTR: a vCPU
- * that is kicked out of KVM_RUN reports why it left. */
-static void write_line(const char *line, size_t length)
+ * that is kicked out of KVM_RUN reports why it left. One write(2), so that a line stays whole beside the guest's
+ * console and other processes. */
+static void print_line(struct line *line)
 {
 	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
 	int n;
 
+	line->text[line->length] = '\n';
 	do
 		n = poll(&ready, 1, STDERR_WAIT_MS);
 	while (n < 0 && errno == EINTR);
-	while (n > 0 && write(STDERR_FILENO, line, length) < 0 && errno == EINTR)
+	while (n > 0 && write(STDERR_FILENO, line->text, line->length + 1) < 0 && errno == EINTR)
 		;
+	line->text[line->length] = '\0';
 }
 
-/* One write(2), so that a line stays whole beside the guest's console and other processes. */
-__attribute__((format(printf, 1, 0))) static void print_line(const char *format, va_list args,
-							     const char *reason)
+/* Without the newline, for which there is room. */
+__attribute__((format(printf, 2, 0))) static void format_line(struct line *line, const char *format,
+							      va_list args, const char *reason)
 {
-	char line[768];
-	const size_t limit = sizeof(line) - 1;
-	size_t used = (size_t)snprintf(line, limit, "vmm: ");
-	int n = vsnprintf(line + used, limit - used, format, args);
+	const size_t limit = sizeof(line->text) - 1;
+	size_t used = (size_t)snprintf(line->text, limit, "%s", line_start);
+	int n = vsnprintf(line->text + used, limit - used, format, args);
 
 	used = n < 0 ? used : used + (size_t)n;
 	if (reason != NULL && used < limit) {
-		n = snprintf(line + used, limit - used, ": %s", reason);
+		n = snprintf(line->text + used, limit - used, ": %s", reason);
 		used = n < 0 ? used : used + (size_t)n;
 	}
-	if (used > limit - 1)
-		used = limit - 1;
-	line[used++] = '\n';
-	write_line(line, used);
+	line->length = used < limit ? used : limit - 1;
 }
 
 static sem_t others_clear; /* zeroed, as sem_init() would leave it */
@@ -68,36 +76,46 @@ static void take_turn(void)
 	pthread_mutex_lock(&failing);
 }
 
+static _Noreturn void end_process(enum exit_code code, struct line *line)
+{
+	take_turn();
+	print_line(line);
+	status_report_send((int)code, line->text + sizeof(line_start) - 1);
+	exit((int)code);
+}
+
 void fail(enum exit_code code, const char *format, ...)
 {
+	struct line line;
 	va_list args;
 
-	take_turn();
 	va_start(args, format);
-	print_line(format, args, NULL);
+	format_line(&line, format, args, NULL);
 	va_end(args);
-	exit((int)code);
+	end_process(code, &line);
 }
 
 void fail_errno(enum exit_code code, const char *format, ...)
 {
 	const char *reason = strerror(errno);
+	struct line line;
 	va_list args;
 
-	take_turn();
 	va_start(args, format);
-	print_line(format, args, reason);
+	format_line(&line, format, args, reason);
 	va_end(args);
-	exit((int)code);
+	end_process(code, &line);
 }
 
 void warn(const char *format, ...)
 {
+	struct line line;
 	va_list args;
 
 	va_start(args, format);
-	print_line(format, args, NULL);
+	format_line(&line, format, args, NULL);
 	va_end(args);
+	print_line(&line);
 }
 
 bool error_set(struct error_text *error, const char *format, ...)

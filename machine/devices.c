@@ -1,4 +1,6 @@
 /* The event loop and the devices on it: each is one explicit call. */
+#include <unistd.h>
+
 #include "io/reset_port.h"
 #include "machine/machine.h"
 
@@ -93,6 +95,9 @@ void machine_start_devices(struct machine *m)
 
 void machine_detach_devices(struct machine *m)
 {
+	/* Whoever reads the console gets its end now: the ring has a reference to it. */
+	ring_close(&m->ring);
+	close(STDOUT_FILENO);
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		virtio_transport_detach(&m->disks[i].transport);
 		block_image_close(&m->disks[i].image);
@@ -104,5 +109,4 @@ void machine_detach_devices(struct machine *m)
 	if (m->config.vsock.guest_cid != 0)
 		virtio_transport_detach(&m->vsock_transport);
 	signals_close(&m->signals);
-	ring_close(&m->ring);
 }

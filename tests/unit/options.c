@@ -297,6 +297,7 @@ static void test_help_fits_a_screen(void)
 		"--initrd",     "--cmdline", "--no-default-cmdline",
 		"--mem",        "--cpus",    "--serial",
 		"--boot-timer", "--help",    "--version",
+		"--status-fd",  "--net",     "--vsock",
 	};
 	unsigned lines = 0, columns = 0;
 
