@@ -70,6 +70,7 @@ static void *second_thread(void *argument)
 	cpuid_prepare(&m->cpuid, m->kvm_fd, m->config.n_cpus);
 	sem_post(&m->set_up.inputs_taken);
 	machine_open_ring(m);
+	machine_warm_memory(m);
 	wait_for(&m->set_up.vm_made);
 	machine_attach_devices(m);
 	wait_for(&m->set_up.vcpus_made);

@@ -8,6 +8,8 @@
 #include "host/file.h"
 #include "machine/machine.h"
 
+#define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
+
 void machine_open_images(struct machine *m)
 {
 	struct error_text error;
@@ -80,4 +82,27 @@ void machine_load_guest(struct machine *m)
 	if (!mptable_write(&m->memory, m->config.n_cpus) || !boot_state_write_tables(&m->memory))
 		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
+}
+
+static bool vm_is_made(struct machine *m)
+{
+	int value = 0;
+
+	return sem_getvalue(&m->set_up.vm_made, &value) == 0 && value > 0;
+}
+
+/* Linux hands memory out from the top, and needs some right behind itself. A page that is there costs the guest
+ * nothing; one that is not, an exit and the wait for the host to clear it. */
+void machine_warm_memory(struct machine *m)
+{
+	const uint64_t pages[] = {
+		m->memory.low_bytes - HUGE_PAGE_BYTES,
+		m->memory.low_bytes - 2 * HUGE_PAGE_BYTES,
+		m->kernel.end_gpa,
+		HUGE_PAGE_BYTES,
+		2 * HUGE_PAGE_BYTES,
+	};
+
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]) && !vm_is_made(m); i++)
+		guest_memory_populate(&m->memory, pages[i]);
 }

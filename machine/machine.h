@@ -89,7 +89,8 @@ void machine_leave_vm(struct machine *m); /* the host destroys it after the proc
 void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
-void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
+void machine_load_guest(struct machine *m);  /* kernel, initrd, boot tables */
+void machine_warm_memory(struct machine *m); /* as long as the VM is not there */
 
 /* devices.c: on the second thread, then start and detach on the main thread, which owns the ring from then on. */
 void machine_open_ring(struct machine *m);

@@ -8,6 +8,10 @@
 #include "mem/layout.h"
 
 #define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
+#define PAGE_BYTES      ((uint64_t)4096)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; musl 1.2.3 does not know it */
+#endif
 
 bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 {
@@ -73,6 +77,15 @@ void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t 
 	if (length == 0 || offset >= region_bytes || length > region_bytes - offset)
 		return NULL;
 	return host + offset;
+}
+
+void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa)
+{
+	void *host = guest_memory_at(memory, gpa & ~(PAGE_BYTES - 1), PAGE_BYTES);
+
+	/* A read would map the host's page of zeroes, which the guest's first write splits up. */
+	if (host != NULL)
+		madvise(host, PAGE_BYTES, MADV_POPULATE_WRITE);
 }
 
 bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *data,

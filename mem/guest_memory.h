@@ -25,6 +25,10 @@ bool guest_memory_register(const struct guest_memory *memory, int vm_fd);
 
 void guest_memory_unmap(struct guest_memory *memory);
 
+/* Has the host back the page at gpa, with a huge one where it can; its content stays. No effect before Linux 5.14
+ * and where there is no RAM. */
+void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa);
+
 /* The host address of [gpa, gpa + length), or NULL unless length is at least 1 and every byte lies
  * in one stretch of RAM. Any 64-bit gpa and length are safe to pass. */
 void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length);
