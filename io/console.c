@@ -219,6 +219,20 @@ static void raise_irq(void *context)
 	irq_line_raise(&console->irq);
 }
 
+/* One byte a millisecond at most: the bytes of a long text had better go together. */
+static bool write_now(void *context, uint8_t byte)
+{
+	struct console *console = context;
+
+	if (!console->writes_at_once)
+		return false;
+	int64_t now_ms = clock_now_ms();
+	if (now_ms == console->wrote_now_ms)
+		return false;
+	console->wrote_now_ms = now_ms;
+	return write(console->output_fd, &byte, 1) == 1;
+}
+
 /* Locked before it is emptied, so that it can be no image in use. */
 static int open_output(const char *path)
 {
@@ -250,11 +264,30 @@ static void append_if_shared(void)
 		fcntl(STDOUT_FILENO, F_SETFL, flags | O_APPEND);
 }
 
+/* A pipe on stdout gets a description of our own that does not block; the launcher's stays as it is. Returns it, or
+ * -1 where there is no pipe, or no /proc. */
+static int reopen_pipe(const struct stat *status)
+{
+	return S_ISFIFO(status->st_mode)
+		       ? open("/proc/self/fd/1", O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+		       : -1;
+}
+
+static void open_stdio(struct console *console)
+{
+	struct stat status;
+	int own_fd = fstat(STDOUT_FILENO, &status) == 0 ? reopen_pipe(&status) : -1;
+
+	console->writes_at_once = own_fd >= 0;
+	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
+	console->input_slot = ring_add_file(console->ring, STDIN_FILENO);
+	append_if_shared();
+}
+
 void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
 		  struct exit_request *exit)
 {
-	struct serial_host host = { raise_irq, wake, console };
-	int output_fd = path ? open_output(path) : STDOUT_FILENO;
+	struct serial_host host = { write_now, raise_irq, wake, console };
 	struct stat status;
 
 	*console = (struct console){ .ring = ring, .exit = exit, .input_slot = -1 };
@@ -269,12 +302,17 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	if (console->wake_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "eventfd for the console");
 	console->wake_slot = ring_add_file(ring, console->wake_fd);
-	console->output_slot = ring_add_file(ring, output_fd);
-	console->output_blocks = fstat(output_fd, &status) == 0 && S_ISCHR(status.st_mode);
-	if (path == NULL) {
-		console->input_slot = ring_add_file(ring, STDIN_FILENO);
-		append_if_shared();
-	}
+	if (path == NULL)
+		open_stdio(console);
+	else
+		console->output_fd = open_output(path);
+	console->output_slot = ring_add_file(ring, console->output_fd);
+	console->output_blocks = fstat(console->output_fd, &status) == 0 && S_ISCHR(status.st_mode);
+}
+
+void console_close(struct console *console)
+{
+	close(console->output_fd);
 }
 
 void console_start(struct console *console)

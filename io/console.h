@@ -4,6 +4,9 @@
  * One write and one read are in flight at most, and what was typed and not yet taken by the guest is
  * kept in a buffer that does not grow: no reading while it is full. On a terminal, Ctrl-a x ends
  * the VM; it is looked for when it is read, not when the guest takes it.
+ *
+ * The guest's bytes are written by the ring, many at a time. Only the first after a pause goes to a pipe at once, from
+ * the vCPU's thread: whoever waits for it need not wait for the event loop to get a CPU.
  */
 #ifndef IO_CONSOLE_H
 #define IO_CONSOLE_H
@@ -29,6 +32,9 @@ struct console {
 	uint64_t wake_count;
 	bool input_is_terminal, input_ended, reading, escape_seen;
 	bool output_blocks, output_failed, writing;
+	int output_fd;
+	bool writes_at_once;  /* output_fd is a pipe that does not block; under the UART's lock */
+	int64_t wrote_now_ms; /* when it last did */
 	uint8_t chunk[CONSOLE_READ_BYTES];
 	uint8_t input[CONSOLE_INPUT_BYTES];
 	unsigned input_head, input_tail; /* free-running; head - tail bytes wait */
@@ -54,6 +60,9 @@ void console_continue(struct console *console);
  * total_ms, or when the reader has taken nothing for stall_ms; as soon as *hurry, after hurry_ms. */
 void console_finish(struct console *console, const struct console_limits *limits,
 		    const bool *hurry);
+
+/* At the very end, with the ring: whoever reads the output finds its end. */
+void console_close(struct console *console);
 
 /* Ctrl-a on a terminal: copies `input` without its escapes to `output` (room for length + 1
  * bytes). Returns the bytes for the guest; *quit is set by Ctrl-a x. Pure, for tests. */

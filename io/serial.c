@@ -108,7 +108,7 @@ static void transmit(struct serial *serial, uint8_t byte)
 {
 	if (serial->mcr & MCR_LOOP) {
 		push_rx(serial, byte);
-	} else {
+	} else if (tx_count(serial) > 0 || !serial->host.write_now(serial->host.context, byte)) {
 		while (tx_count(serial) == SERIAL_TX_BYTES && !serial->stopped)
 			pthread_cond_wait(&serial->tx_room, &serial->lock);
 		if (tx_count(serial) < SERIAL_TX_BYTES)

@@ -21,6 +21,8 @@
 #define SERIAL_TX_BYTES 16384u /* a power of two */
 
 struct serial_host {
+	/* Writes the byte out at once, if that is possible without waiting: nothing is before it. A vCPU's thread. */
+	bool (*write_now)(void *context, uint8_t byte);
 	/* Raises the UART's interrupt (an edge). Any thread. */
 	void (*raise_irq)(void *context);
 	/* There are bytes to transmit, or room in the receive FIFO. A vCPU's thread. */

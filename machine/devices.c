@@ -97,6 +97,8 @@ void machine_detach_devices(struct machine *m)
 {
 	/* Whoever reads the console gets its end now: the ring has a reference to it. */
 	ring_close(&m->ring);
+	if (m->config.serial != SERIAL_NONE)
+		console_close(&m->console);
 	close(STDOUT_FILENO);
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		virtio_transport_detach(&m->disks[i].transport);
