@@ -79,23 +79,38 @@ firecracker_config() {
 	printf '"machine-config":{"vcpu_count":1,"mem_size_mib":128}}\n'
 }
 
+program_path() {
+	if [ "$inside" = 1 ]; then
+		echo "/usr/bin/$(program_of "$1")"
+	else
+		command -v "$(program_of "$1")"
+	fi
+}
+
+# What a dynamic program needs besides itself: its interpreter and libraries, and QEMU its firmware.
+peer_files() {
+	ldd "$(command -v "$(program_of "$1")")" 2>/dev/null | grep -o '/[^ ]*'
+	[ "$1" != qemu ] || printf '/usr/share/qemu/%s\n' qboot.rom linuxboot_dma.bin pvh.bin
+}
+
 # launch WHO IMAGE: one boot; the launcher's line.
 launch() {
-	local machine=(build/bench/launcher)
+	local machine=("$launcher")
+	[ "$inside" = 0 ] || machine=(chroot /run/lab "$launcher")
 	case $1 in
 	vmm)
 		machine+=(--status -- "$vmm" --status-fd 3 --kernel "$kernel" --rootfs "$2" --boot-timer
 			--cmdline "8250.nr_uarts=0 $words") ;;
 	firecracker)
-		firecracker_config "$2" >"$tmp/firecracker.json"
-		machine+=(-- "$(command -v firecracker)" --no-api --no-seccomp --id "bench-$$" --level Off --config-file "$tmp/firecracker.json") ;;
+		firecracker_config "$2" >"$scratch/firecracker.json"
+		machine+=(-- "$(program_path firecracker)" --no-api --no-seccomp --id "bench-$$" --level Off --config-file "$seen_scratch/firecracker.json") ;;
 	qemu)
-		machine+=(-- "$(command -v qemu-system-x86_64)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
+		machine+=(-- "$(program_path qemu)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
 			-cpu host -m 128M -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
 			-kernel "$kernel" -append "${quiet_words/reboot=k/reboot=t} root=/dev/vda rw $words"
 			-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root') ;;
 	kvmtool)
-		machine+=(-- "$(command -v lkvm)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial
+		machine+=(-- "$(program_path kvmtool)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial
 			-p "$quiet_words $words") ;;
 	esac
 	"${machine[@]}"
@@ -115,8 +130,8 @@ take_phases() {
 # boot WHO KEEP: boots once; its times become samples if KEEP is 1.
 boot() {
 	local line first result exit status
-	cp --sparse=always "$rootfs" "$tmp/image"
-	line=$(launch "$1" "$tmp/image" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
+	cp --sparse=always "$own_view$rootfs" "$scratch/image"
+	line=$(launch "$1" "$seen_scratch/image" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
 	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
 	[ "$2" = 1 ] || return 0
@@ -140,17 +155,38 @@ measure() {
 	done
 }
 
-# Inside the emulated machine everything that is timed lies in RAM; the host's files come through a slow mount.
+# Inside the emulated machine everything that a monitor opens lies in RAM, in a root directory of its own: the host's
+# files come through a slow mount, and whoever waits for it is charged with counts that are none.
+make_root() {
+	local file
+	cd /run/lab
+	mkdir -p dev proc sys lib64 lib/x86_64-linux-gnu usr/bin usr/share/qemu
+	mount --rbind /dev dev && mount --rbind /proc proc && mount --rbind /sys sys
+	for file in *; do
+		case $file in
+		qemu-system-x86_64 | firecracker | lkvm) mv "$file" usr/bin/ ;;
+		ld-linux*) mv "$file" lib64/ ;;
+		*.so*) mv "$file" lib/x86_64-linux-gnu/ ;;
+		*.rom | *.bin) mv "$file" usr/share/qemu/ ;;
+		esac
+	done
+	/sbin/ldconfig -nN lib/x86_64-linux-gnu # the names that programs ask for
+	cd - >/dev/null
+}
+
 measure_in_lab() {
-	local option options=(--inside --runs "$runs" --cmdline "$words")
-	local copies=(--tmpfs-copy ./vmm --tmpfs-copy "$kernel" --tmpfs-copy "$rootfs")
+	local option file options=(--inside --runs "$runs" --cmdline "$words")
+	local copies=(--tmpfs-copy ./vmm --tmpfs-copy build/bench/launcher --tmpfs-copy "$kernel" --tmpfs-copy "$rootfs")
 	for option in "${peers[@]}"; do
-		[ "$option" != firecracker ] || copies+=(--tmpfs-copy "$(command -v firecracker)")
+		copies+=(--tmpfs-copy "$(command -v "$(program_of "$option")")")
+		for file in $(peer_files "$option"); do
+			[ "${copies[*]/"$file"/}" != "${copies[*]}" ] || copies+=(--tmpfs-copy "$file")
+		done
 	done
 	[ "$phases" = 0 ] || options+=(--phases)
 	option=$(IFS=,; echo "${peers[*]}")
 	PATH=$PATH tests/lab/lab --quiet --counted --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
-		--against "$option" --kernel "/run/lab/$(basename "$kernel")" --rootfs "/run/lab/$(basename "$rootfs")" \
+		--against "$option" --kernel "/$(basename "$kernel")" --rootfs "/$(basename "$rootfs")" \
 		>"$samples" || die "the counted lab failed"
 }
 
@@ -160,7 +196,8 @@ over_budget() {
 
 peers=()
 if [ "$inside" = 1 ]; then
-	PATH=/run/lab:$PATH vmm=/run/lab/vmm unit=count
+	vmm=/vmm launcher=/launcher own_view=/run/lab scratch=/run/lab seen_scratch= unit=count
+	make_root
 	IFS=, read -r -a peers <<<"$against"
 	measure
 	cat "$samples"
@@ -171,7 +208,7 @@ for file in ./vmm build/bench/launcher "$kernel" "$rootfs"; do
 	[ -r "$file" ] || die "there is no $file (make bench-programs guest)"
 done
 find_peers
-vmm=./vmm
+vmm=./vmm launcher=build/bench/launcher own_view= scratch=$tmp seen_scratch=$tmp
 if tests/lab/lab --check | grep -q '^direct'; then
 	[ -z "$budget_count" ] || bad_usage "--budget-count: this machine's KVM runs Linux: use --budget-ms"
 	unit=ms runs=${runs:-20}
