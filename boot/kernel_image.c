@@ -74,7 +74,7 @@ bool kernel_image_place(const struct guest_memory *memory, const struct input_fi
 	if (host == NULL)
 		return error_set(error, "it needs at least --mem %lluM",
 				 (unsigned long long)((gpa + room + 0xfffff) >> 20));
-	if (!input_file_read(file, host, (size_t)length, offset))
+	if (!input_file_read_into_zeroes(file, host, (size_t)length, offset))
 		return error_set(error, "cannot read it: %s",
 				 errno ? strerror(errno) : "the file became shorter");
 	return true;

@@ -18,7 +18,7 @@ struct kernel_image {
 	struct setup_header setup_header; /* as in the file for bzImage, a minimal one for ELF */
 };
 
-/* Loads `file` into RAM at or above 1 MiB. On false *error says what is wrong with the file, or how
+/* Loads `file` into RAM at or above 1 MiB, which must be untouched: zeroed. On false *error says what is wrong with the file, or how
  * much memory it would need. Never reads outside the file or writes outside RAM. */
 bool kernel_image_load(struct kernel_image *image, const struct guest_memory *memory,
 		       const struct input_file *file, struct error_text *error);
@@ -30,7 +30,7 @@ bool bzimage_load(struct kernel_image *image, const struct guest_memory *memory,
 bool elf_load(struct kernel_image *image, const struct guest_memory *memory,
 	      const struct input_file *file, const uint8_t *head, struct error_text *error);
 
-/* Reads [offset, offset + length) of the file to gpa, which must lie between 1 MiB and the end of
+/* Reads [offset, offset + length) of the file to gpa (zeroed RAM), which must lie between 1 MiB and the end of
  * the identity map, with `room` bytes (at least length) of RAM from there. */
 bool kernel_image_place(const struct guest_memory *memory, const struct input_file *file,
 			uint64_t gpa, uint64_t room, uint64_t offset, uint64_t length,

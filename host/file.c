@@ -59,6 +59,43 @@ bool input_file_read(const struct input_file *file, void *data, size_t length, u
 	return true;
 }
 
+/* The next stretch of data at or after `offset`, in *start and *end; both are `limit` if there is only a hole. */
+static void find_data(const struct input_file *file, uint64_t offset, uint64_t limit,
+		      uint64_t *start, uint64_t *end)
+{
+	off_t found = lseek(file->fd, (off_t)offset, SEEK_DATA);
+
+	if (found < 0 && errno == ENXIO && lseek(file->fd, 0, SEEK_END) >= (off_t)limit)
+		found = (off_t)limit;
+	*start = offset;
+	*end = limit;
+	if (found < 0)
+		return; /* whatever it is, reading tells: a file cut short, or one whose holes nobody knows */
+	*start = (uint64_t)found < limit ? (uint64_t)found : limit;
+	found = lseek(file->fd, (off_t)*start, SEEK_HOLE);
+	if (found > (off_t)*start && found < (off_t)limit)
+		*end = (uint64_t)found;
+}
+
+bool input_file_read_into_zeroes(const struct input_file *file, void *data, size_t length,
+				 uint64_t offset)
+{
+	uint64_t start, end, first = offset;
+
+	if (offset > file->bytes || length > file->bytes - offset) {
+		errno = 0;
+		return false;
+	}
+	while (offset < first + length) {
+		find_data(file, offset, first + length, &start, &end);
+		if (!input_file_read(file, (uint8_t *)data + (start - first), (size_t)(end - start),
+				     start))
+			return false;
+		offset = end;
+	}
+	return true;
+}
+
 void file_reserve_stdio(void)
 {
 	for (int fd = 0; fd <= 2; fd++)

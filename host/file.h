@@ -23,6 +23,11 @@ void input_file_close(struct input_file *file);
  * the read fails (errno says why). */
 bool input_file_read(const struct input_file *file, void *data, size_t length, uint64_t offset);
 
+/* The same into memory that is zeroed already: the file's holes, such as a vmlinux has between its sections, cost
+ * nothing. */
+bool input_file_read_into_zeroes(const struct input_file *file, void *data, size_t length,
+				 uint64_t offset);
+
 /* Opens /dev/null on whichever of descriptors 0 to 2 is closed, so that no file of ours gets a
  * number that somebody writes messages to. */
 void file_reserve_stdio(void);

@@ -191,9 +191,15 @@ static void modules_share(const char *host_directory)
 	bind_at(source, target);
 }
 
+static int all_zero(const char *data, size_t bytes)
+{
+	return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
+}
+
+/* Where the file is empty the copy has a hole, as the file itself may have. */
 static void file_copy(const char *path)
 {
-	static char buffer[1 << 20];
+	static char buffer[1 << 16];
 	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	char target[4096];
 	struct stat from_stat;
@@ -208,10 +214,13 @@ static void file_copy(const char *path)
 	if (to < 0)
 		init_fail("creating", target);
 	while ((got = read(from, buffer, sizeof(buffer))) > 0)
-		if (wire_write(to, buffer, (size_t)got))
+		if (all_zero(buffer, (size_t)got) ? lseek(to, got, SEEK_CUR) < 0
+						  : wire_write(to, buffer, (size_t)got))
 			init_fail("writing", target);
 	if (got < 0)
 		init_fail("reading", path);
+	if (ftruncate(to, lseek(to, 0, SEEK_CUR)) < 0)
+		init_fail("ending", target);
 	close(from);
 	close(to);
 }
