@@ -107,7 +107,7 @@ launch() {
 	qemu)
 		machine+=(-- "$(program_path qemu)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
 			-cpu host -m 128M -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
-			-kernel "$kernel" -append "${quiet_words/reboot=k/reboot=t} root=/dev/vda rw $words"
+			-kernel "$kernel" -append "${quiet_words/reboot=k,f/reboot=t} root=/dev/vda rw $words"
 			-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root') ;;
 	kvmtool)
 		machine+=(-- "$(program_path kvmtool)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial
@@ -117,7 +117,7 @@ launch() {
 }
 
 # The words that spare every monitor's guest what it does not need; vmm has them by default.
-quiet_words='panic=-1 reboot=k quiet 8250.nr_uarts=0 tsc=reliable nomodule i8042.noaux i8042.nomux i8042.dumbkbd
+quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable nomodule i8042.noaux i8042.nomux i8042.dumbkbd
  swiotlb=noforce pci=off no_timer_check random.trust_cpu=on'
 quiet_words=${quiet_words//$'\n'/}
 

@@ -12,10 +12,10 @@ static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
 
 /* The fast-boot words. README.md repeats the reasons. */
 static const char *const default_words[] = {
-	"quiet",           /* each console byte costs an exit; errors are still printed */
-	"reboot=k",        /* reset by the i8042: the first method that ends this VM */
-	"panic=-1",        /* reset at once after a panic; its text is printed first */
-	"nomodule",        /* no module loading: no helper process is started to fetch one */
+	"quiet",      /* each console byte costs an exit; errors are still printed */
+	"reboot=k,f", /* reset by the i8042, at once: the VM ends, no chip needs to be shut down */
+	"panic=-1",   /* reset at once after a panic; its text is printed first */
+	"nomodule",   /* no module loading: no helper process is started to fetch one */
 	"tsc=reliable",    /* no watchdog that re-measures the TSC: KVM keeps it steady */
 	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
 	"pci=off",         /* there is no PCI bus: no configuration-port probing */

@@ -27,7 +27,7 @@ static bool has_word(const char *text, const char *word)
 static void test_default_words(void)
 {
 	static const char *const words[] = {
-		"quiet",         "reboot=k",        "panic=-1",      "nomodule",
+		"quiet",         "reboot=k,f",      "panic=-1",      "nomodule",
 		"tsc=reliable",  "no_timer_check",  "pci=off",       "swiotlb=noforce",
 		"i8042.noaux",   "i8042.nomux",     "i8042.dumbkbd", "random.trust_cpu=on",
 		"console=ttyS0", "8250.nr_uarts=1",
