@@ -10,6 +10,7 @@
 #define ISA_GSIS        16u
 #define MAX_ROUTES      (ISA_GSIS + LAYOUT_IOAPIC_PINS)
 #define PIC_CASCADE_GSI 2u
+#define DELIVERY_EXTINT 7u
 
 static struct kvm_irq_routing_entry irqchip_route(uint32_t gsi, uint32_t irqchip, uint32_t pin)
 {
@@ -45,6 +46,20 @@ static void set_routing(int vm_fd)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_GSI_ROUTING");
 }
 
+/* As a PC's firmware leaves it: pin 0 of the IOAPIC carries the PIC's output (MP 1.4, 3.6.2.2). Linux reads every
+ * pin, at 4 exits each, until it finds that one. Nothing is ever asserted there: the PIC's way is LINT0. */
+static void set_extint_pin(int vm_fd)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	if (host_ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_GET_IRQCHIP");
+	chip.chip.ioapic.redirtbl[0].fields.delivery_mode = DELIVERY_EXTINT;
+	chip.chip.ioapic.redirtbl[0].fields.mask = 0;
+	if (host_ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_IRQCHIP");
+}
+
 void irqchip_create(int vm_fd)
 {
 	/* The speaker port 0x61 is emulated with the PIT: Linux may calibrate the TSC through it. */
@@ -55,4 +70,5 @@ void irqchip_create(int vm_fd)
 	if (host_ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_CREATE_PIT2");
 	set_routing(vm_fd);
+	set_extint_pin(vm_fd);
 }
