@@ -1,4 +1,5 @@
 /* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
+#include <sched.h>
 #include <stddef.h>
 
 #include "boot/boot_params.h"
@@ -88,6 +89,7 @@ static bool vm_is_made(struct machine *m)
 {
 	int value = 0;
 
+	sched_yield(); /* on one CPU the other thread may just have come out of its wait */
 	return sem_getvalue(&m->set_up.vm_made, &value) == 0 && value > 0;
 }
 
