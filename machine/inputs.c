@@ -85,14 +85,6 @@ void machine_load_guest(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 
-static bool vm_is_made(struct machine *m)
-{
-	int value = 0;
-
-	sched_yield(); /* on one CPU the other thread may just have come out of its wait */
-	return sem_getvalue(&m->set_up.vm_made, &value) == 0 && value > 0;
-}
-
 /* Linux hands memory out from the top, and needs some right behind itself. A page that is there costs the guest
  * nothing; one that is not, an exit and the wait for the host to clear it. */
 void machine_warm_memory(struct machine *m)
@@ -105,6 +97,10 @@ void machine_warm_memory(struct machine *m)
 		2 * HUGE_PAGE_BYTES,
 	};
 
-	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]) && !vm_is_made(m); i++)
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		sched_yield(); /* on one CPU the other thread may just have come out of its wait */
+		if (boot_timer_reached(&m->timer, BOOT_VM_CREATED))
+			break;
 		guest_memory_populate(&m->memory, pages[i]);
+	}
 }
