@@ -168,3 +168,4 @@ clean:
 -include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d)
 include tests/guest/guests.mk
 include tests/linux/programs.mk
+include bench/bench.mk

@@ -1,0 +1,26 @@
+# What the benches need: `make bench-programs`. Programs are static, on musl as vmm is; guests are ELF files that
+# any monitor loads. bench/NAME.c is a program, and bench/guests/NAME.S a guest, by being named here.
+
+BENCH_PROGRAMS = \
+	launcher \
+	floor
+BENCH_GUESTS = \
+	start
+LINT_FILES += $(wildcard bench/*.[ch])
+
+bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) $(BENCH_GUESTS:%=build/bench/%.elf)
+
+build/bench/%: bench/%.c Makefile bench/bench.mk
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"
+	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $<
+
+build/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"
+	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x200000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
+
+deps-bench: deps
+	$(call install-packages,fio gnuplot-nox iproute2 python3 qemu-system-x86 util-linux)
+
+.PHONY: bench-programs deps-bench
