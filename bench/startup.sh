@@ -1,0 +1,128 @@
+#!/bin/bash
+# From a launcher's fork to the first byte that the guest writes and to the end of the process, on this machine's
+# /dev/kvm: vmm with a disk, a NIC and a vsock, beside the least program that makes such a VM (floor.c) and beside
+# Firecracker with the same devices (bench/README.md). In turn, so that all see the same machine.
+. "$(dirname "$0")/lib.bash"
+# shellcheck source=bench/namespace.bash
+. bench/namespace.bash
+
+usage() {
+	cat <<'END_USAGE'
+usage: startup.sh [options]
+  --runs N             rounds; each starts every program once (default 100)
+  --peers DIR          a folder put before PATH, where Firecracker is looked for
+  --budget-us N        fail if vmm's median to the first byte is above
+  --json               the results as one JSON object
+END_USAGE
+}
+
+budget_us= arguments=("$@") runs=100
+while [ $# -gt 0 ]; do
+	case $1 in
+	--runs | --peers | --budget-us)
+		need_value "$1" $#
+		case $1 in
+		--runs) need_count "$1" "$2" && runs=$2 ;;
+		--peers) [ -d "$2" ] || bad_usage "--peers: there is no folder '$2'"; PATH=$(realpath -- "$2"):$PATH ;;
+		--budget-us) need_count "$1" "$2" && budget_us=$2 ;;
+		esac
+		shift ;;
+	--json) json=1 ;;
+	--help) usage && exit 0 ;;
+	*) bad_usage "unknown option $1 (see --help)" ;;
+	esac
+	shift
+done
+guest=build/bench/start.elf
+for file in ./vmm build/bench/launcher build/bench/floor $guest; do
+	[ -r "$file" ] || die "there is no $file (make vmm bench-programs)"
+done
+enter_namespace "${arguments[@]}"
+
+# vmm's and Firecracker's machine: the same devices, each with its own.
+prepare() {
+	truncate -s 8M "$tmp/vmm.img" "$tmp/firecracker.img"
+	make_taps 0 1 benchtap
+	cat >"$tmp/firecracker.json" <<END_JSON
+{"boot-source": {"kernel_image_path": "$guest", "boot_args": ""},
+ "drives": [{"drive_id": "rootfs", "path_on_host": "$tmp/firecracker.img",
+             "is_root_device": true, "is_read_only": false}],
+ "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "benchtap1"}],
+ "vsock": {"guest_cid": 3, "uds_path": "$tmp/firecracker.sock"},
+ "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}
+END_JSON
+	vmm_command=(./vmm --kernel $guest --rootfs "$tmp/vmm.img" --net tap=benchtap0
+		--vsock "cid=3,uds=$tmp/vmm.sock")
+	vmm_launcher=()
+	if ./vmm --help | grep -q -- --status-fd; then
+		vmm_launcher=(--status)
+		vmm_command+=(--status-fd 3)
+	fi
+	programs=(vmm floor)
+	firecracker=$(command -v firecracker) && programs+=(firecracker) ||
+		say "no firecracker on PATH: it is left out"
+}
+
+launch() {
+	case $1 in
+	vmm) build/bench/launcher "${vmm_launcher[@]}" -- "${vmm_command[@]}" ;;
+	floor) build/bench/launcher -- build/bench/floor ;;
+	firecracker)
+		rm -f "$tmp/firecracker.sock" # left by the run before
+		# Its own log goes to stdout, too, and must not pass for the guest's first byte.
+		build/bench/launcher -- "$firecracker" --no-api --no-seccomp --level Off --id "bench-$$" \
+			--config-file "$tmp/firecracker.json" ;;
+	esac
+}
+
+micro() {
+	awk -v ns="$1" 'BEGIN { printf "%.1f\n", ns / 1000 }'
+}
+
+# start WHO KEEP: starts it once; its times become samples if KEEP is 1.
+start() {
+	local line first result exit status
+	line=$(launch "$1" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not start: $line"; }
+	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
+	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
+	# vmm's status line may be there; of the guest, its one byte and nothing before it.
+	[ "$(grep -v '^{.*}$' "$tmp/err")" = @ ] || { cat "$tmp/err" >&2; die "$1: that is not the guest's byte alone"; }
+	[ "$2" = 1 ] || return 0
+	sample "$1" 'first byte' us "$(micro "$first")"
+	[ "$result" = "$exit" ] || sample "$1" 'result' us "$(micro "$result")"
+	sample "$1" 'exit' us "$(micro "$exit")"
+}
+
+# Each program is first, second, third equally often: one that ends may still cost the next one something.
+measure() {
+	local round i n=${#programs[@]}
+	for ((round = 0; round <= runs; round++)); do
+		for ((i = 0; i < n; i++)); do
+			start "${programs[(round + i) % n]}" $((round > 0))
+		done
+	done
+	for ((i = 0; i < n; i++)); do grep -P "^${programs[i]}\t" "$samples"; done >"$tmp/sorted"
+	mv "$tmp/sorted" "$samples"
+}
+
+# compare WHAT: the line that sets vmm beside Firecracker.
+compare() {
+	local ours theirs
+	ours=$(p50 vmm "$1") theirs=$(p50 firecracker "$1")
+	lines+=("startup: $1: vmm $ours us, firecracker $theirs us, ratio $(ratio "$theirs" "$ours")")
+}
+
+prepare
+measure
+lines=()
+if [ "${#programs[@]}" = 3 ]; then
+	compare 'first byte'
+	compare 'exit'
+fi
+ours=$(p50 vmm 'first byte') least=$(p50 floor 'first byte')
+lines+=("startup: vmm $ours us, floor $least us, ratio $(ratio "$ours" "$least")")
+report_end "time, this machine's KVM; a guest of five instructions, 128 MiB, 1 vCPU, a disk, a NIC, a vsock" \
+	"${lines[@]}"
+if [ -n "$budget_us" ] && awk -v a="$ours" -v b="$budget_us" 'BEGIN { exit !(a > b) }'; then
+	die "over budget: $ours us is more than $budget_us us"
+fi
