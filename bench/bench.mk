@@ -3,9 +3,11 @@
 
 BENCH_PROGRAMS = \
 	launcher \
-	floor
+	floor \
+	fleet
 BENCH_GUESTS = \
-	start
+	start \
+	halt
 LINT_FILES += $(wildcard bench/*.[ch])
 
 bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) $(BENCH_GUESTS:%=build/bench/%.elf)
