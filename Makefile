@@ -103,7 +103,7 @@ test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) guests linux-programs
+	$(FUZZERS:%=build/tests/gcov/%) guests linux-programs bench-programs
 
 guest: deps-guest
 	$(Q)guest/build.sh all
