@@ -61,6 +61,7 @@ for command in false 'echo hello'; do
 	# shellcheck disable=SC2086
 	$fleet --at 1 -- $command >"$tmp/out" 2>"$tmp/err" || status=$?
 	expect_status 1 "$command"
+	grep -q 'a VM has ended, or says other things' "$tmp/err" || { show; die "$command: it says something else"; }
 done
 
 # Its VMs end with it, whatever ends it.
