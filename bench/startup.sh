@@ -39,36 +39,43 @@ for file in ./vmm build/bench/launcher build/bench/floor $guest; do
 done
 enter_namespace "${arguments[@]}"
 
-# vmm's and Firecracker's machine: the same devices, each with its own.
+# Each start has devices of its own, as a launcher's VMs have: the kernel lets go of a VM's some time after its end.
 prepare() {
-	truncate -s 8M "$tmp/vmm.img" "$tmp/firecracker.img"
-	make_taps 0 1 benchtap
-	cat >"$tmp/firecracker.json" <<END_JSON
-{"boot-source": {"kernel_image_path": "$guest", "boot_args": ""},
- "drives": [{"drive_id": "rootfs", "path_on_host": "$tmp/firecracker.img",
-             "is_root_device": true, "is_read_only": false}],
- "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "benchtap1"}],
- "vsock": {"guest_cid": 3, "uds_path": "$tmp/firecracker.sock"},
- "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}
-END_JSON
-	vmm_command=(./vmm --kernel $guest --rootfs "$tmp/vmm.img" --net tap=benchtap0
-		--vsock "cid=3,uds=$tmp/vmm.sock")
-	vmm_launcher=()
-	if ./vmm --help | grep -q -- --status-fd; then
-		vmm_launcher=(--status)
-		vmm_command+=(--status-fd 3)
-	fi
 	programs=(vmm floor)
-	firecracker=$(command -v firecracker) && programs+=(firecracker) ||
+	make_taps 0 "$runs" vmmtap
+	if firecracker=$(command -v firecracker); then
+		programs+=(firecracker)
+		make_taps 0 "$runs" peertap
+	else
 		say "no firecracker on PATH: it is left out"
+	fi
+	vmm_launcher=() vmm_status=()
+	if ./vmm --help | grep -q -- --status-fd; then
+		vmm_launcher=(--status) vmm_status=(--status-fd 3)
+	fi
 }
 
+firecracker_config() { # ROUND
+	cat <<END_JSON
+{"boot-source": {"kernel_image_path": "$guest", "boot_args": ""},
+ "drives": [{"drive_id": "rootfs", "path_on_host": "$tmp/firecracker$1.img",
+             "is_root_device": true, "is_read_only": false}],
+ "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "peertap$1"}],
+ "vsock": {"guest_cid": 3, "uds_path": "$tmp/firecracker$1.sock"},
+ "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}
+END_JSON
+}
+
+# launch WHO ROUND: one start; the launcher's line.
 launch() {
+	truncate -s 8M "$tmp/$1$2.img"
 	case $1 in
-	vmm) build/bench/launcher "${vmm_launcher[@]}" -- "${vmm_command[@]}" ;;
+	vmm)
+		build/bench/launcher "${vmm_launcher[@]}" -- ./vmm --kernel $guest --rootfs "$tmp/vmm$2.img" \
+			--net "tap=vmmtap$2" --vsock "cid=3,uds=$tmp/vmm$2.sock" "${vmm_status[@]}" ;;
 	floor) build/bench/launcher -- build/bench/floor ;;
 	firecracker)
-		rm -f "$tmp/firecracker.sock" # left by the run before
+		firecracker_config "$2" >"$tmp/firecracker.json"
 		# Its own log goes to stdout, too, and must not pass for the guest's first byte.
 		build/bench/launcher -- "$firecracker" --no-api --no-seccomp --level Off --id "bench-$$" \
 			--config-file "$tmp/firecracker.json" ;;
@@ -79,15 +86,15 @@ micro() {
 	awk -v ns="$1" 'BEGIN { printf "%.1f\n", ns / 1000 }'
 }
 
-# start WHO KEEP: starts it once; its times become samples if KEEP is 1.
+# start WHO ROUND: starts it once; its times become samples, but for round 0, which warms everything up.
 start() {
 	local line first result exit status
-	line=$(launch "$1" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not start: $line"; }
+	line=$(launch "$1" "$2" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not start: $line"; }
 	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
 	# vmm's status line may be there; of the guest, its one byte and nothing before it.
 	[ "$(grep -v '^{.*}$' "$tmp/err")" = @ ] || { cat "$tmp/err" >&2; die "$1: that is not the guest's byte alone"; }
-	[ "$2" = 1 ] || return 0
+	[ "$2" -gt 0 ] || return 0
 	sample "$1" 'first byte' us "$(micro "$first")"
 	[ "$result" = "$exit" ] || sample "$1" 'result' us "$(micro "$result")"
 	sample "$1" 'exit' us "$(micro "$exit")"
@@ -98,7 +105,7 @@ measure() {
 	local round i n=${#programs[@]}
 	for ((round = 0; round <= runs; round++)); do
 		for ((i = 0; i < n; i++)); do
-			start "${programs[(round + i) % n]}" $((round > 0))
+			start "${programs[(round + i) % n]}" "$round"
 		done
 	done
 	for ((i = 0; i < n; i++)); do grep -P "^${programs[i]}\t" "$samples"; done >"$tmp/sorted"
