@@ -22,7 +22,11 @@ build/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
 	@echo "  BENCH $<"
 	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x200000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
 
+# All of them; PEERS is a folder with monitors that Debian does not package. Takes the machine for itself.
+bench: deps-bench deps-guest deps-lab vmm guest guests bench-programs
+	$(Q)bench/report $(if $(PEERS),--peers "$(PEERS)")
+
 deps-bench: deps
 	$(call install-packages,fio gnuplot-nox iproute2 python3 qemu-system-x86 util-linux)
 
-.PHONY: bench-programs deps-bench
+.PHONY: bench bench-programs deps-bench
