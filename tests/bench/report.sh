@@ -32,8 +32,13 @@ for text in "$(./vmm --version)" "Firecracker stand-in 7" "Linux $(uname -r)" "$
 done
 [ "$(grep -c '^| vmm | .* | us | 3 |' "$page")" -ge 2 ] || die "the page has no table"
 [ "$(wc -l <"$results/startup.tsv")" -ge 7 ] || die "the table has $(wc -l <"$results/startup.tsv") lines"
-python3 -c 'import sys, xml.dom.minidom as x; d = x.parse(sys.argv[1]); sys.exit(len(d.getElementsByTagName("path")) < 10)' \
-	"$results/startup.svg" || die "the plot is empty"
+cat >"$tmp/words.py" <<'END_PYTHON'
+import sys, xml.dom.minidom
+texts = xml.dom.minidom.parse(sys.argv[1]).getElementsByTagName("text")
+words = {"".join(n.data for n in t.getElementsByTagName("tspan")[0].childNodes) for t in texts}
+sys.exit(not words >= {"vmm", "floor", "firecracker", "first byte", "exit", "us"})
+END_PYTHON
+python3 "$tmp/words.py" "$results/startup.svg" || die "the plot does not show who and what"
 # Where the other monitors lie is the user's own affair.
 ! grep -rF -- "$tmp" "$results" || die "the results name a path of this machine"
 
