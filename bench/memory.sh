@@ -51,9 +51,21 @@ done
 enter_namespace "${arguments[@]}"
 most=${counts[-1]}
 
-make_disks() { # NAME COUNT
+# make_devices NAME COUNT: an image $tmp/NAME<i> and a TAP NAME<i> for each VM of a fleet.
+make_devices() {
 	local i
 	for ((i = 0; i < $2; i++)); do echo "$tmp/$1$i"; done | xargs truncate -s 1M
+	make_taps 0 $(($2 - 1)) "$1"
+}
+
+# The kernel destroys VMs in part after their processes; the last thing it lets go of are their TAPs.
+wait_until_gone() { # NAME
+	local i
+	for ((i = 0; i < 600; i++)); do
+		ip -o link | grep -q " $1[0-9]*:.*LOWER_UP" || break
+		sleep 0.1
+	done
+	sleep 1
 }
 
 # fleet WHO COUNTS READY COMMAND...: starts so many VMs; what they cost becomes samples.
@@ -72,25 +84,29 @@ fleet() {
 
 # The drivers of this guest know vmm's devices; they are ready, with their buffers offered.
 measure_vmm() {
-	fleet vmm "$(IFS=, && echo "${counts[*]}")" $'disk ok\nnic ok\nvsock ok\nready\n' \
-		./vmm --kernel $idle --disk "$tmp/disk{}" --net tap=benchtap{} --vsock "cid=3,uds=$tmp/v{}"
+	make_devices drivers "$most"
+	fleet vmm "$(IFS=, && echo "${counts[*]}")" $'disk ok\nnic ok\nvsock ok\nready\n' ./vmm --kernel $idle \
+		--disk "$tmp/drivers{}" --net tap=drivers{} --vsock "cid=3,uds=$tmp/drivers{}.sock"
+	wait_until_gone drivers
+}
+
+# A guest without drivers that halts at once, which every monitor can run: its start is the monitor's doing.
+measure_vmm_halted() {
+	make_devices halted "$most"
+	fleet 'vmm, no drivers' "$(IFS=, && echo "${counts[*]}")" @ ./vmm --kernel $halt \
+		--rootfs "$tmp/halted{}" --net tap=halted{} --vsock "cid=3,uds=$tmp/halted{}.sock"
+	wait_until_gone halted
 }
 
 firecracker_config() { # NUMBER
 	cat <<END_JSON
 {"boot-source": {"kernel_image_path": "$halt", "boot_args": ""},
- "drives": [{"drive_id": "rootfs", "path_on_host": "$tmp/peerdisk$1",
+ "drives": [{"drive_id": "rootfs", "path_on_host": "$tmp/peer$1",
              "is_root_device": true, "is_read_only": false}],
- "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "peertap$1"}],
- "vsock": {"guest_cid": 3, "uds_path": "$tmp/firecracker$1"},
+ "network-interfaces": [{"iface_id": "eth0", "host_dev_name": "peer$1"}],
+ "vsock": {"guest_cid": 3, "uds_path": "$tmp/peer$1.sock"},
  "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}
 END_JSON
-}
-
-# A guest without drivers that halts at once, which every monitor can run: its start is the monitor's doing.
-measure_vmm_halted() {
-	fleet 'vmm, no drivers' "$(IFS=, && echo "${counts[*]}")" @ \
-		./vmm --kernel $halt --rootfs "$tmp/disk{}" --net tap=benchtap{} --vsock "cid=3,uds=$tmp/v{}"
 }
 
 measure_firecracker_halted() {
@@ -102,11 +118,10 @@ measure_firecracker_halted() {
 	fi
 	both=${at[-1]}
 	for ((i = 0; i < both; i++)); do firecracker_config $i >"$tmp/config$i"; done
-	# Of its own: the kernel lets go of those of a VM some time after its end.
-	make_disks peerdisk "$both"
-	make_taps 0 $((both - 1)) peertap
+	make_devices peer "$both"
 	fleet 'firecracker, no drivers' "$(IFS=, && echo "${at[*]}")" @ "$firecracker" --no-api --no-seccomp \
 		--level Off --id 'bench-{}' --config-file "$tmp/config{}"
+	wait_until_gone peer
 }
 
 # compare WHAT UNIT: vmm and Firecracker at the most VMs of both.
@@ -116,11 +131,8 @@ compare() {
 	lines+=("memory: $1 $both VMs: vmm $ours $2, firecracker $theirs $2, ratio $(ratio "$theirs" "$ours")")
 }
 
-make_disks disk "$most"
-make_taps 0 $((most - 1)) benchtap
 both=0 lines=()
 measure_vmm
-sleep 2 # as above
 measure_vmm_halted
 measure_firecracker_halted
 if [ "$both" -gt 0 ]; then

@@ -69,6 +69,8 @@ END_JSON
 # launch WHO ROUND: one start; the launcher's line.
 launch() {
 	truncate -s 8M "$tmp/$1$2.img"
+	# The kernel destroys the VM before this one, in part after its process.
+	sleep 0.1
 	case $1 in
 	vmm)
 		build/bench/launcher "${vmm_launcher[@]}" -- ./vmm --kernel $guest --rootfs "$tmp/vmm$2.img" \
