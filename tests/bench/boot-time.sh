@@ -1,0 +1,26 @@
+#!/bin/bash
+# bench/boot-time.sh with one round: by time where this machine's KVM runs Linux, by counts in the lab elsewhere.
+# shellcheck source=tests/bench/bench_lib.bash
+. "$(dirname "$0")/bench_lib.bash"
+number='[0-9]+(\.[0-9]+)?'
+unit=count other=ms
+! tests/lab/lab --check | grep -q '^direct' || unit=ms other=count
+
+expect_refused 'unknown option --nonsense' --nonsense
+expect_refused '--runs needs a value' --runs
+expect_refused "'nothing' is none of" --against nothing
+need_kvm
+bench_run --runs 1 --budget-$other 1
+expect_status 2 "--budget-$other"
+tail -n 1 "$tmp/err" | grep -q -- "^boot-time: --budget-$other: " || { show; die "it does not say which budget applies"; }
+
+bench_run --runs 1 --phases
+expect_status 0
+expect_last "boot: vmm $number(, [a-z]+ $number, ratio [0-9]+\.[0-9][0-9])?"
+for what in 'first byte' exit userspace; do
+	expect_line "vmm +$what +$unit +1( +$number){3}"
+done
+bench_run --runs 1 --json --budget-$unit 1
+expect_status 1 "over the budget"
+expect_json "r['bench'] == 'boot-time' and {s['unit'] for s in r['series']} == {'$unit'}"
+grep -q 'over budget: ' "$tmp/err" || { show; die "it does not say that it is over the budget"; }
