@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "host/fail.h"
 #include "host/file.h"
@@ -55,70 +56,16 @@ static void wait_for(sem_t *stage)
 		; /* EINTR */
 }
 
-/* The second thread: all that the VM is not needed for, then the devices, then the first vCPU. */
-static void *second_thread(void *argument)
+/* What needs no VM, each for whichever thread comes first: the second begins at the beginning. */
+static void (*const shared_stages[SHARED_STAGES])(struct machine *m) = {
+	machine_open_images, machine_open_taps,  machine_open_vsock,
+	machine_open_ring,   machine_load_guest, machine_learn_cpuid,
+};
+
+static void take_stage(struct machine *m, unsigned i)
 {
-	struct machine *m = argument;
-	struct vcpu *first = &m->vcpus[0];
-
-	machine_open_images(m);
-	machine_open_taps(m);
-	machine_open_vsock(m);
-	machine_load_guest(m);
-	fail_clear();
-	wait_for(&m->set_up.kvm_opened);
-	cpuid_prepare(&m->cpuid, m->kvm_fd, m->config.n_cpus);
-	sem_post(&m->set_up.inputs_taken);
-	machine_open_ring(m);
-	machine_warm_memory(m);
-	wait_for(&m->set_up.vm_made);
-	machine_attach_devices(m);
-	wait_for(&m->set_up.vcpus_made);
-	vcpu_adopt_thread(first);
-	vcpu_set_entry(first, m->kernel.entry_gpa);
-	sem_post(&m->set_up.guest_ready);
-	wait_for(&m->set_up.started);
-	vcpu_run(first);
-	return NULL;
-}
-
-/* Signals find the main thread: until it waits for them they end the process. */
-static void start_second_thread(struct machine *m)
-{
-	sigset_t all, before;
-
-	sem_init(&m->set_up.kvm_opened, 0, 0);
-	sem_init(&m->set_up.vm_made, 0, 0);
-	sem_init(&m->set_up.inputs_taken, 0, 0);
-	sem_init(&m->set_up.vcpus_made, 0, 0);
-	sem_init(&m->set_up.guest_ready, 0, 0);
-	sem_init(&m->set_up.started, 0, 0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	errno = pthread_create(&m->set_up.second, NULL, second_thread, m);
-	if (errno != 0)
-		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	fail_behind();
-}
-
-static void make_vm(struct machine *m)
-{
-	machine_open_kvm(m);
-	sem_post(&m->set_up.kvm_opened);
-	machine_create_vm(m);
-	sem_post(&m->set_up.vm_made);
-	wait_for(&m->set_up.inputs_taken);
-	machine_create_vcpus(m);
-	sem_post(&m->set_up.vcpus_made);
-}
-
-static void start(struct machine *m)
-{
-	wait_for(&m->set_up.guest_ready);
-	machine_start_devices(m);
-	sem_post(&m->set_up.started);
-	machine_start_vcpus(m);
+	if (!atomic_flag_test_and_set(&m->set_up.taken[i]))
+		shared_stages[i](m);
 }
 
 static void run(struct machine *m)
@@ -149,6 +96,72 @@ static int exit_status(const struct machine *m, bool flushed)
 	return status == EXIT_GUEST_ENDED && !flushed ? EXIT_MONITOR_FAILED : status;
 }
 
+/* The second thread: the set-up's other half, then the event loop, and the end. */
+static void *second_thread(void *argument)
+{
+	struct machine *m = argument;
+
+	prctl(PR_SET_NAME, "vmm-events");
+	for (unsigned i = 0; i < SHARED_STAGES - 1; i++)
+		take_stage(m, i);
+	fail_clear();
+	wait_for(&m->set_up.kvm_opened);
+	take_stage(m, SHARED_STAGES - 1);
+	sem_post(&m->set_up.share_done);
+	machine_warm_memory(m);
+	wait_for(&m->set_up.guest_ready);
+	machine_start_devices(m);
+	run(m);
+	machine_stop_vcpus(m);
+	m->exit_status = exit_status(m, finish_disks(m));
+	status_report_send(m->exit_status, NULL);
+	finish_console(m);
+	machine_detach_devices(m);
+	machine_leave_vm(m);
+	return NULL;
+}
+
+/* Signals find the main thread: until they are blocked there they end the process. */
+static void start_second_thread(struct machine *m)
+{
+	sigset_t all, before;
+
+	sem_init(&m->set_up.kvm_opened, 0, 0);
+	sem_init(&m->set_up.share_done, 0, 0);
+	sem_init(&m->set_up.guest_ready, 0, 0);
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	errno = pthread_create(&m->set_up.second, NULL, second_thread, m);
+	if (errno != 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	fail_behind();
+}
+
+static void make_vm(struct machine *m)
+{
+	machine_open_kvm(m);
+	sem_post(&m->set_up.kvm_opened);
+	machine_create_vm(m);
+	for (unsigned i = SHARED_STAGES; i-- > 0;)
+		take_stage(m, i);
+	wait_for(&m->set_up.share_done);
+	machine_create_irqchip(m);
+	machine_create_vcpus(m);
+	machine_attach_devices(m);
+}
+
+/* The guest's kicks, signals and bytes wait in their descriptors until the event loop takes them. */
+static void run_first_vcpu(struct machine *m)
+{
+	vcpu_set_entry(&m->vcpus[0], m->kernel.entry_gpa);
+	vcpu_adopt_thread(&m->vcpus[0]);
+	signals_block(&m->signals);
+	machine_start_vcpus(m);
+	sem_post(&m->set_up.guest_ready);
+	vcpu_run(&m->vcpus[0]);
+}
+
 int main(int argc, char **argv)
 {
 	struct machine *m = &machine;
@@ -161,13 +174,7 @@ int main(int argc, char **argv)
 	machine_map_memory(m);
 	start_second_thread(m);
 	make_vm(m);
-	start(m);
-	run(m);
-	machine_stop_vcpus(m);
-	int status = exit_status(m, finish_disks(m));
-	status_report_send(status, NULL);
-	finish_console(m);
-	machine_detach_devices(m);
-	machine_leave_vm(m);
-	return status;
+	run_first_vcpu(m);
+	pthread_join(m->set_up.second, NULL);
+	return m->exit_status;
 }

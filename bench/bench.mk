@@ -20,7 +20,7 @@ build/bench/%: bench/%.c Makefile bench/bench.mk
 build/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
-	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x200000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
+	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
 
 # All of them; PEERS is a folder with monitors that Debian does not package. Takes the machine for itself.
 bench: deps-bench deps-guest deps-lab vmm guest guests bench-programs

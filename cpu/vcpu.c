@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cpu/boot_state.h"
@@ -23,6 +24,7 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 	int run_bytes = host_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	*vcpu = (struct vcpu){ .index = index, .machine = machine };
+	sem_init(&vcpu->left, 0, 0);
 	vcpu->fd = host_ioctl(vm_fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (vcpu->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_CREATE_VCPU %u", index);
@@ -169,6 +171,7 @@ void vcpu_run(struct vcpu *vcpu)
 				report_run_error(vcpu, error);
 		}
 	}
+	sem_post(&vcpu->left);
 }
 
 static void kick_handler(int signal)
@@ -194,7 +197,10 @@ void vcpu_adopt_thread(struct vcpu *vcpu)
 static void *run_on_own_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
+	char name[16];
 
+	snprintf(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
+	prctl(PR_SET_NAME, name);
 	vcpu_adopt_thread(vcpu);
 	vcpu_run(vcpu);
 	return NULL;
@@ -205,7 +211,7 @@ void vcpu_start(struct vcpu *vcpu)
 	errno = pthread_create(&vcpu->thread, NULL, run_on_own_thread, vcpu);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start the thread of vCPU %u", vcpu->index);
-	vcpu->started = true;
+	vcpu->started = vcpu->has_own_thread = true;
 }
 
 void vcpu_stop(struct vcpu *vcpu)
@@ -215,7 +221,10 @@ void vcpu_stop(struct vcpu *vcpu)
 	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
-	pthread_join(vcpu->thread, NULL);
+	while (sem_wait(&vcpu->left) < 0)
+		; /* EINTR */
+	if (vcpu->has_own_thread)
+		pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;
 }
 

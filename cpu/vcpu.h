@@ -3,6 +3,7 @@
 #define CPU_VCPU_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,8 @@ struct vcpu {
 	struct kvm_run *run;
 	size_t run_bytes;
 	pthread_t thread;
-	bool started;
+	bool started, has_own_thread;
+	sem_t left; /* posted when it runs no more */
 	const struct vcpu_machine *machine;
 };
 
@@ -40,12 +42,12 @@ void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 /* Starts the vCPU on a thread of its own. Does not return on failure (exit 3). */
 void vcpu_start(struct vcpu *vcpu);
 
-/* Or makes the calling thread, which must be joinable, the vCPU's; then it can be stopped. */
+/* Or makes the calling thread the vCPU's: from now on it can be stopped. */
 void vcpu_adopt_thread(struct vcpu *vcpu);
 /* Runs it on this thread until an exit request. */
 void vcpu_run(struct vcpu *vcpu);
 
-/* After an exit request: gets the vCPU out of KVM_RUN and waits for its thread. */
+/* After an exit request: gets the vCPU out of KVM_RUN and waits until it runs no more. Another thread. */
 void vcpu_stop(struct vcpu *vcpu);
 
 void vcpu_destroy(struct vcpu *vcpu);

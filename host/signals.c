@@ -7,14 +7,6 @@
 
 #include "host/fail.h"
 
-static void listen_for_next(struct signals *signals)
-{
-	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
-
-	io_uring_prep_read(sqe, signals->slot, &signals->info, sizeof(signals->info), 0);
-	ring_commit(sqe, &signals->op);
-}
-
 static void signal_arrived(struct ring_op *op, int32_t result)
 {
 	struct signals *signals = (struct signals *)op;
@@ -33,7 +25,7 @@ static void signal_arrived(struct ring_op *op, int32_t result)
 		signals->received = true;
 		exit_request_post(signals->exit, EXIT_SIGNAL_BASE + number);
 	}
-	listen_for_next(signals);
+	signals_start(signals);
 }
 
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit)
@@ -57,10 +49,17 @@ void signals_open(struct signals *signals, struct ring *ring, struct exit_reques
 	signals->slot = ring_add_file(ring, signals->fd);
 }
 
-void signals_start(struct signals *signals)
+void signals_block(const struct signals *signals)
 {
 	pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
-	listen_for_next(signals);
+}
+
+void signals_start(struct signals *signals)
+{
+	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
+
+	io_uring_prep_read(sqe, signals->slot, &signals->info, sizeof(signals->info), 0);
+	ring_commit(sqe, &signals->op);
 }
 
 void signals_close(struct signals *signals)

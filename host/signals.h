@@ -28,8 +28,11 @@ struct signals {
  * on failure (exit 3). */
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit);
 
-/* Blocks them on the calling thread, and those that it makes later, and starts listening: after ring_start(). Until
- * then they end the process; every other thread must have them blocked. */
+/* Blocks them on the calling thread, and on those that it makes later. Until then they end the process; every other
+ * thread must have them blocked. */
+void signals_block(const struct signals *signals);
+
+/* Starts listening: after ring_start(). */
 void signals_start(struct signals *signals);
 
 void signals_close(struct signals *signals);

@@ -1,9 +1,9 @@
 /*
  * The whole machine, and the stages in which two threads make it, run it and end it. vmm.c calls them in order.
  *
- * What KVM makes (vm.c) is made on the main thread: KVM_CREATE_VM waits for milliseconds on many hosts. Meanwhile
- * the second thread opens what the user has named and loads the kernel (inputs.c), makes the ring and, once there
- * is a VM, attaches the devices to it (devices.c); then it becomes the first vCPU's thread. Each field belongs to
+ * KVM_CREATE_VM waits for milliseconds on many hosts. Meanwhile the second thread takes, one by one, the stages that
+ * need no VM; where the VM is there at once the main thread takes the last of them. Then the main thread goes on
+ * alone, and becomes the first vCPU; the second thread runs the event loop and owns the ring. Each field belongs to
  * the thread that makes it, until a semaphore hands it over.
  */
 #ifndef MACHINE_MACHINE_H
@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "boot/kernel_image.h"
@@ -37,15 +38,17 @@ struct nic {
 	struct virtio_transport transport;
 };
 
-/* What one thread of the set-up waits for from the other. */
+enum {
+	SHARED_STAGES = 6
+};
+
+/* How the two threads divide the set-up. */
 struct set_up {
 	pthread_t second;
-	sem_t kvm_opened;   /* main */
-	sem_t vm_made;      /* main: devices can be attached */
-	sem_t inputs_taken; /* second: all that the user named is good, CPUID is known */
-	sem_t vcpus_made;   /* main */
-	sem_t guest_ready;  /* second: devices attached, first vCPU at the kernel's entry */
-	sem_t started;      /* main: the event loop takes kicks */
+	atomic_flag taken[SHARED_STAGES];
+	sem_t kvm_opened;  /* main */
+	sem_t share_done;  /* second: nothing that needs no VM is left to do */
+	sem_t guest_ready; /* main: devices attached, first vCPU at the kernel's entry */
 };
 
 /* Static: it lives as long as the process, and its pools are only touched when they are used. */
@@ -71,6 +74,7 @@ struct machine {
 	struct cpuid_table cpuid;
 	struct vcpu_machine vcpu_machine;
 	struct vcpu vcpus[MAX_CPUS];
+	int exit_status;
 };
 
 /* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user named, 3 for what
@@ -79,23 +83,27 @@ struct machine {
 /* vm.c, on the main thread. */
 void machine_map_memory(struct machine *m); /* address space for the guest */
 void machine_open_kvm(struct machine *m);
-void machine_create_vm(struct machine *m); /* VM, memory, interrupt chips */
+void machine_create_vm(struct machine *m);
+void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
-void machine_start_vcpus(struct machine *m); /* all but the first, which has the second thread */
-void machine_stop_vcpus(struct machine *m);
-void machine_leave_vm(struct machine *m); /* the host destroys it after the process */
+void machine_start_vcpus(struct machine *m); /* all but the first, which has the main thread */
 
-/* inputs.c, on the second thread. */
+/* inputs.c: what needs no VM, on either thread. */
 void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
-void machine_load_guest(struct machine *m);  /* kernel, initrd, boot tables */
-void machine_warm_memory(struct machine *m); /* as long as the VM is not there */
+void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
+void machine_learn_cpuid(struct machine *m);
+void machine_warm_memory(struct machine *m); /* as long as the host makes the VM */
 
-/* devices.c: on the second thread, then start and detach on the main thread, which owns the ring from then on. */
+/* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */
 void machine_open_ring(struct machine *m);
 void machine_attach_devices(struct machine *m);
 void machine_start_devices(struct machine *m);
 void machine_detach_devices(struct machine *m);
+
+/* vm.c, on the second thread. */
+void machine_stop_vcpus(struct machine *m);
+void machine_leave_vm(struct machine *m); /* the host destroys it after the process */
 
 #endif

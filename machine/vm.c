@@ -22,6 +22,10 @@ void machine_create_vm(struct machine *m)
 {
 	m->vm_fd = kvm_create_vm(m->kvm_fd, LAYOUT_KVM_TSS_GPA);
 	boot_timer_mark(&m->timer, BOOT_VM_CREATED);
+}
+
+void machine_create_irqchip(struct machine *m)
+{
 	if (!guest_memory_register(&m->memory, m->vm_fd))
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_USER_MEMORY_REGION");
 	irqchip_create(m->vm_fd);

@@ -30,12 +30,17 @@ vmm_wait() {
 	vmm_pid=
 }
 
+# The thread with the event loop.
+loop_task() {
+	grep -lx vmm-events "/proc/$vmm_pid"/task/*/comm | sed 's|/comm$||'
+}
+
 # cpu_ticks: what the monitor's event loop has used of the CPU, in clock ticks (1/100 s).
 cpu_ticks() {
-	sed 's/.*) //' "/proc/$vmm_pid/task/$vmm_pid/stat" | awk '{ print $12 + $13 }'
+	sed 's/.*) //' "$(loop_task)/stat" | awk '{ print $12 + $13 }'
 }
 
 # wake_ups: how often it has gone to sleep, and so has been woken.
 wake_ups() {
-	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$vmm_pid/task/$vmm_pid/status"
+	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "$(loop_task)/status"
 }

@@ -22,11 +22,7 @@ net_peer ping 10.9.0.1 1 100 60000 >/dev/null || failed "echo at the end"
 END
 net_start starved --net tap=tap0
 guest_is_at end
-vcpu=
-for thread in /proc/"$vm_pid"/task/*; do
-	[[ $(<"$thread/comm") == iou-* ]] || vcpu=${thread##*/} # the last: the vCPU is younger than main
-done
-[ "$vcpu" != "$vm_pid" ] || fail "no vCPU thread"
+vcpu=$vm_pid # the first vCPU runs on the main thread
 exec 8<>"$work/hold"
 "$programs/net_tap" hold "$vcpu" <"$work/hold" >"$work/hold.log" 8>&- &
 hold=$!

@@ -99,18 +99,26 @@ reported() { # NAME
 	fail "the guest has reported no $1"
 }
 
+# The thread of the monitor that has this name (comm).
+task_of() {
+	local task
+	for task in /proc/"$vm_pid"/task/*; do
+		[ "$(<"$task/comm")" != "$1" ] || echo "$task"
+	done
+}
+
 # How often the monitor's event loop has gone to sleep.
 times_woken() {
 	local name value
 	while read -r name value; do
 		[ "$name" != voluntary_ctxt_switches: ] || echo "$value"
-	done <"/proc/$vm_pid/task/$vm_pid/status"
+	done <"$(task_of vmm-events)/status"
 }
 
 # How many clock ticks it has run for.
 ticks_run() {
 	local stat
-	read -r stat <"/proc/$vm_pid/task/$vm_pid/stat"
+	read -r stat <"$(task_of vmm-events)/stat"
 	# shellcheck disable=SC2086
 	set -- ${stat##*) }
 	echo $((${12} + ${13}))
