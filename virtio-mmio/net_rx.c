@@ -57,9 +57,8 @@ static bool ready_for_frame(const struct net *net)
 
 static void add_parts(struct net_read *read, struct rx_buffer *buffer)
 {
-	memcpy(&read->parts[read->n_parts], buffer->chain.buffers,
-	       buffer->chain.n_writable * sizeof(struct iovec));
-	read->n_parts += buffer->chain.n_writable;
+	memcpy(&read->parts[read->n_parts], buffer->parts, buffer->n_parts * sizeof(struct iovec));
+	read->n_parts += buffer->n_parts;
 	read->bytes += buffer->bytes;
 	read->buffers[read->n_buffers++] = buffer;
 }
@@ -73,7 +72,7 @@ static void prepare_read(struct net *net, struct net_read *read)
 	read->bytes = 0;
 	while (net->pool.ready != NULL && read->n_buffers < most &&
 	       read->bytes < frame_bytes(net) &&
-	       read->n_parts + net->pool.ready->chain.n_writable <= NET_READ_PARTS)
+	       read->n_parts + net->pool.ready->n_parts <= NET_READ_PARTS)
 		add_parts(read, rx_pool_take(&net->pool));
 	read->parts[read->n_parts] = (struct iovec){ net->overflow, sizeof(net->overflow) };
 	read->generation = net->device.generation;
@@ -138,7 +137,7 @@ static void deliver(struct net *net, struct net_read *read, uint32_t length)
 		struct rx_buffer *buffer = read->buffers[i];
 		uint32_t written = length < buffer->bytes ? length : buffer->bytes;
 		length -= written;
-		virtqueue_put(queue, i, buffer->chain.head, written);
+		virtqueue_put(queue, i, buffer->head, written);
 		rx_pool_put(&net->pool, buffer);
 	}
 	virtqueue_publish(queue, used);

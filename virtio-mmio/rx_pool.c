@@ -1,6 +1,7 @@
 #include "virtio-mmio/rx_pool.h"
 
 #include <stddef.h>
+#include <string.h>
 
 void rx_pool_reset(struct rx_pool *pool)
 {
@@ -45,6 +46,25 @@ static uint32_t writable_bytes(const struct virtqueue_chain *chain, uint32_t min
 	return bytes < max_bytes ? (uint32_t)bytes : max_bytes;
 }
 
+/* False: it is no receive buffer. */
+static bool keep(struct rx_pool *pool, struct rx_buffer *buffer, uint32_t min_bytes,
+		 uint32_t max_bytes)
+{
+	const struct virtqueue_chain *chain = &pool->popped;
+	struct iovec *parts = chain->n_writable <= RX_FEW_PARTS
+				      ? buffer->few
+				      : pool->many[buffer - pool->buffers];
+
+	buffer->bytes = writable_bytes(chain, min_bytes, max_bytes);
+	if (buffer->bytes == 0)
+		return false;
+	memcpy(parts, chain->buffers, chain->n_writable * sizeof(*parts));
+	buffer->head = chain->head;
+	buffer->n_parts = chain->n_writable;
+	buffer->parts = parts;
+	return true;
+}
+
 bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_bytes,
 		  uint32_t max_bytes)
 {
@@ -52,10 +72,8 @@ bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_by
 		struct rx_buffer *buffer = get_free(pool);
 		if (buffer == NULL)
 			return true; /* the driver offers a head twice: it can wait */
-		enum virtqueue_result result = virtqueue_pop(queue, &buffer->chain);
-		if (result == VIRTQUEUE_CHAIN)
-			buffer->bytes = writable_bytes(&buffer->chain, min_bytes, max_bytes);
-		if (result != VIRTQUEUE_CHAIN || buffer->bytes == 0) {
+		enum virtqueue_result result = virtqueue_pop(queue, &pool->popped);
+		if (result != VIRTQUEUE_CHAIN || !keep(pool, buffer, min_bytes, max_bytes)) {
 			rx_pool_put(pool, buffer);
 			return result == VIRTQUEUE_EMPTY;
 		}

@@ -7,10 +7,15 @@
 
 #include "virtio-mmio/queue.h"
 
+/* Drivers use one or two parts a buffer: 256 buffers then lie on a few pages, not on one each. */
+#define RX_FEW_PARTS 2
+
 struct rx_buffer {
 	struct rx_buffer *next;
 	uint32_t bytes; /* that the chain holds, all of them for the device to write */
-	struct virtqueue_chain chain;
+	uint16_t head, n_parts;
+	const struct iovec *parts;
+	struct iovec few[RX_FEW_PARTS];
 };
 
 struct rx_pool {
@@ -20,6 +25,9 @@ struct rx_pool {
 	struct rx_buffer *free;
 	unsigned fresh; /* how many of buffers[] were ever used */
 	struct rx_buffer buffers[VIRTQUEUE_MAX_SIZE];
+	struct virtqueue_chain popped;
+	struct iovec many[VIRTQUEUE_MAX_SIZE]
+			 [VIRTQUEUE_MAX_SIZE]; /* parts that are more than a few */
 };
 
 /* Forgets everything, also buffers that were taken. */

@@ -56,7 +56,7 @@ static void write_header(const struct rx_buffer *buffer, const struct virtio_vso
 	const uint8_t *at = (const uint8_t *)header;
 	size_t left = sizeof(*header);
 
-	for (const struct iovec *part = buffer->chain.buffers; left > 0; part++) {
+	for (const struct iovec *part = buffer->parts; left > 0; part++) {
 		size_t n = part->iov_len < left ? part->iov_len : left;
 		memcpy(part->iov_base, at, n);
 		at += n;
@@ -70,7 +70,7 @@ static void send_header(struct vsock *vsock, const struct virtio_vsock_hdr *head
 	struct rx_buffer *buffer = rx_pool_take(&vsock->pool);
 
 	write_header(buffer, header);
-	virtqueue_push(&vsock->device.queues[VSOCK_RX], buffer->chain.head, VSOCK_HEADER_BYTES);
+	virtqueue_push(&vsock->device.queues[VSOCK_RX], buffer->head, VSOCK_HEADER_BYTES);
 	rx_pool_put(&vsock->pool, buffer);
 	vsock_signal_later(vsock);
 }
@@ -160,7 +160,7 @@ static void add_parts(struct vsock_receive *receive, struct rx_buffer *buffer, u
 		left = limit;
 	receive->capacity += left;
 	receive->buffers[receive->n_buffers++] = buffer;
-	for (const struct iovec *part = buffer->chain.buffers; left > 0; part++) {
+	for (const struct iovec *part = buffer->parts; left > 0; part++) {
 		if (skip >= part->iov_len) {
 			skip -= part->iov_len;
 			continue;
@@ -185,7 +185,7 @@ static void submit_receive(struct vsock_connection *connection, struct vsock_rec
 		add_parts(receive, rx_pool_take(&vsock->pool), credit - receive->capacity);
 	while (receive->capacity < credit && receive->n_buffers < VSOCK_RECEIVE_BUFFERS &&
 	       vsock->pool.ready != NULL &&
-	       receive->n_parts + vsock->pool.ready->chain.n_writable <= VSOCK_RECEIVE_PARTS);
+	       receive->n_parts + vsock->pool.ready->n_parts <= VSOCK_RECEIVE_PARTS);
 	receive->connection = connection;
 	receive->generation = vsock->device.generation;
 	io_uring_prep_readv2(sqe, connection->fd, receive->parts, receive->n_parts, (uint64_t)-1,
@@ -212,7 +212,7 @@ static void deliver(struct vsock_receive *receive, uint32_t length)
 		vsock_stream_header(&connection->stream, &header, vsock->config.guest_cid,
 				    VIRTIO_VSOCK_OP_RW, 0, n);
 		write_header(buffer, &header);
-		virtqueue_put(queue, used, buffer->chain.head, VSOCK_HEADER_BYTES + n);
+		virtqueue_put(queue, used, buffer->head, VSOCK_HEADER_BYTES + n);
 		rx_pool_put(&vsock->pool, buffer);
 		length -= n;
 	}

@@ -59,7 +59,7 @@ static void test_order(void)
 	check_pool(5, 510);
 	for (uint16_t head = 0; head < 5; head++) {
 		struct rx_buffer *buffer = rx_pool_take(&pool);
-		CHECK_EQ(buffer->chain.head, 4 - head);
+		CHECK_EQ(buffer->head, 4 - head);
 		CHECK_EQ(buffer->bytes, 100 + head);
 		rx_pool_put(&pool, buffer);
 	}
@@ -85,8 +85,8 @@ static void test_untake(void)
 	offer(9, 50, VRING_DESC_F_WRITE);
 	CHECK(rx_pool_fill(&pool, &queue, 10, 1000));
 	for (unsigned i = 1; i < 4; i++)
-		CHECK_EQ(rx_pool_take(&pool)->chain.head, i);
-	CHECK_EQ(rx_pool_take(&pool)->chain.head, 9);
+		CHECK_EQ(rx_pool_take(&pool)->head, i);
+	CHECK_EQ(rx_pool_take(&pool)->head, 9);
 	check_pool(0, 0);
 }
 
@@ -177,7 +177,7 @@ static void test_random(void)
 		} else if (what == 2 && n_taken > 0) {
 			rx_pool_untake(&pool, taken[--n_taken]);
 		} else if (what == 3 && n_taken > 0) {
-			with_driver[taken[--n_taken]->chain.head] = true;
+			with_driver[taken[--n_taken]->head] = true;
 			rx_pool_put(&pool, taken[n_taken]);
 			offered--;
 		}
