@@ -39,20 +39,23 @@ static void probe_offloads(struct tap *tap)
 	tap_set_offloads(tap, 0); /* until a driver asks for them */
 }
 
-static uint16_t read_mtu(const char *name)
+/* Returns false, with errno set, where there is no such interface. An MTU of more than 16 bits is none. */
+static bool read_mtu(const char *name, uint16_t *mtu)
 {
 	struct ifreq request = { .ifr_ifindex = 0 };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	uint16_t mtu = 0;
 
+	*mtu = 0;
 	if (fd < 0)
-		return 0;
-	memcpy(request.ifr_name, name, sizeof(request.ifr_name));
-	if (host_ioctl(fd, SIOCGIFMTU, &request) == 0 && request.ifr_mtu > 0 &&
-	    request.ifr_mtu <= UINT16_MAX)
-		mtu = (uint16_t)request.ifr_mtu;
+		return false;
+	memcpy(request.ifr_name, name, strlen(name) + 1);
+	bool found = host_ioctl(fd, SIOCGIFMTU, &request) == 0;
+	int error = errno;
 	close(fd);
-	return mtu;
+	errno = error;
+	if (found && request.ifr_mtu > 0 && request.ifr_mtu <= UINT16_MAX)
+		*mtu = (uint16_t)request.ifr_mtu;
+	return found;
 }
 
 /* What both ways to a TAP have in common: its name, header and offloads. */
@@ -74,7 +77,6 @@ static bool set_up(struct tap *tap, struct error_text *error)
 		return error_set(error, "O_NONBLOCK: %s", strerror(errno));
 	memcpy(tap->name, request.ifr_name, sizeof(tap->name));
 	tap->name[sizeof(tap->name) - 1] = '\0';
-	tap->mtu = read_mtu(tap->name);
 	probe_offloads(tap);
 	return true;
 }
@@ -119,7 +121,7 @@ bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 		return error_set(error, "expected an interface name of 1 to %d bytes",
 				 IFNAMSIZ - 1);
 	/* TUNSETIFF would make an interface that does not exist, and it would vanish with us. */
-	if (if_nametoindex(name) == 0)
+	if (!read_mtu(name, &tap->mtu) && errno == ENODEV)
 		return error_set(error, "no such interface (`ip tuntap add %s mode tap` makes one)",
 				 name);
 	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -161,6 +163,7 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 		return error_set(error, "%s", strerror(errno));
 	if (!set_up(tap, error))
 		return false;
+	read_mtu(tap->name, &tap->mtu);
 	return has_no_pi(tap) || error_set(error, "it was opened without IFF_NO_PI");
 }
 
