@@ -41,8 +41,9 @@ enter_namespace "${arguments[@]}"
 
 # Each start has devices of its own, as a launcher's VMs have: the kernel lets go of a VM's some time after its end.
 prepare() {
-	programs=(vmm floor)
+	programs=(vmm floor floor-devices)
 	make_taps 0 "$runs" vmmtap
+	make_taps 0 "$runs" floortap
 	if firecracker=$(command -v firecracker); then
 		programs+=(firecracker)
 		make_taps 0 "$runs" peertap
@@ -76,6 +77,7 @@ launch() {
 		build/bench/launcher "${vmm_launcher[@]}" -- ./vmm --kernel $guest --rootfs "$tmp/vmm$2.img" \
 			--net "tap=vmmtap$2" --vsock "cid=3,uds=$tmp/vmm$2.sock" "${vmm_status[@]}" ;;
 	floor) build/bench/launcher -- build/bench/floor ;;
+	floor-devices) build/bench/launcher -- build/bench/floor "floortap$2" "$tmp/floor-devices$2.img" "$tmp/floor$2.sock" ;;
 	firecracker)
 		firecracker_config "$2" >"$tmp/firecracker.json"
 		# Its own log goes to stdout, too, and must not pass for the guest's first byte.
@@ -124,11 +126,13 @@ compare() {
 prepare
 measure
 lines=()
-if [ "${#programs[@]}" = 3 ]; then
+if [ "${#programs[@]}" = 4 ]; then
 	compare 'first byte'
 	compare 'exit'
 fi
-ours=$(p50 vmm 'first byte') least=$(p50 floor 'first byte')
+ours=$(p50 vmm 'first byte') least=$(p50 floor-devices 'first byte')
+lines+=("startup: vmm $ours us, floor with the devices' system calls $least us, ratio $(ratio "$ours" "$least")")
+least=$(p50 floor 'first byte')
 lines+=("startup: vmm $ours us, floor $least us, ratio $(ratio "$ours" "$least")")
 report_end "time, this machine's KVM; a guest of five instructions, 128 MiB, 1 vCPU, a disk, a NIC, a vsock" \
 	"${lines[@]}"
