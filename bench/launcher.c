@@ -2,7 +2,7 @@
  * launcher: starts a monitor as a sandbox's launcher would, and prints when it saw what. One program for all
  * monitors, so that all are measured alike.
  *
- *   launcher [--status] [--time-limit SECONDS] -- COMMAND [ARG...]
+ *   launcher [--status] [--time-limit SECONDS] [--delay-us N] -- COMMAND [ARG...]
  *
  * Prints one line, times in nanoseconds from just before the fork:
  *   first_byte=N    the first byte of COMMAND's standard output
@@ -10,7 +10,8 @@
  *                   else the process's exit
  *   exit=N          the process's exit
  *   status=N        its exit status, 128+N after signal N
- * and the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
+ * With --delay-us it sleeps before: where in the host's tick the fork is makes a difference.
+ * And the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -163,7 +164,7 @@ int main(int argc, char **argv)
 	static struct stream out, status;
 	struct sighting seen = { 0 };
 	bool with_status = false;
-	int64_t limit_s = 60;
+	int64_t limit_s = 60, delay_us = 0;
 	int i = 1;
 
 	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
@@ -171,15 +172,19 @@ int main(int argc, char **argv)
 			with_status = true;
 		else if (strcmp(argv[i], "--time-limit") == 0 && i + 1 < argc)
 			limit_s = strtol(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--delay-us") == 0 && i + 1 < argc)
+			delay_us = strtol(argv[++i], NULL, 10);
 		else
 			break;
 	}
-	if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || limit_s <= 0) {
-		fprintf(stderr,
-			"usage: launcher [--status] [--time-limit SECONDS] -- COMMAND [ARG...]\n");
+	if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || limit_s <= 0 || delay_us < 0 ||
+	    delay_us >= 1000000) {
+		fprintf(stderr, "usage: launcher [--status] [--time-limit SECONDS] [--delay-us N] "
+				"-- COMMAND [ARG...]\n");
 		return 2;
 	}
 	watch_at_once();
+	nanosleep(&(struct timespec){ .tv_nsec = delay_us * 1000 }, NULL);
 	bool in_time = launch(&seen, argv + i + 1, with_status, limit_s * 1000, &out, &status);
 	printf("first_byte=%lld result=%lld exit=%lld status=%d\n", (long long)seen.first_byte_ns,
 	       (long long)seen.result_ns, (long long)seen.exit_ns,
