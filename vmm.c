@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "host/fail.h"
@@ -14,6 +15,7 @@
 #include "host/status_report.h"
 #include "machine/machine.h"
 
+#define PAGE_BYTES 4096
 /* What is waited for once the guest has stopped; less after a signal, which wants an end within a
  * second. */
 #define FINISH_MS              30000u
@@ -25,7 +27,7 @@ static const struct console_limits console_limits = {
 	.hurry_ms = FINISH_AFTER_SIGNAL_MS,
 };
 
-static struct machine machine;
+static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
 static void read_options(struct machine *m, int argc, char **argv)
 {
@@ -167,6 +169,8 @@ int main(int argc, char **argv)
 	struct machine *m = &machine;
 
 	boot_timer_start(&m->timer);
+	/* Its first use would have the host clear 2 MiB, where huge pages are the rule; most of it is pools. */
+	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);
 	file_reserve_stdio();
 	read_options(m, argc, argv);
 	if (m->config.vsock.guest_cid != 0)
