@@ -4,13 +4,20 @@
 BENCH_PROGRAMS = \
 	launcher \
 	floor \
-	fleet
+	fleet \
+	io_peer
 BENCH_GUESTS = \
 	start \
 	halt
-LINT_FILES += $(wildcard bench/*.[ch])
+# Guests in C, on the library of tests/guest.
+BENCH_RT_GUESTS = \
+	blk_bench \
+	net_bench \
+	vsock_bench
+LINT_FILES += $(wildcard bench/*.[ch] bench/guests/*.[ch])
 
-bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) $(BENCH_GUESTS:%=build/bench/%.elf)
+bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) $(BENCH_GUESTS:%=build/bench/%.elf) \
+	$(BENCH_RT_GUESTS:%=build/bench/%.elf)
 
 build/bench/%: bench/%.c Makefile bench/bench.mk
 	@mkdir -p $(@D)
@@ -21,6 +28,12 @@ build/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
 	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
+
+$(BENCH_RT_GUESTS:%=build/bench/%.elf): build/bench/%.elf: bench/guests/%.c bench/guests/io_bench.h \
+		$(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld Makefile bench/bench.mk
+	@mkdir -p $(@D)
+	@echo "  BENCH $<"
+	$(Q)gcc $(GUEST_CFLAGS) -Ibench/guests $(GUEST_LDFLAGS) -o $@ $< $(GUEST_RT_OBJECTS)
 
 # All of them; PEERS is a folder with monitors that Debian does not package. Takes the machine for itself.
 bench: deps-bench deps-guest deps-lab vmm guest guests bench-programs
