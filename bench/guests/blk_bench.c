@@ -19,6 +19,13 @@ static uint64_t random_block(void)
 	return state % blocks;
 }
 
+/* With FLUSH, if it is offered: a device must make each write stable at once for a driver that cannot flush. */
+static bool start(unsigned index)
+{
+	disk.device.base = VIRTIO_WINDOW(index);
+	return blk_start(&disk, index, virtio_offered(&disk.device) & FEATURE_FLUSH);
+}
+
 static void submit(unsigned slot, uint32_t type, uint32_t bytes, bool random)
 {
 	uint64_t block = random ? random_block() : next_block++ % blocks;
@@ -37,8 +44,7 @@ void guest_main(const uint8_t *zero_page)
 	uint64_t count = 0, idle_since;
 	uint32_t length;
 
-	if (depth == 0 || depth > DEPTH_MAX || bytes > BYTES_MAX ||
-	    !blk_start(&disk, device_index(zero_page), 0))
+	if (depth == 0 || depth > DEPTH_MAX || bytes > BYTES_MAX || !start(device_index(zero_page)))
 		give_up("start");
 	blocks = blk_capacity(&disk) * BLK_SECTOR_BYTES / bytes;
 	for (unsigned slot = 0; slot < depth; slot++)
