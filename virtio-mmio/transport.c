@@ -4,9 +4,10 @@
  * calls for it: features before FEATURES_OK, queues between FEATURES_OK and DRIVER_OK and only while
  * they are not ready. Every other write is ignored, so nothing that is in use ever changes. A queue
  * made ready with unusable values breaks the device. Writing 0 to the status goes back to the foot
- * of the ladder; while operations of the earlier life are in flight the status reads as
- * DEVICE_NEEDS_RESET instead of 0 (2.4.1: the driver waits for the 0), and a driver that does not
- * wait is served after they are done.
+ * of the ladder. The write waits for the operations of the earlier life that are in flight, because
+ * drivers do not all wait for the 0 to read back as they should (2.4.1); but not for a disk that
+ * hangs: after RESET_WAIT_MS the status reads as DEVICE_NEEDS_RESET until they are done, and a driver
+ * that does not wait is served after that.
  */
 #include "virtio-mmio/transport.h"
 
@@ -23,6 +24,7 @@
 #define MMIO_VERSION   2u
 #define VENDOR_ID      0x564d4d76u /* "vMMV" */
 #define REGISTER_BYTES 4u
+#define RESET_WAIT_MS  100u
 
 #define TRANSPORT_FEATURES                                                                         \
 	((uint64_t)1 << VIRTIO_F_VERSION_1 | (uint64_t)1 << VIRTIO_RING_F_INDIRECT_DESC |          \
@@ -87,6 +89,8 @@ static void write_status(struct virtio_transport *transport, uint32_t value)
 
 	if (value == 0) {
 		reset_device(transport);
+		if (device->resetting && device->reset_wait_ms > 0)
+			virtio_device_wait_drained(device);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(status_ladder) / sizeof(status_ladder[0]); i++) {
@@ -314,6 +318,7 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 
 	bus_add(mmio, gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access, transport);
 	irq_line_open(&device->irq, vm_fd, gsi);
+	device->reset_wait_ms = RESET_WAIT_MS;
 	for (unsigned i = 0; i < device->type->n_queues; i++) {
 		doorbell_open(&transport->doorbells[i], vm_fd, ring, gpa + VIRTIO_MMIO_QUEUE_NOTIFY,
 			      i, kicked, device);

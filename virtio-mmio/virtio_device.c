@@ -4,7 +4,10 @@
 #include <linux/virtio_mmio.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "host/clock.h"
 
 void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
 			const struct guest_memory *memory)
@@ -13,6 +16,10 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
 	device->type = type;
 	device->memory = memory;
 	pthread_mutex_init(&device->lock, NULL);
+	pthread_condattr_t attributes;
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&device->drained, &attributes);
 }
 
 void virtio_device_lock(struct virtio_device *device)
@@ -67,11 +74,27 @@ void virtio_device_kick_again(struct virtio_device *device, unsigned queue)
 	(void)ignored;
 }
 
+void virtio_device_wait_drained(struct virtio_device *device)
+{
+	int64_t end_ms = clock_now_ms() + device->reset_wait_ms;
+	struct timespec end = {
+		.tv_sec = end_ms / 1000,
+		.tv_nsec = end_ms % 1000 * 1000000,
+	};
+	uint32_t generation = device->generation;
+
+	/* Another vCPU may reset it again: that one waits for itself. */
+	while (device->resetting && device->generation == generation &&
+	       pthread_cond_timedwait(&device->drained, &device->lock, &end) == 0)
+		;
+}
+
 void virtio_device_drained(struct virtio_device *device)
 {
 	if (!device->resetting)
 		return;
 	device->resetting = false;
+	pthread_cond_broadcast(&device->drained);
 	for (unsigned i = 0; i < device->type->n_queues; i++)
 		if (device->queues[i].ready && virtio_device_is_live(device))
 			device->type->queue_notify(device, i);

@@ -53,6 +53,9 @@ struct virtio_device {
 	uint32_t generation; /* counts resets: a completion of an earlier life is dropped */
 	unsigned in_flight;  /* operations of any life that may touch guest memory */
 	bool resetting;      /* reset, but in_flight has not yet become 0 */
+	pthread_cond_t drained;
+	unsigned
+		reset_wait_ms; /* how long a reset waits for that; 0 where one thread does everything */
 	_Atomic uint32_t interrupt_status;
 	struct irq_line irq;
 	int kick_fds
@@ -81,6 +84,10 @@ void virtio_device_config_changed(struct virtio_device *device);
 /* Has queue_notify called again after other work of the ring: a device that has done its share of a
  * queue that does not become empty. */
 void virtio_device_kick_again(struct virtio_device *device, unsigned queue);
+
+/* After a reset, on a vCPU's thread: waits until it is complete, at most reset_wait_ms. The lock is released
+ * meanwhile. */
+void virtio_device_wait_drained(struct virtio_device *device);
 
 /* To be called when in_flight has become 0: completes a reset that waited for that, and runs
  * queue_notify for every ready queue, because kicks were put off meanwhile. */

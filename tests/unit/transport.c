@@ -1,4 +1,7 @@
 /* Feature negotiation, queue selection, resets and broken queues (bug classes 2, 4, 17). */
+#include <pthread.h>
+
+#include "host/clock.h"
 #include "tests/unit/transport_rig.h"
 
 static void test_features_are_offered(void)
@@ -170,6 +173,51 @@ static void test_class_17_reset_in_flight(void)
 	CHECK_EQ(notified, 1);
 }
 
+/* The event loop's side: an operation of the earlier life ends after 50 ms. */
+static void *end_operation(void *argument)
+{
+	(void)argument;
+	usleep(50000);
+	virtio_device_lock(&device);
+	device.in_flight = 0;
+	virtio_device_drained(&device);
+	virtio_device_unlock(&device);
+	return NULL;
+}
+
+/* The reset itself waits: Linux does not look whether the status reads 0 when a driver is unbound. */
+static void test_class_17_reset_waits(void)
+{
+	pthread_t loop;
+
+	set_up();
+	device.reset_wait_ms = 5000;
+	driver_write(&transport, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	device.in_flight = 1;
+	CHECK_EQ(pthread_create(&loop, NULL, end_operation, NULL), 0);
+	int64_t start_ms = clock_now_ms();
+	driver_write(&transport, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(driver_read(&transport, VIRTIO_MMIO_STATUS), 0);
+	CHECK(clock_now_ms() - start_ms < 4000);
+	CHECK_EQ(device.in_flight, 0);
+	pthread_join(loop, NULL);
+}
+
+/* But not for a disk that hangs. */
+static void test_class_17_reset_waits_no_longer(void)
+{
+	set_up();
+	device.reset_wait_ms = 100;
+	device.in_flight = 1;
+	int64_t start_ms = clock_now_ms();
+	driver_write(&transport, VIRTIO_MMIO_STATUS, 0);
+	CHECK(clock_now_ms() - start_ms >= 99 && clock_now_ms() - start_ms < 4000);
+	CHECK_EQ(driver_read(&transport, VIRTIO_MMIO_STATUS), VIRTIO_CONFIG_S_NEEDS_RESET);
+	device.in_flight = 0;
+	virtio_device_drained(&device);
+	CHECK_EQ(driver_read(&transport, VIRTIO_MMIO_STATUS), 0);
+}
+
 int main(void)
 {
 	CHECK(guest_memory_map(&memory, MEM_BYTES));
@@ -183,5 +231,7 @@ int main(void)
 	RUN(test_reset_clears_everything);
 	RUN(test_interrupt_acknowledge);
 	RUN(test_class_17_reset_in_flight);
+	RUN(test_class_17_reset_waits);
+	RUN(test_class_17_reset_waits_no_longer);
 	return 0;
 }
