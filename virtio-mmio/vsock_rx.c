@@ -15,9 +15,10 @@
 
 #include "virtio-mmio/vsock.h"
 
-/* Linux takes the credit of a RST, too: with none, for what it has sent meanwhile, a program of the guest
- * that waits for some and has not read everything would not be woken by the end. */
-#define RESET_CREDIT UINT32_MAX
+/* Linux takes the credit of the last packet that a socket hears, too, a RST or a SHUTDOWN of both directions: with
+ * none, for what it has sent meanwhile, a program of the guest that waits for some and has not read everything would
+ * not be woken by the end. What it sends then is answered by a RST. */
+#define LAST_CREDIT UINT32_MAX
 
 void vsock_signal_later(struct vsock *vsock)
 {
@@ -89,7 +90,7 @@ bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to)
 		.dst_port = to->src_port,
 		.type = to->type,
 		.op = VIRTIO_VSOCK_OP_RST,
-		.buf_alloc = RESET_CREDIT,
+		.buf_alloc = LAST_CREDIT,
 	};
 	return true;
 }
@@ -109,8 +110,8 @@ static void send_packet(struct vsock_connection *connection, uint16_t op, uint32
 
 	vsock_stream_header(&connection->stream, &header, connection->vsock->config.guest_cid, op,
 			    flags, 0);
-	if (op == VIRTIO_VSOCK_OP_RST)
-		header.buf_alloc = RESET_CREDIT;
+	if (op == VIRTIO_VSOCK_OP_RST || flags == VSOCK_SHUTDOWN_BOTH)
+		header.buf_alloc = LAST_CREDIT;
 	send_header(connection->vsock, &header);
 }
 

@@ -102,12 +102,12 @@ static inline bool guest_receive(struct virtio_vsock_hdr *header, const uint8_t 
 	CHECK_EQ(header->len, used.len - VSOCK_HEADER_BYTES);
 	CHECK(header->op == VIRTIO_VSOCK_OP_RW || header->len == 0);
 	CHECK(header->op != VIRTIO_VSOCK_OP_RW || header->len > 0);
-	if (header->op != VIRTIO_VSOCK_OP_RST) {
+	bool last = header->op == VIRTIO_VSOCK_OP_RST || (header->op == VIRTIO_VSOCK_OP_SHUTDOWN &&
+							  header->flags == VSOCK_SHUTDOWN_BOTH);
+	if (header->op != VIRTIO_VSOCK_OP_RST)
 		CHECK_EQ(header->type, VIRTIO_VSOCK_TYPE_STREAM);
-		CHECK_EQ(header->buf_alloc, VSOCK_BUFFER_BYTES);
-	} else {
-		CHECK_EQ(header->buf_alloc, UINT32_MAX); /* wakes who waits for credit */
-	}
+	/* The last one wakes who waits for credit. */
+	CHECK_EQ(header->buf_alloc, last ? UINT32_MAX : VSOCK_BUFFER_BYTES);
 	return true;
 }
 
