@@ -3,12 +3,14 @@
  * which they run, and backwards again. README.md tells why the order is as it is.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "host/fail.h"
 #include "host/file.h"
@@ -99,7 +101,7 @@ static int exit_status(const struct machine *m, bool flushed)
 }
 
 /* The second thread: the set-up's other half, then the event loop, and the end. */
-static void *second_thread(void *argument)
+static _Noreturn void *second_thread(void *argument)
 {
 	struct machine *m = argument;
 
@@ -115,25 +117,27 @@ static void *second_thread(void *argument)
 	machine_start_devices(m);
 	run(m);
 	machine_stop_vcpus(m);
-	m->exit_status = exit_status(m, finish_disks(m));
-	status_report_send(m->exit_status, NULL);
+	int status = exit_status(m, finish_disks(m));
+	status_report_send(status, NULL);
 	finish_console(m);
 	machine_detach_devices(m);
 	machine_leave_vm(m);
-	return NULL;
+	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
+	exit(status);
 }
 
 /* Signals find the main thread: until they are blocked there they end the process. */
 static void start_second_thread(struct machine *m)
 {
 	sigset_t all, before;
+	pthread_t second;
 
 	sem_init(&m->set_up.kvm_opened, 0, 0);
 	sem_init(&m->set_up.share_done, 0, 0);
 	sem_init(&m->set_up.guest_ready, 0, 0);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	errno = pthread_create(&m->set_up.second, NULL, second_thread, m);
+	errno = pthread_create(&second, NULL, second_thread, m);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -179,6 +183,6 @@ int main(int argc, char **argv)
 	start_second_thread(m);
 	make_vm(m);
 	run_first_vcpu(m);
-	pthread_join(m->set_up.second, NULL);
-	return m->exit_status;
+	for (;;)
+		pause(); /* the second thread ends the process */
 }

@@ -9,7 +9,6 @@
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,7 +43,6 @@ enum {
 
 /* How the two threads divide the set-up. */
 struct set_up {
-	pthread_t second;
 	atomic_flag taken[SHARED_STAGES];
 	sem_t kvm_opened;  /* main */
 	sem_t share_done;  /* second: nothing that needs no VM is left to do */
@@ -74,7 +72,6 @@ struct machine {
 	struct cpuid_table cpuid;
 	struct vcpu_machine vcpu_machine;
 	struct vcpu vcpus[MAX_CPUS];
-	int exit_status;
 };
 
 /* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user named, 3 for what
