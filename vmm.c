@@ -17,7 +17,8 @@
 #include "host/status_report.h"
 #include "machine/machine.h"
 
-#define PAGE_BYTES 4096
+#define PAGE_BYTES  4096
+#define PATIENCE_NS 300000
 /* What is waited for once the guest has stopped; less after a signal, which wants an end within a
  * second. */
 #define FINISH_MS              30000u
@@ -60,16 +61,19 @@ static void wait_for(sem_t *stage)
 		; /* EINTR */
 }
 
-/* What needs no VM, each for whichever thread comes first: the second begins at the beginning. */
+/* What needs no VM, each for whichever thread comes first. */
 static void (*const shared_stages[SHARED_STAGES])(struct machine *m) = {
 	machine_open_images, machine_open_taps,  machine_open_vsock,
-	machine_open_ring,   machine_load_guest, machine_learn_cpuid,
+	machine_open_ring,   machine_load_guest,
 };
 
 static void take_stage(struct machine *m, unsigned i)
 {
-	if (!atomic_flag_test_and_set(&m->set_up.taken[i]))
-		shared_stages[i](m);
+	if (atomic_flag_test_and_set(&m->set_up.taken[i]))
+		return;
+	shared_stages[i](m);
+	if (atomic_fetch_add(&m->set_up.n_done, 1) + 1 == SHARED_STAGES)
+		sem_post(&m->set_up.share_done);
 }
 
 static void run(struct machine *m)
@@ -100,18 +104,34 @@ static int exit_status(const struct machine *m, bool flushed)
 	return status == EXIT_GUEST_ENDED && !flushed ? EXIT_MONITOR_FAILED : status;
 }
 
-/* The second thread: the set-up's other half, then the event loop, and the end. */
+static bool vm_is_created(const struct machine *m)
+{
+	return boot_timer_reached(&m->timer, BOOT_VM_CREATED);
+}
+
+/* Where KVM_CREATE_VM returns at once the main thread does better alone: two threads that map memory and make a VM
+ * wait for each other. */
+static void wait_a_moment_for_vm(struct machine *m)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_nsec += PATIENCE_NS;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	sem_timedwait(&m->set_up.vm_created, &end);
+}
+
+/* The second thread: of the set-up what the first does not come to, then the event loop, and the end. */
 static _Noreturn void *second_thread(void *argument)
 {
 	struct machine *m = argument;
 
 	prctl(PR_SET_NAME, "vmm-events");
-	for (unsigned i = 0; i < SHARED_STAGES - 1; i++)
+	wait_a_moment_for_vm(m);
+	for (unsigned i = 0; i < SHARED_STAGES && !vm_is_created(m); i++)
 		take_stage(m, i);
 	fail_clear();
-	wait_for(&m->set_up.kvm_opened);
-	take_stage(m, SHARED_STAGES - 1);
-	sem_post(&m->set_up.share_done);
 	machine_warm_memory(m);
 	wait_for(&m->set_up.guest_ready);
 	machine_start_devices(m);
@@ -132,7 +152,7 @@ static void start_second_thread(struct machine *m)
 	sigset_t all, before;
 	pthread_t second;
 
-	sem_init(&m->set_up.kvm_opened, 0, 0);
+	sem_init(&m->set_up.vm_created, 0, 0);
 	sem_init(&m->set_up.share_done, 0, 0);
 	sem_init(&m->set_up.guest_ready, 0, 0);
 	sigfillset(&all);
@@ -147,10 +167,11 @@ static void start_second_thread(struct machine *m)
 static void make_vm(struct machine *m)
 {
 	machine_open_kvm(m);
-	sem_post(&m->set_up.kvm_opened);
 	machine_create_vm(m);
-	for (unsigned i = SHARED_STAGES; i-- > 0;)
+	sem_post(&m->set_up.vm_created);
+	for (unsigned i = 0; i < SHARED_STAGES; i++)
 		take_stage(m, i);
+	machine_learn_cpuid(m);
 	wait_for(&m->set_up.share_done);
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);

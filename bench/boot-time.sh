@@ -127,12 +127,13 @@ take_phases() {
 	done
 }
 
-# boot WHO ROUND: boots once; its times become samples, but for round 0: the first VM of a machine costs more. The
-# rounds begin at different places in the host's tick of 4 ms, for which KVM_CREATE_VM waits.
+# boot WHO ROUND: boots once; its times become samples, but for round 0: the first VM of a machine costs more. It comes
+# a tenth of a second after the one before, which the kernel still destroys after its process; and the rounds begin
+# at different places in the host's tick of 4 ms, for which KVM_CREATE_VM waits.
 boot() {
 	local line first result exit status
 	cp --sparse=always "$own_view$rootfs" "$scratch/image"
-	line=$(launch "$1" "$seen_scratch/image" $(($2 * 900 % 4000)) 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
+	line=$(launch "$1" "$seen_scratch/image" $((100000 + $2 * 900 % 4000)) 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
 	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
 	[ "$2" -gt 0 ] || return 0

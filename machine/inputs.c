@@ -85,11 +85,6 @@ void machine_load_guest(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 
-void machine_learn_cpuid(struct machine *m)
-{
-	cpuid_prepare(&m->cpuid, m->kvm_fd, m->config.n_cpus);
-}
-
 /* Linux hands memory out from the top, and needs some right behind itself. A page that is there costs the guest
  * nothing; one that is not, an exit and the wait for the host to clear it. */
 void machine_warm_memory(struct machine *m)

@@ -38,14 +38,15 @@ struct nic {
 };
 
 enum {
-	SHARED_STAGES = 6
+	SHARED_STAGES = 5
 };
 
 /* How the two threads divide the set-up. */
 struct set_up {
 	atomic_flag taken[SHARED_STAGES];
-	sem_t kvm_opened;  /* main */
-	sem_t share_done;  /* second: nothing that needs no VM is left to do */
+	atomic_uint n_done;
+	sem_t vm_created;  /* main */
+	sem_t share_done;  /* whoever is last: nothing that needs no VM is left to do */
 	sem_t guest_ready; /* main: devices attached, first vCPU at the kernel's entry */
 };
 
@@ -81,6 +82,7 @@ struct machine {
 void machine_map_memory(struct machine *m); /* address space for the guest */
 void machine_open_kvm(struct machine *m);
 void machine_create_vm(struct machine *m);
+void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
 void machine_start_vcpus(struct machine *m); /* all but the first, which has the main thread */
@@ -89,8 +91,7 @@ void machine_start_vcpus(struct machine *m); /* all but the first, which has the
 void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
-void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
-void machine_learn_cpuid(struct machine *m);
+void machine_load_guest(struct machine *m);  /* kernel, initrd, boot tables */
 void machine_warm_memory(struct machine *m); /* as long as the host makes the VM */
 
 /* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */

@@ -24,6 +24,11 @@ void machine_create_vm(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_VM_CREATED);
 }
 
+void machine_learn_cpuid(struct machine *m)
+{
+	cpuid_prepare(&m->cpuid, m->kvm_fd, m->config.n_cpus);
+}
+
 void machine_create_irqchip(struct machine *m)
 {
 	if (!guest_memory_register(&m->memory, m->vm_fd))
