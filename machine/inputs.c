@@ -73,8 +73,12 @@ void machine_load_guest(struct machine *m)
 	struct error_text error;
 	const char *path = m->config.kernel_path;
 
-	if (!input_file_open(&file, path, &error) ||
-	    !kernel_image_load(&m->kernel, &m->memory, &file, &error))
+	if (!input_file_open(&file, path, &error))
+		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+	/* Any Linux is larger. A guest that is not may never use more than that. */
+	if (file.bytes > HUGE_PAGE_BYTES)
+		guest_memory_prefer_huge_pages(&m->memory);
+	if (!kernel_image_load(&m->kernel, &m->memory, &file, &error))
 		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
 	input_file_close(&file);
 	load_initrd(m, &initrd);

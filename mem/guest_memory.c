@@ -31,11 +31,15 @@ bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 	memory->bytes = bytes;
 	memory->low_bytes = bytes < LAYOUT_MMIO_HOLE_GPA ? bytes : LAYOUT_MMIO_HOLE_GPA;
 	memory->high_bytes = bytes - memory->low_bytes;
-	/* Advice: a host without transparent huge pages is slower, not wrong. Guest memory in a
-	 * core dump is a leak. */
-	madvise(memory->host, bytes, MADV_HUGEPAGE);
+	/* Guest memory in a core dump is a leak. */
 	madvise(memory->host, bytes, MADV_DONTDUMP);
 	return true;
+}
+
+void guest_memory_prefer_huge_pages(const struct guest_memory *memory)
+{
+	/* Advice: a host without transparent huge pages is slower, not wrong. */
+	madvise(memory->host, memory->bytes, MADV_HUGEPAGE);
 }
 
 static bool register_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint8_t *host, uint64_t bytes)

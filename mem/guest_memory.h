@@ -16,9 +16,12 @@ struct guest_memory {
 	uint64_t high_bytes; /* RAM at 4 GiB; follows the low part in *host */
 };
 
-/* Maps `bytes` (a multiple of 4 KiB) of zeroed memory, with transparent huge pages where the host
- * has them. Returns false with errno set. */
+/* Maps `bytes` (a multiple of 4 KiB) of zeroed memory. Returns false with errno set. */
 bool guest_memory_map(struct guest_memory *memory, uint64_t bytes);
+
+/* From now on the host backs it with transparent huge pages where it has them: faster for a guest that uses much of
+ * it, and 2 MiB for one that uses little. */
+void guest_memory_prefer_huge_pages(const struct guest_memory *memory);
 
 /* Gives the RAM to the VM (KVM_SET_USER_MEMORY_REGION). Returns false with errno set. */
 bool guest_memory_register(const struct guest_memory *memory, int vm_fd);
