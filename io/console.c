@@ -297,7 +297,7 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	console->readable_op.done = input_readable;
 	console->writable_op.done = output_writable;
 	serial_init(&console->serial, host);
-	irq_line_open(&console->irq, vm_fd, LAYOUT_SERIAL_GSI);
+	console->irq = (struct irq_line){ vm_fd, LAYOUT_SERIAL_GSI };
 	console->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (console->wake_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "eventfd for the console");

@@ -1,19 +1,17 @@
-/* A device's interrupt: an eventfd that KVM turns into an edge on one GSI (KVM_IRQFD). */
+/* A device's interrupt: an edge on one GSI of KVM's chips (KVM_IRQ_LINE). Not an irqfd: for the IOAPIC's pins KVM
+ * leaves an irqfd to a worker thread, and a guest may be through with what it does before that has run. */
 #ifndef IRQ_IRQ_LINE_H
 #define IRQ_IRQ_LINE_H
 
 #include <stdint.h>
 
 struct irq_line {
-	int fd;
+	int vm_fd;
+	uint32_t gsi;
 };
 
-/* Does not return on failure (exit 3). */
-void irq_line_open(struct irq_line *line, int vm_fd, uint32_t gsi);
-
-/* Raises the interrupt once. Any thread. */
+/* Raises the interrupt once: the guest has it before its next instruction. Any thread, but calls for one line must
+ * not overlap, or two edges may be one. */
 void irq_line_raise(const struct irq_line *line);
-
-void irq_line_close(struct irq_line *line);
 
 #endif

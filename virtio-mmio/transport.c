@@ -317,7 +317,7 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 	struct virtio_device *device = transport->device;
 
 	bus_add(mmio, gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access, transport);
-	irq_line_open(&device->irq, vm_fd, gsi);
+	device->irq = (struct irq_line){ vm_fd, gsi };
 	device->reset_wait_ms = RESET_WAIT_MS;
 	for (unsigned i = 0; i < device->type->n_queues; i++) {
 		doorbell_open(&transport->doorbells[i], vm_fd, ring, gpa + VIRTIO_MMIO_QUEUE_NOTIFY,
@@ -336,5 +336,4 @@ void virtio_transport_detach(struct virtio_transport *transport)
 {
 	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
 		doorbell_close(&transport->doorbells[i]);
-	irq_line_close(&transport->device->irq);
 }

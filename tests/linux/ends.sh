@@ -25,7 +25,13 @@ expect_text "$work/end.out" "Kernel panic - not syncing: sysrq triggered crash"
 expect_empty "$work/end.err"
 expect_recovers "$root"
 
+# Nor what a program prints just before the end: the UART's interrupt must be there by then.
+vm_run end --kernel "$kernel" --rootfs "$root" \
+	--cmdline '-- sh -c "dd if=/dev/zero of=/file bs=64k count=320 conv=fsync; echo LAST WORDS"'
+expect_status 0 "last words"
+expect_text "$work/end.out" "LAST WORDS"
+
 end_by 4 "reboot=t" "echo b >/proc/sysrq-trigger"
 expect_equal "lines on stderr" 1 "$(wc -l <"$work/end.err")"
 expect_text "$work/end.err" "vmm: guest triple fault on vCPU 0"
-passed "6 ends"
+passed "7 ends"

@@ -69,9 +69,7 @@ static void check_answers(unsigned n, uint8_t value)
 
 static uint64_t interrupts(void)
 {
-	uint64_t count = 0;
-
-	return read(rig.block.device.irq.fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+	return rig_take_interrupts();
 }
 
 /* A full queue, again and again: the pool gives every request back. */

@@ -58,7 +58,6 @@ static void tear_down(void)
 	ring_close(&rig_ring);
 	console_close(&console);
 	close(console.wake_fd);
-	close(console.irq.fd);
 	close(exit_request.wake_fd);
 	close(keyboard_fd);
 	close(screen_fd);

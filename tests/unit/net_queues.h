@@ -189,10 +189,7 @@ static inline bool queues_broken(void)
 
 static inline uint64_t queues_interrupts(void)
 {
-	uint64_t count = 0;
-
-	return read(rig.transport.device->irq.fd, &count, sizeof(count)) == sizeof(count) ? count
-											  : 0;
+	return rig_take_interrupts();
 }
 
 /* How many times the ring wakes up in `ms`: 0 when nothing happens. */

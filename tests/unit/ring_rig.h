@@ -1,34 +1,16 @@
-/* The event loop under test, and a VM that does not exist: the two ioctls that would tie eventfds to
- * it are answered here. */
+/* The event loop under test, and a VM that does not exist. */
 #ifndef TESTS_UNIT_RING_RIG_H
 #define TESTS_UNIT_RING_RIG_H
 
-#include <linux/kvm.h>
-#include <stdarg.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "host/ring.h"
 #include "tests/unit/check.h"
+#include "tests/unit/irq_rig.h"
 
-#define RIG_VM_FD   (-2)
 #define RIG_WAIT_MS 20000
 
 static struct ring rig_ring;
-
-int ioctl(int fd, unsigned long request, ...)
-{
-	va_list list;
-
-	va_start(list, request);
-	void *argument = va_arg(list, void *);
-	va_end(list);
-	if (fd == RIG_VM_FD && ((unsigned)request == (unsigned)KVM_IRQFD ||
-				(unsigned)request == (unsigned)KVM_IOEVENTFD))
-		return 0;
-	return (int)syscall(SYS_ioctl, fd, request, argument);
-}
 
 static inline int64_t rig_now_ms(void)
 {

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/irq_rig.h"
 #include "tests/unit/virtio_driver.h"
 
 #define MEM_BYTES ((uint64_t)4 << 20)
@@ -41,19 +42,16 @@ static const struct virtio_device_type type = {
 
 static inline void set_up(void)
 {
-	static int irq_fd = -1, kick_fd = -1;
-	uint64_t count;
+	static int kick_fd = -1;
 
-	if (irq_fd < 0) {
-		irq_fd = eventfd(0, EFD_NONBLOCK);
+	if (kick_fd < 0)
 		kick_fd = eventfd(0, EFD_NONBLOCK);
-	}
-	CHECK(read(irq_fd, &count, sizeof(count)) == sizeof(count) || errno == EAGAIN);
+	rig_take_interrupts();
 	virtio_device_init(&device, &type, &memory);
 	device.offered_features = FEATURES;
 	device.config = config;
 	device.config_bytes = sizeof(config);
-	device.irq.fd = irq_fd;
+	device.irq = (struct irq_line){ RIG_VM_FD, 5 };
 	device.kick_fds[0] = device.kick_fds[1] = kick_fd;
 	virtio_transport_init(&transport, &device);
 	notified = resets = 0;
@@ -71,9 +69,7 @@ static inline void out(uint64_t offset, uint32_t value)
 
 static inline uint64_t interrupts(void)
 {
-	uint64_t count = 0;
-
-	return read(device.irq.fd, &count, sizeof(count)) == sizeof(count) ? count : 0;
+	return rig_take_interrupts();
 }
 
 static inline uint32_t status(void)
