@@ -40,6 +40,6 @@ bench: deps-bench deps-guest deps-lab vmm guest guests bench-programs
 	$(Q)bench/report $(if $(PEERS),--peers "$(PEERS)")
 
 deps-bench: deps
-	$(call install-packages,fio gnuplot-nox iproute2 python3 qemu-system-x86 util-linux)
+	$(call install-packages,e2fsprogs fio gnuplot-nox iproute2 python3 qemu-system-x86 util-linux)
 
 .PHONY: bench bench-programs deps-bench

@@ -2,14 +2,33 @@
 # For io.sh: Linux guests under vmm and under QEMU microvm, which read and write their root disk and say how long it
 # took. Where this machine's KVM cannot run Linux, in the lab's machine that counts instructions.
 linux_kernel=build/guest/vmlinux linux_rootfs=build/guest/rootfs.ext4 linux_conditions=
-linux_work='time dd if=/dev/vda of=/dev/null bs=64k count=800; time dd if=/dev/zero of=/file bs=64k count=320 conv=fsync'
+
+# The guest's init. Not words behind "--": QEMU puts those of its devices there, too.
+linux_init() {
+	cat <<'END_INIT'
+#!/bin/sh
+time dd if=/dev/vda of=/dev/null bs=64k count=800
+time dd if=/dev/zero of=/file bs=64k count=320 conv=fsync
+exec /sbin/boot-mark
+END_INIT
+}
+
+# Fresh file system with that init, in $tmp/image.
+linux_image() {
+	cp --sparse=always "$linux_rootfs" "$tmp/image"
+	linux_init >"$tmp/init"
+	debugfs -w -f - "$tmp/image" >/dev/null 2>&1 <<END_COMMANDS || die "debugfs failed (package e2fsprogs)"
+write $tmp/init io-bench
+set_inode_field io-bench mode 0100755
+END_COMMANDS
+}
 
 # One guest of WHO: two samples, MiB a second of the guest's clock.
 linux_guest() { # WHO
-	local out=$tmp/linux.out words="console=ttyS0 panic=-1 quiet reboot=t root=/dev/vda rw tsc=reliable -- sh -c \"$linux_work\""
-	cp --sparse=always "$linux_rootfs" "$tmp/image"
+	local out=$tmp/linux.out words="console=ttyS0 panic=-1 quiet reboot=t root=/dev/vda rw tsc=reliable init=/io-bench"
+	linux_image
 	case $1 in
-	vmm) "$linux_vmm" --kernel "$linux_kernel" --rootfs "$tmp/image" --cmdline "-- sh -c \"$linux_work\"" ;;
+	vmm) "$linux_vmm" --kernel "$linux_kernel" --rootfs "$tmp/image" --cmdline init=/io-bench ;;
 	qemu)
 		qemu-system-x86_64 -M microvm,acpi=off,pit=off,pic=off,rtc=off -enable-kvm -cpu host -m 128M -smp 1 -nodefaults \
 			-no-user-config -display none -no-reboot -serial stdio -kernel "$linux_kernel" -append "$words" \
