@@ -20,6 +20,9 @@ END
 net_root <<END
 up eth0 10.9.0.2/24
 ip -6 addr add fd00::2/64 dev eth0 nodad 2>/dev/null || ip -6 addr add fd00::2/64 dev eth0
+# Tentative (flag 0x40) until Linux has seen the link, which it looks at once a second, and no connection's source
+# before: one that is begun too early comes from ::1 and hears nothing.
+until grep -q '^fd00.* 8. ' /proc/net/if_inet6; do sleep 0.1; done
 report features \$(cat /sys/class/net/eth0/device/features)
 report before \$(net_tap offload eth0)
 net_peer udp-serve 7001 &
