@@ -278,7 +278,7 @@ static void open_stdio(struct console *console)
 	struct stat status;
 	int own_fd = fstat(STDOUT_FILENO, &status) == 0 ? reopen_pipe(&status) : -1;
 
-	console->writes_at_once = false;
+	console->writes_at_once = own_fd >= 0;
 	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
 	console->input_slot = ring_add_file(console->ring, STDIN_FILENO);
 	append_if_shared();

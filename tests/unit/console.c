@@ -125,6 +125,34 @@ static void test_output(void)
 	tear_down();
 }
 
+/* The first byte after a pause needs no event loop; what follows keeps its order, and waits its turn when the pipe
+ * is full. stdout itself stays blocking for whoever shares it. */
+static void test_first_byte_at_once(void)
+{
+	char text[64];
+
+	set_up();
+	CHECK_EQ(fcntl(1, F_GETFL) & O_NONBLOCK, 0);
+	usleep(2000);
+	out(DATA, 'a');
+	CHECK_EQ(read(screen_fd, text, sizeof(text)), 1);
+	CHECK_EQ(text[0], 'a');
+	for (const char *at = "bcdefgh"; *at != '\0'; at++)
+		out(DATA, (uint8_t)*at);
+	usleep(2000);
+	out(DATA, 'i'); /* a pause, but the ring has not written what is before it */
+	rig_idle();
+	CHECK_EQ(read(screen_fd, text, sizeof(text)), 8);
+	CHECK_BYTES(text, "bcdefghi", 8);
+	fill_screen();
+	usleep(2000);
+	out(DATA, 'j');
+	CHECK(drain_screen() > 0);
+	RIG_RUN_UNTIL(read(screen_fd, text, sizeof(text)) == 1);
+	CHECK_EQ(text[0], 'j');
+	tear_down();
+}
+
 /* Typed before anybody listens, and more than the FIFO and one read hold. */
 static void test_input(void)
 {
@@ -265,6 +293,7 @@ int main(void)
 	stdout = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 10), "w");
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	RUN(test_output);
+	RUN(test_first_byte_at_once);
 	RUN(test_input);
 	RUN(test_reader_gone);
 	RUN(test_end_of_input);
