@@ -60,15 +60,27 @@ END_JSON
 		--config-file "$tmp/firecracker.json"
 }
 
-fio_rate() { # WHAT RW DEPTH BYTES
+# busy COMMAND...: runs it while something else keeps one CPU busy, as a guest does that polls.
+busy() {
+	local status=0
+	bash -c 'while [ $SECONDS -lt 60 ]; do :; done' &
+	spinning=$!
+	"$@" || status=$?
+	kill "$spinning"
+	wait "$spinning" 2>/dev/null || :
+	spinning=
+	return $status
+}
+
+fio_rate() { # WHO WHAT RW DEPTH BYTES
 	local value
-	value=$(fio --name=io --filename="$tmp/disk" --ioengine=io_uring --rw="$2" --bs="$4" --iodepth="$3" --direct=0 \
+	value=$(fio --name=io --filename="$tmp/disk" --ioengine=io_uring --rw="$3" --bs="$5" --iodepth="$4" --direct=0 \
 		--time_based --runtime="$seconds" --invalidate=0 --end_fsync=0 --output-format=json 2>"$tmp/err") ||
-		{ cat "$tmp/err" >&2; die "fio, $1: failed"; }
+		{ cat "$tmp/err" >&2; die "$1, $2: failed"; }
 	value=$(python3 -c 'import json, sys
 job = json.load(sys.stdin)["jobs"][0]
 print(job["read"]["iops"] + job["write"]["iops"])' <<<"$value")
-	[ "$round" = 0 ] || sample fio "$1" "a second" "$value"
+	[ "$round" = 0 ] || sample "$1" "$2" "a second" "$value"
 }
 
 # block WHAT OP DEPTH BYTES RANDOM FIO-RW
@@ -76,7 +88,8 @@ block() {
 	local words
 	words=$(blk_words "${@:2:4}")
 	rate vmm "$1" "a second" ./vmm --kernel build/bench/blk_bench.elf --disk "$tmp/disk" --cmdline "$words"
-	fio_rate "$1" "$6" "$3" "$4"
+	fio_rate fio "$1" "$6" "$3" "$4"
+	[ "$2" = read ] || busy fio_rate "fio, CPU busy" "$1" "$6" "$3" "$4"
 	[ -z "$firecracker" ] || {
 		firecracker_rate Sync "$1" "$words"
 		firecracker_rate Async "$1" "$words"
@@ -119,6 +132,7 @@ measure_net() {
 		during_end
 		during build/bench/io_peer flood tap1 $bytes $((seconds * 5 + 10))
 		rate host "net receive $bytes" frames/s build/bench/io_peer tap-read tap1 "$seconds"
+		busy rate "host, CPU busy" "net receive $bytes" frames/s build/bench/io_peer tap-read tap1 "$seconds"
 		during_end
 	done
 }
@@ -169,11 +183,13 @@ done
 lines=()
 for what in 'randread 4k depth 1' 'randread 4k depth 32' 'randwrite 4k depth 1' 'randwrite 4k depth 32' 'read 1M' 'write 1M'; do
 	line "$what" fio
+	[[ $what != *write* ]] || line "$what" 'fio, CPU busy'
 	[ -z "$firecracker" ] || { line "$what" 'firecracker Sync'; line "$what" 'firecracker Async'; }
 done
 for what in 'net send 64' 'net send 1514' 'net receive 64' 'net receive 1514' 'vsock send 4k' 'vsock receive 4k' \
 	'vsock round trips'; do
 	line "$what" host
+	[[ $what != *net\ receive* ]] || line "$what" 'host, CPU busy'
 done
 [ "$linux" = 0 ] || run_linux
 report_end "time, this machine's KVM, poll-mode guests at CPL 3, 1 vCPU; files in the page cache$linux_conditions" \

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/fail.h"
 
 /* A longer batch goes in two steps. */
@@ -14,6 +15,9 @@
 #define NEEDED_FEATURES   (IORING_FEAT_EXT_ARG | IORING_FEAT_NATIVE_WORKERS)
 #define SUBMIT_TRIES      1000
 #define SUBMIT_PAUSE_US   1000u
+/* A guest boots without any: with one CPU they are in vain. */
+#define WAITS_BEFORE_LOOKS 128u
+#define IN_VAIN_MAX        8u /* 256 waits */
 
 /* The operations that the devices use; anything else is refused by the kernel. */
 static const uint8_t allowed_operations[] = {
@@ -27,7 +31,7 @@ void ring_init(struct ring *ring)
 	/* Since Linux 6.1 the completions can be left to the thread that waits for them: no
 	 * interruption in the middle of a batch. Older kernels get the plain ring. */
 	static const unsigned optional_flags[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
 	int error = -EINVAL;
@@ -35,6 +39,8 @@ void ring_init(struct ring *ring)
 	ring->n_files = 0;
 	ring->sockets_allowed = false;
 	ring->tasks = NULL;
+	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
+	ring->with_workers = 0;
 	for (size_t i = 0; error == -EINVAL && i < sizeof(optional_flags) / sizeof(unsigned); i++) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | optional_flags[i],
@@ -177,8 +183,44 @@ static int finish_wait(struct ring *ring, int result)
 	return 0;
 }
 
+/* Whether there are completions, or events that the kernel makes into some when it is asked. */
+static bool has_events(struct ring *ring)
+{
+	return io_uring_cq_ready(&ring->uring) > 0 ||
+	       (IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
+}
+
+/* Looks for RING_LOOK_NS at most; true: there are events. */
+static bool look_for_events(struct ring *ring)
+{
+	struct ring_looks *looks = &ring->looks;
+	int64_t end = clock_now_ns() + RING_LOOK_NS;
+	bool found;
+
+	while (!(found = has_events(ring)) && clock_now_ns() < end)
+		__builtin_ia32_pause();
+	if (found)
+		looks->in_vain = 0;
+	else if (looks->in_vain < IN_VAIN_MAX)
+		looks->in_vain++;
+	looks->waits_without = found ? 0 : 1u << looks->in_vain;
+	return found;
+}
+
 int ring_wait(struct ring *ring)
 {
+	int result;
+
+	if (ring->looks.waits_without > 0) {
+		ring->looks.waits_without--;
+		return finish_wait(ring, io_uring_submit_and_wait(&ring->uring, 1));
+	}
+	/* Much is done by submitting it. */
+	result = io_uring_sq_ready(&ring->uring) > 0 ? io_uring_submit(&ring->uring) : 0;
+	if (result < 0 || io_uring_cq_ready(&ring->uring) > 0)
+		return finish_wait(ring, result);
+	if (ring->with_workers == 0 && look_for_events(ring))
+		return finish_wait(ring, io_uring_get_events(&ring->uring));
 	return finish_wait(ring, io_uring_submit_and_wait(&ring->uring, 1));
 }
 

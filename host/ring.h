@@ -19,6 +19,7 @@
 #include <liburing.h>
 
 #define RING_MAX_FILES 256
+#define RING_LOOK_NS   20000
 
 struct ring_op;
 
@@ -36,12 +37,23 @@ struct ring_task {
 	bool queued;
 };
 
+/* Whoever has just been served often asks again at once, and sleeping and being woken takes longer than that. So the
+ * loop looks for a moment before it sleeps; after a look in vain the next 2 waits are without one, then 4, and so on. */
+struct ring_looks {
+	unsigned waits_without; /* before the next look */
+	unsigned in_vain;       /* looks, since one has paid */
+};
+
 struct ring {
 	struct io_uring uring;
 	unsigned n_files;
 	int files[RING_MAX_FILES];
 	bool sockets_allowed;
 	struct ring_task *tasks;
+	struct ring_looks looks;
+	/* Operations that a worker of the kernel may have: it needs the CPU more than a loop that looks for its
+	 * result. Counted by those who start them. */
+	unsigned with_workers;
 };
 
 /* Does not return on failure (exit 3). */
@@ -71,7 +83,8 @@ void ring_commit_socket(struct io_uring_sqe *sqe, struct ring_op *op);
 void ring_after_batch(struct ring *ring, struct ring_task *task);
 
 /* Submits what is prepared, waits for at least one completion, and runs the callbacks of all that
- * have completed. Returns 0, or -errno if the ring itself fails. */
+ * have completed. May look for completions for RING_LOOK_NS before it sleeps. Returns 0, or -errno if the ring
+ * itself fails. */
 int ring_wait(struct ring *ring);
 
 /* The same, but waits for at most timeout_ms. */

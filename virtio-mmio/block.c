@@ -82,6 +82,7 @@ static void complete(struct ring_op *op, int32_t result)
 	struct virtio_device *device = &block->device;
 	virtio_device_lock(device);
 	device->in_flight--;
+	block->ring->with_workers--;
 	if (request->generation != device->generation || !virtio_device_is_live(device)) {
 		put_request(request);
 	} else {
@@ -194,6 +195,7 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 	struct block_request *request = (struct block_request *)op;
 
 	request->block->device.in_flight--;
+	request->block->ring->with_workers--;
 	if (result < 0) {
 		request->block->error_reported = false; /* this one is always told */
 		block_request_fail(request, -result);

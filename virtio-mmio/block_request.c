@@ -128,6 +128,7 @@ void block_request_submit(struct block_request *request)
 	}
 	ring_commit(sqe, &request->op);
 	block->device.in_flight++;
+	block->ring->with_workers++;
 }
 
 int block_request_fail(struct block_request *request, int error)

@@ -56,6 +56,7 @@ static inline void rig_close(void)
 {
 	virtio_transport_detach(&rig.transport);
 	block_image_close(&rig.block.image);
+	CHECK_EQ(rig_ring.with_workers, rig.block.device.in_flight);
 	ring_close(&rig_ring);
 	guest_memory_unmap(&rig.memory);
 }

@@ -1,0 +1,141 @@
+/* Looking before sleeping: it finds what comes at once, stops when it is in vain, and leaves the CPU to workers. */
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
+#include "tests/unit/ring_rig.h"
+
+static int event_fd, slot;
+static uint64_t count;
+static unsigned n_events, n_pauses;
+
+static void event_done(struct ring_op *op, int32_t result)
+{
+	(void)op;
+	CHECK_EQ(result, sizeof(count));
+	n_events++;
+}
+
+static void pause_done(struct ring_op *op, int32_t result)
+{
+	(void)op;
+	CHECK_EQ(result, -ETIME);
+	n_pauses++;
+}
+
+static struct ring_op event_op = { event_done }, pause_op = { pause_done };
+
+static void prepare_event(void)
+{
+	struct io_uring_sqe *sqe = ring_prepare(&rig_ring);
+
+	io_uring_prep_read(sqe, slot, &count, sizeof(count), 0);
+	ring_commit(sqe, &event_op);
+}
+
+/* Something that is done later than any look lasts. */
+static void wait_for_pause(void)
+{
+	static struct __kernel_timespec time = { .tv_nsec = 2000000 };
+	struct io_uring_sqe *sqe = ring_prepare(&rig_ring);
+	unsigned before = n_pauses;
+
+	io_uring_prep_timeout(sqe, &time, 0, 0);
+	ring_commit(sqe, &pause_op);
+	while (n_pauses == before)
+		CHECK_EQ(ring_wait(&rig_ring), 0);
+}
+
+static void ring_event(void)
+{
+	uint64_t one = 1;
+
+	CHECK_EQ(write(event_fd, &one, sizeof(one)), sizeof(one));
+}
+
+static long sleeps(void)
+{
+	struct rusage usage;
+
+	CHECK_EQ(getrusage(RUSAGE_THREAD, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+static void test_none_at_first(void)
+{
+	unsigned before = rig_ring.looks.waits_without;
+
+	CHECK(before > 0);
+	wait_for_pause();
+	CHECK_EQ(rig_ring.looks.waits_without, before - 1);
+	CHECK_EQ(rig_ring.looks.in_vain, 0);
+}
+
+/* Each look in vain doubles the waits before the next one, up to 256. */
+static void test_in_vain(void)
+{
+	rig_ring.looks.waits_without = 0;
+	for (unsigned in_vain = 1; in_vain <= 10; in_vain++) {
+		unsigned waits = 1u << (in_vain < 8 ? in_vain : 8);
+		wait_for_pause();
+		CHECK_EQ(rig_ring.looks.in_vain, in_vain < 8 ? in_vain : 8);
+		CHECK_EQ(rig_ring.looks.waits_without, waits);
+		wait_for_pause();
+		CHECK_EQ(rig_ring.looks.waits_without, waits - 1);
+		rig_ring.looks.waits_without = 0;
+	}
+}
+
+/* What has come is found without a sleep, and the next wait looks again. */
+static void test_paying(void)
+{
+	prepare_event();
+	CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	rig_ring.looks = (struct ring_looks){ .in_vain = 8 };
+	n_events = 0;
+	ring_event();
+	long before = sleeps();
+	CHECK_EQ(ring_wait(&rig_ring), 0);
+	CHECK_EQ(n_events, 1);
+	CHECK_EQ(sleeps(), before);
+	CHECK_EQ(rig_ring.looks.in_vain, 0);
+	CHECK_EQ(rig_ring.looks.waits_without, 0);
+}
+
+/* What is done by being submitted is neither. */
+static void test_done_at_once(void)
+{
+	rig_ring.looks = (struct ring_looks){ .in_vain = 3 };
+	n_events = 0;
+	ring_event();
+	prepare_event();
+	CHECK_EQ(ring_wait(&rig_ring), 0);
+	CHECK_EQ(n_events, 1);
+	CHECK_EQ(rig_ring.looks.in_vain, 3);
+}
+
+static void test_workers_go_first(void)
+{
+	rig_ring.looks = (struct ring_looks){ 0 };
+	rig_ring.with_workers = 1;
+	wait_for_pause();
+	CHECK_EQ(rig_ring.looks.in_vain, 0);
+	rig_ring.with_workers = 0;
+	wait_for_pause();
+	CHECK_EQ(rig_ring.looks.in_vain, 1);
+}
+
+int main(void)
+{
+	ring_init(&rig_ring);
+	event_fd = eventfd(0, EFD_CLOEXEC);
+	CHECK(event_fd >= 0);
+	slot = ring_add_file(&rig_ring, event_fd);
+	ring_start(&rig_ring);
+	RUN(test_none_at_first);
+	RUN(test_in_vain);
+	RUN(test_paying);
+	RUN(test_done_at_once);
+	RUN(test_workers_go_first);
+	ring_close(&rig_ring);
+	return 0;
+}
