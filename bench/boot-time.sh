@@ -16,22 +16,25 @@ usage: boot-time.sh [options]
   --peers DIR          a folder put before PATH
   --budget-ms N        fail if vmm's median is above; by time only
   --budget-count N     fail if vmm's median is above; by counts only
+  --host-words WORDS   more words for the kernel of the counted lab, which is the host of all monitors
+  --favordynmods       the counted lab's cgroups with this option
   --phases             vmm's own boot phases, too
   --json               the results as one JSON object
 END_USAGE
 }
 
 kernel=build/guest/vmlinux rootfs=build/guest/rootfs.ext4 words= against= budget_ms= budget_count=
-phases=0 inside=0 own_rootfs=1
+host_words= favordynmods=0 phases=0 inside=0 own_rootfs=1
 while [ $# -gt 0 ]; do
 	case $1 in
-	--runs | --kernel | --rootfs | --cmdline | --against | --peers | --budget-ms | --budget-count)
+	--runs | --kernel | --rootfs | --cmdline | --against | --peers | --budget-ms | --budget-count | --host-words)
 		need_value "$1" $#
 		case $1 in
 		--runs) need_count "$1" "$2" && runs=$2 ;;
 		--kernel) kernel=$2 ;;
 		--rootfs) rootfs=$2 own_rootfs=0 ;;
 		--cmdline) words=$2 ;;
+		--host-words) host_words=$2 ;;
 		--against) against=$2 ;;
 		--peers) PATH=$(realpath -- "$2"):$PATH ;;
 		--budget-ms) need_count "$1" "$2" && budget_ms=$2 ;;
@@ -39,6 +42,7 @@ while [ $# -gt 0 ]; do
 		esac
 		shift ;;
 	--phases) phases=1 ;;
+	--favordynmods) favordynmods=1 ;;
 	--json) json=1 ;;
 	--inside) inside=1 ;; # in the counted lab already
 	--help) usage && exit 0 ;;
@@ -185,8 +189,9 @@ measure_in_lab() {
 		done
 	done
 	[ "$phases" = 0 ] || options+=(--phases)
+	[ "$favordynmods" = 0 ] || options+=(--favordynmods)
 	option=$(IFS=,; echo "${peers[*]}")
-	PATH=$PATH tests/lab/lab --quiet --counted --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
+	PATH=$PATH tests/lab/lab --quiet --counted --kernel-words "$host_words" --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
 		--against "$option" --kernel "/$(basename "$kernel")" --rootfs "/$(basename "$rootfs")" \
 		>"$samples" || die "the counted lab failed"
 }
@@ -199,6 +204,7 @@ peers=()
 if [ "$inside" = 1 ]; then
 	vmm=/vmm launcher=/launcher own_view=/run/lab scratch=/run/lab seen_scratch= unit=count
 	make_root
+	[ "$favordynmods" = 0 ] || mount -o remount,favordynmods /sys/fs/cgroup || die "the cgroups do not take favordynmods"
 	IFS=, read -r -a peers <<<"$against"
 	measure
 	cat "$samples"
@@ -212,6 +218,7 @@ find_peers
 vmm=./vmm launcher=build/bench/launcher own_view= scratch=$tmp seen_scratch=$tmp
 if tests/lab/lab --check | grep -q '^direct'; then
 	[ -z "$budget_count" ] || bad_usage "--budget-count: this machine's KVM runs Linux: use --budget-ms"
+	[ -z "$host_words" ] && [ "$favordynmods" = 0 ] || bad_usage "--host-words, --favordynmods: only in the counted lab"
 	unit=ms runs=${runs:-20}
 	conditions="time, this machine's KVM"
 	measure
@@ -219,6 +226,8 @@ else
 	[ -z "$budget_ms" ] || bad_usage "--budget-ms: this machine's KVM cannot run Linux: use --budget-count"
 	unit=count runs=${runs:-9}
 	conditions="counted lab: one count is a million instructions of the emulated machine"
+	[ -z "$host_words" ] || conditions+="; its kernel with $host_words"
+	[ "$favordynmods" = 0 ] || conditions+="; its cgroups with favordynmods"
 	measure_in_lab
 fi
 say "measured by $conditions"

@@ -20,6 +20,14 @@ expect_last "boot: vmm $number(, [a-z]+ $number, ratio [0-9]+\.[0-9][0-9])?"
 for what in 'first byte' exit userspace; do
 	expect_line "vmm +$what +$unit +1( +$number){3}"
 done
+if [ $unit = count ]; then
+	# Where nothing is waited for, KVM_CREATE_VM has returned in a count.
+	bench_run --runs 1 --phases --favordynmods --host-words init_on_alloc=0
+	expect_status 0 "with the host's options"
+	expect_line "vmm +vm_created +count +1 +0\.[0-9]+ .*"
+	grep -q 'its kernel with init_on_alloc=0; its cgroups with favordynmods$' "$tmp/err" ||
+		{ show; die "it does not say how the host was changed"; }
+fi
 bench_run --runs 1 --json --budget-$unit 1
 expect_status 1 "over the budget"
 expect_json "r['bench'] == 'boot-time' and {s['unit'] for s in r['series']} == {'$unit'}"

@@ -71,6 +71,7 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 		{ "directory", required_argument, NULL, 'd' },
 		{ "writable", required_argument, NULL, 'w' },
 		{ "copy", required_argument, NULL, 'c' },
+		{ "words", required_argument, NULL, 'W' },
 		{ "counted", no_argument, NULL, 'C' },
 		{ "time-limit", required_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
@@ -104,6 +105,9 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 			break;
 		case 'c':
 			options->copies = list_add(options->copies, optarg);
+			break;
+		case 'W':
+			options->words = optarg;
 			break;
 		case 'C':
 			options->counted = 1;

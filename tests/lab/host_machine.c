@@ -129,7 +129,8 @@ static void machine_describe(struct command_line *line, const struct host_option
 	line_add(line, "-initrd");
 	line_add(line, options->initrd);
 	line_add(line, "-append");
-	line_add(line, options->counted ? KERNEL_WORDS : KERNEL_WORDS " " KERNEL_WORDS_FAST);
+	line_addf(line, "%s %s %s", KERNEL_WORDS, options->counted ? "" : KERNEL_WORDS_FAST,
+		  options->words ? options->words : "");
 	line_add(line, "-serial");
 	line_add(line, "stdio");
 }

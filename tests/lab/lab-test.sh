@@ -66,6 +66,9 @@ check "directory and environment" [ "$(cat "$work/environment")" = "$PWD 1 direc
 check "other files of the host stay as they were" [ ! -e "/etc/lab-test-$$" ]
 check "--tmpfs-copy" [ -e "$work/copied" ]
 
+"$lab" --quiet --kernel-words 'first=1 second' -- cat /proc/cmdline >"$work/words" || :
+check "words for the kernel" grep -q ' first=1 second$' "$work/words"
+
 # Its clock must count instructions: a guest's 70000 take 70 us, on any machine and under any load.
 "$lab" --quiet --counted --tmpfs-copy "$work/probe" -- sh -c '/run/lab/probe; /run/lab/probe' >"$work/counted" || :
 check "counted: $(tail -n 1 "$work/counted")" \
