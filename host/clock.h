@@ -1,21 +1,22 @@
-/* CLOCK_MONOTONIC, for time limits. */
+/* Reading clocks. */
 #ifndef HOST_CLOCK_H
 #define HOST_CLOCK_H
 
 #include <stdint.h>
 #include <time.h>
 
-static inline int64_t clock_now_ns(void)
+static inline int64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+/* Milliseconds of CLOCK_MONOTONIC, for time limits. */
 static inline int64_t clock_now_ms(void)
 {
-	return clock_now_ns() / 1000000;
+	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 #endif

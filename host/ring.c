@@ -194,10 +194,10 @@ static bool has_events(struct ring *ring)
 static bool look_for_events(struct ring *ring)
 {
 	struct ring_looks *looks = &ring->looks;
-	int64_t end = clock_now_ns() + RING_LOOK_NS;
+	int64_t end = clock_ns(CLOCK_MONOTONIC) + RING_LOOK_NS;
 	bool found;
 
-	while (!(found = has_events(ring)) && clock_now_ns() < end)
+	while (!(found = has_events(ring)) && clock_ns(CLOCK_MONOTONIC) < end)
 		__builtin_ia32_pause();
 	if (found)
 		looks->in_vain = 0;
@@ -209,18 +209,17 @@ static bool look_for_events(struct ring *ring)
 
 int ring_wait(struct ring *ring)
 {
-	int result;
-
 	if (ring->looks.waits_without > 0) {
 		ring->looks.waits_without--;
-		return finish_wait(ring, io_uring_submit_and_wait(&ring->uring, 1));
+	} else {
+		/* Much is done by submitting it. */
+		int result =
+			io_uring_sq_ready(&ring->uring) > 0 ? io_uring_submit(&ring->uring) : 0;
+		if (result < 0 || io_uring_cq_ready(&ring->uring) > 0)
+			return finish_wait(ring, result);
+		if (ring->with_workers == 0 && look_for_events(ring))
+			return finish_wait(ring, io_uring_get_events(&ring->uring));
 	}
-	/* Much is done by submitting it. */
-	result = io_uring_sq_ready(&ring->uring) > 0 ? io_uring_submit(&ring->uring) : 0;
-	if (result < 0 || io_uring_cq_ready(&ring->uring) > 0)
-		return finish_wait(ring, result);
-	if (ring->with_workers == 0 && look_for_events(ring))
-		return finish_wait(ring, io_uring_get_events(&ring->uring));
 	return finish_wait(ring, io_uring_submit_and_wait(&ring->uring, 1));
 }
 

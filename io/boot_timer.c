@@ -1,20 +1,12 @@
 #include "io/boot_timer.h"
 
 #include <stdatomic.h>
-#include <time.h>
 
+#include "host/clock.h"
 #include "host/fail.h"
 #include "mem/layout.h"
 
 #define USERSPACE_REACHED 123
-
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 void boot_timer_start(struct boot_timer *timer)
 {

@@ -195,12 +195,12 @@ static inline uint64_t queues_interrupts(void)
 /* How many times the ring wakes up in `ms`: 0 when nothing happens. */
 static inline unsigned rig_wake_ups(int64_t ms)
 {
-	int64_t end = rig_now_ms() + ms;
+	int64_t end = clock_now_ms() + ms;
 	unsigned n = 0;
 
-	for (int64_t now; (now = rig_now_ms()) < end;) {
+	for (int64_t now; (now = clock_now_ms()) < end;) {
 		CHECK_EQ(ring_wait_for(&rig_ring, (unsigned)(end - now)), 0);
-		n += rig_now_ms() < end;
+		n += clock_now_ms() < end;
 	}
 	return n;
 }

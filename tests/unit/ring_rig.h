@@ -2,8 +2,7 @@
 #ifndef TESTS_UNIT_RING_RIG_H
 #define TESTS_UNIT_RING_RIG_H
 
-#include <time.h>
-
+#include "host/clock.h"
 #include "host/ring.h"
 #include "tests/unit/check.h"
 #include "tests/unit/irq_rig.h"
@@ -12,20 +11,12 @@
 
 static struct ring rig_ring;
 
-static inline int64_t rig_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Runs the ring until the condition holds; the test fails if that takes too long. */
 #define RIG_RUN_UNTIL(condition)                                                                   \
 	do {                                                                                       \
-		int64_t end = rig_now_ms() + RIG_WAIT_MS;                                          \
+		int64_t end = clock_now_ms() + RIG_WAIT_MS;                                        \
 		while (!(condition)) {                                                             \
-			CHECK(rig_now_ms() < end);                                                 \
+			CHECK(clock_now_ms() < end);                                               \
 			CHECK_EQ(ring_wait_for(&rig_ring, 20), 0);                                 \
 		}                                                                                  \
 	} while (0)
