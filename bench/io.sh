@@ -60,16 +60,24 @@ END_JSON
 		--config-file "$tmp/firecracker.json"
 }
 
+# during COMMAND...: runs it in the background until its `during_end`; they nest.
+background=()
+during() {
+	"$@" >/dev/null 2>&1 &
+	background+=("$!")
+}
+
+during_end() {
+	kill "${background[-1]}" 2>/dev/null || :
+	wait "${background[-1]}" 2>/dev/null || :
+	unset 'background[-1]'
+}
+
 # busy COMMAND...: runs it while something else keeps one CPU busy, as a guest does that polls.
 busy() {
-	local status=0
-	bash -c 'while [ $SECONDS -lt 60 ]; do :; done' &
-	spinning=$!
-	"$@" || status=$?
-	kill "$spinning"
-	wait "$spinning" 2>/dev/null || :
-	spinning=
-	return $status
+	during bash -c 'while [ $SECONDS -lt 60 ]; do :; done'
+	"$@"
+	during_end
 }
 
 fio_rate() { # WHO WHAT RW DEPTH BYTES
@@ -109,17 +117,6 @@ measure_block() {
 net_guest() { # WHAT OP BYTES
 	rate vmm "$1" frames/s ./vmm --kernel build/bench/net_bench.elf --net tap=tap0 \
 		--cmdline "op=$2 bytes=$3 kticks=$kticks"
-}
-
-# during COMMAND...: runs it in the background until `during_end`.
-during() {
-	"$@" >/dev/null 2>&1 &
-	background=$!
-}
-
-during_end() {
-	kill "$background" 2>/dev/null || :
-	wait "$background" 2>/dev/null || :
 }
 
 measure_net() {
