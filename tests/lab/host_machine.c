@@ -14,7 +14,6 @@
 #include "host.h"
 
 #define ARGUMENTS_MAX 64
-#define TEXT_BYTES    512
 
 #define KERNEL_WORDS "quiet loglevel=1 mitigations=off panic=-1 console=ttyS0"
 
@@ -37,9 +36,11 @@ static void line_add(struct command_line *line, const char *argument)
 
 #define line_addf(line, ...)                                                                       \
 	do {                                                                                       \
-		char text_[TEXT_BYTES];                                                            \
-		snprintf(text_, sizeof(text_), __VA_ARGS__);                                       \
+		char *text_;                                                                       \
+		if (asprintf(&text_, __VA_ARGS__) < 0)                                             \
+			abort();                                                                   \
 		line_add(line, text_);                                                             \
+		free(text_);                                                                       \
 	} while (0)
 
 /* A child keeps only the descriptors named in keep[] and dies with us, however we die. */
