@@ -135,15 +135,16 @@ take_phases() {
 # a tenth of a second after the one before, which the kernel still destroys after its process; and the rounds begin
 # at different places in the host's tick of 4 ms, for which KVM_CREATE_VM waits.
 boot() {
-	local line first result exit status
+	local line first result exit out_end status
 	cp --sparse=always "$own_view$rootfs" "$scratch/image"
 	line=$(launch "$1" "$seen_scratch/image" $((100000 + $2 * 900 % 4000)) 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
-	read -r first result exit status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
+	read -r first result exit out_end status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
 	[ "$2" -gt 0 ] || return 0
 	sample "$1" 'first byte' "$unit" "$(milli "$first")"
 	sample "$1" 'result' "$unit" "$(milli "$result")"
 	sample "$1" 'exit' "$unit" "$(milli "$exit")"
+	sample "$1" 'end of stdout' "$unit" "$(milli "$out_end")"
 	[ "$phases$1" != 1vmm ] || take_phases "$tmp/err"
 }
 

@@ -9,6 +9,7 @@
  *   result=N        the end of the guest as COMMAND tells it: the first line on descriptor 3 with --status,
  *                   else the process's exit
  *   exit=N          the process's exit
+ *   out_end=N       the end of its standard output: launchers that collect the output wait for that
  *   status=N        its exit status, 128+N after signal N
  * With --delay-us it sleeps before: where in the host's tick the fork is makes a difference.
  * And the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
@@ -31,7 +32,7 @@
 #define STATUS_FD 3 /* in COMMAND */
 
 struct sighting {
-	int64_t first_byte_ns, result_ns, exit_ns; /* since the fork; 0: not seen */
+	int64_t first_byte_ns, result_ns, exit_ns, out_end_ns; /* since the fork; 0: not seen */
 	int status;
 };
 
@@ -113,7 +114,9 @@ static bool watch(struct sighting *seen, int64_t start_ns, int pid_fd, struct st
 		if (left_ms <= 0 || poll(polled, 3, (int)left_ms) < 0)
 			return false;
 		int64_t at_ns = now_ns() - start_ns;
-		if (polled[1].revents && stream_read(out) && seen->first_byte_ns == 0)
+		if (polled[1].revents && !stream_read(out))
+			seen->out_end_ns = at_ns;
+		else if (polled[1].revents && seen->first_byte_ns == 0)
 			seen->first_byte_ns = at_ns;
 		if (polled[2].revents && stream_read(status) && seen->result_ns == 0 &&
 		    memchr(status->text, '\n', status->used))
@@ -186,8 +189,9 @@ int main(int argc, char **argv)
 	watch_at_once();
 	nanosleep(&(struct timespec){ .tv_nsec = delay_us * 1000 }, NULL);
 	bool in_time = launch(&seen, argv + i + 1, with_status, limit_s * 1000, &out, &status);
-	printf("first_byte=%lld result=%lld exit=%lld status=%d\n", (long long)seen.first_byte_ns,
-	       (long long)seen.result_ns, (long long)seen.exit_ns,
+	printf("first_byte=%lld result=%lld exit=%lld out_end=%lld status=%d\n",
+	       (long long)seen.first_byte_ns, (long long)seen.result_ns, (long long)seen.exit_ns,
+	       (long long)seen.out_end_ns,
 	       WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 128 + WTERMSIG(seen.status));
 	fprintf(stderr, "%.*s%.*s", (int)status.used, status.text, (int)out.used, out.text);
 	return in_time && seen.first_byte_ns && seen.result_ns ? 0 : 1;
