@@ -19,6 +19,8 @@
 
 #define PAGE_BYTES  4096
 #define PATIENCE_NS 300000
+/* Devices and vCPUs, about. */
+#define OWN_DESCRIPTORS 256u
 /* What is waited for once the guest has stopped; less after a signal, which wants an end within a
  * second. */
 #define FINISH_MS              30000u
@@ -199,7 +201,7 @@ int main(int argc, char **argv)
 	file_reserve_stdio();
 	read_options(m, argc, argv);
 	if (m->config.vsock.guest_cid != 0)
-		file_reserve_descriptors(RING_MAX_FILES + VSOCK_MAX_CONNECTIONS);
+		file_reserve_descriptors(OWN_DESCRIPTORS + VSOCK_MAX_CONNECTIONS);
 	machine_map_memory(m);
 	start_second_thread(m);
 	make_vm(m);

@@ -7,26 +7,55 @@
 #include "host/clock.h"
 #include "host/fail.h"
 
-/* A longer batch goes in two steps. */
-#define RING_ENTRIES 256u
-/* More than can be in flight (16 disks of 128 requests, and some), so that it never overflows. */
-#define RING_COMPLETIONS  4096u
+/* A longer batch goes in steps. */
+#define RING_ENTRIES      128u
+#define COMPLETIONS_MIN   128u
+#define COMPLETIONS_MAX   2048u
 #define BATCH_COMPLETIONS 64u
 #define NEEDED_FEATURES   (IORING_FEAT_EXT_ARG | IORING_FEAT_NATIVE_WORKERS)
 #define SUBMIT_TRIES      1000
 #define SUBMIT_PAUSE_US   1000u
+/* How long the end waits for operations that cannot be taken back: those of a disk that hangs. */
+#define CANCEL_WAIT_NS 100000000
 /* A guest boots without any: with one CPU they are in vain. */
 #define WAITS_BEFORE_LOOKS 128u
 #define IN_VAIN_MAX        8u /* 256 waits */
 
-/* The operations that the devices use; anything else is refused by the kernel. */
+/* The operations that the devices use, those of a vsock last; anything else is refused by the kernel. */
 static const uint8_t allowed_operations[] = {
-	IORING_OP_READ,    IORING_OP_WRITE,     IORING_OP_READV,    IORING_OP_WRITEV,
-	IORING_OP_FSYNC,   IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_ACCEPT,
-	IORING_OP_CONNECT, IORING_OP_SHUTDOWN,  IORING_OP_TIMEOUT,  IORING_OP_RECV,
+	IORING_OP_READ,   IORING_OP_WRITE,     IORING_OP_READV,    IORING_OP_WRITEV,
+	IORING_OP_FSYNC,  IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
+	IORING_OP_ACCEPT, IORING_OP_CONNECT,   IORING_OP_SHUTDOWN, IORING_OP_RECV,
 };
+#define SOCKET_OPERATIONS 4u
 
-void ring_init(struct ring *ring)
+/* What the kernel's ENOMEM and its like mean here. */
+static const char *refusal_hint(int error)
+{
+	switch (error) {
+	case ENOMEM:
+		return " (RLIMIT_MEMLOCK, which all VMs of this user share, or the host's memory)";
+	case EPERM:
+	case EACCES:
+		return " (kernel.io_uring_disabled, seccomp or a security module forbids it)";
+	case ENOSYS:
+	case EINVAL:
+		return " (Linux 5.12 or later is needed)";
+	default:
+		return "";
+	}
+}
+
+static unsigned completion_entries(unsigned in_flight)
+{
+	unsigned entries = COMPLETIONS_MIN;
+
+	while (entries < in_flight && entries < COMPLETIONS_MAX)
+		entries *= 2;
+	return entries;
+}
+
+void ring_init(struct ring *ring, unsigned in_flight)
 {
 	/* Since Linux 6.1 the completions can be left to the thread that waits for them: no
 	 * interruption in the middle of a batch. Older kernels get the plain ring. */
@@ -36,7 +65,6 @@ void ring_init(struct ring *ring)
 	};
 	int error = -EINVAL;
 
-	ring->n_files = 0;
 	ring->sockets_allowed = false;
 	ring->tasks = NULL;
 	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
@@ -44,15 +72,13 @@ void ring_init(struct ring *ring)
 	for (size_t i = 0; error == -EINVAL && i < sizeof(optional_flags) / sizeof(unsigned); i++) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | optional_flags[i],
-			.cq_entries = RING_COMPLETIONS,
+			.cq_entries = completion_entries(in_flight),
 		};
 		error = io_uring_queue_init_params(RING_ENTRIES, &ring->uring, &params);
 	}
 	if (error < 0) {
 		errno = -error;
-		fail_errno(EXIT_HOST_REFUSED,
-			   "cannot create an io_uring (Linux 5.12 or later, and allowed by "
-			   "kernel.io_uring_disabled and seccomp)");
+		fail_errno(EXIT_HOST_REFUSED, "cannot create an io_uring%s", refusal_hint(errno));
 	}
 	/* Waiting with a time limit, and workers that are threads of this process. */
 	if ((ring->uring.features & NEEDED_FEATURES) != NEEDED_FEATURES)
@@ -61,10 +87,8 @@ void ring_init(struct ring *ring)
 
 int ring_add_file(struct ring *ring, int fd)
 {
-	if (ring->n_files == RING_MAX_FILES)
-		fail(EXIT_MONITOR_FAILED, "more than %d files on the ring", RING_MAX_FILES);
-	ring->files[ring->n_files] = fd;
-	return (int)ring->n_files++;
+	(void)ring;
+	return fd;
 }
 
 void ring_allow_sockets(struct ring *ring)
@@ -78,18 +102,18 @@ static void restrict_ring(struct ring *ring)
 		OPERATIONS = sizeof(allowed_operations)
 	};
 	struct io_uring_restriction restrictions[OPERATIONS + 2];
+	unsigned n = OPERATIONS - (ring->sockets_allowed ? 0 : SOCKET_OPERATIONS);
 
 	memset(restrictions, 0, sizeof(restrictions));
-	for (unsigned i = 0; i < OPERATIONS; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		restrictions[i].opcode = IORING_RESTRICTION_SQE_OP;
 		restrictions[i].sqe_op = allowed_operations[i];
 	}
-	restrictions[OPERATIONS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-	restrictions[OPERATIONS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
-	restrictions[OPERATIONS + 1].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-	if (!ring->sockets_allowed)
-		restrictions[OPERATIONS + 1].sqe_flags = IOSQE_FIXED_FILE;
-	int error = io_uring_register_restrictions(&ring->uring, restrictions, OPERATIONS + 2);
+	restrictions[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+	restrictions[n++].sqe_flags = IOSQE_ASYNC;
+	restrictions[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+	restrictions[n++].register_op = IORING_REGISTER_SYNC_CANCEL;
+	int error = io_uring_register_restrictions(&ring->uring, restrictions, n);
 	if (error < 0) {
 		errno = -error;
 		fail_errno(EXIT_HOST_REFUSED, "io_uring: IORING_REGISTER_RESTRICTIONS");
@@ -98,14 +122,8 @@ static void restrict_ring(struct ring *ring)
 
 void ring_start(struct ring *ring)
 {
-	int error = io_uring_register_files(&ring->uring, ring->files, ring->n_files);
-
-	if (error < 0) {
-		errno = -error;
-		fail_errno(EXIT_HOST_REFUSED, "io_uring: IORING_REGISTER_FILES");
-	}
 	restrict_ring(ring);
-	error = io_uring_enable_rings(&ring->uring);
+	int error = io_uring_enable_rings(&ring->uring);
 	if (error < 0) {
 		errno = -error;
 		fail_errno(EXIT_HOST_REFUSED, "io_uring: IORING_REGISTER_ENABLE_RINGS");
@@ -131,7 +149,6 @@ struct io_uring_sqe *ring_prepare(struct ring *ring)
 
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op)
 {
-	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, op);
 }
 
@@ -235,7 +252,19 @@ int ring_wait_for(struct ring *ring, unsigned timeout_ms)
 		ring, io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &timeout, NULL));
 }
 
+/* An operation holds its file. The kernel would take back what is on a closed ring later, in a worker of its own that
+ * waits for an RCU grace period first: a pipe's reader, a TAP's next user, umount would wait for that after the
+ * process's end. */
 void ring_close(struct ring *ring)
 {
+	struct io_uring_sync_cancel_reg all = {
+		.fd = -1,
+		.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY,
+		.timeout = { .tv_nsec = CANCEL_WAIT_NS },
+	};
+
+	/* Before Linux 6.0 there is no such call, and it is later. */
+	io_uring_register_sync_cancel(&ring->uring, &all);
+	io_uring_get_events(&ring->uring);
 	io_uring_queue_exit(&ring->uring);
 }

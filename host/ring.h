@@ -6,9 +6,10 @@
  * submission entry with ring_prepare(), fills it with an io_uring_prep_ function, and gets its
  * callback exactly once. Entries are submitted together, when the loop next waits.
  *
- * The ring is made disabled. Files are registered first; ring_start() then restricts it to
- * registered files, or with ring_allow_sockets() also others, and the operations in use, and enables it. Only the
- * thread that called ring_start() may use the ring after that.
+ * The ring is made disabled; ring_start() restricts it to the operations in use and enables it. Only the thread that
+ * called ring_start() may use it after that. Files are plain descriptors, not registered ones: a registered file is held
+ * until a worker of the kernel has taken the ring down, after the process's end, and whoever waits for the file waits
+ * for that.
  */
 #ifndef HOST_RING_H
 #define HOST_RING_H
@@ -18,8 +19,7 @@
 
 #include <liburing.h>
 
-#define RING_MAX_FILES 256
-#define RING_LOOK_NS   20000
+#define RING_LOOK_NS 20000
 
 struct ring_op;
 
@@ -46,8 +46,6 @@ struct ring_looks {
 
 struct ring {
 	struct io_uring uring;
-	unsigned n_files;
-	int files[RING_MAX_FILES];
 	bool sockets_allowed;
 	struct ring_task *tasks;
 	struct ring_looks looks;
@@ -56,15 +54,15 @@ struct ring {
 	unsigned with_workers;
 };
 
-/* Does not return on failure (exit 3). */
-void ring_init(struct ring *ring);
+/* in_flight: how many operations the devices may have on the ring together; more of them cost the kernel an allocation
+ * each. The host charges the ring's memory to the user (RLIMIT_MEMLOCK, Linux 6.14 and later): 16 KiB, and up to 28 KiB more.
+ * Does not return on failure (exit 3). */
+void ring_init(struct ring *ring, unsigned in_flight);
 
-/* Registers a file: returns its slot, to be used in place of a descriptor. Before ring_start(). */
+/* What to use for the file on the ring. */
 int ring_add_file(struct ring *ring, int fd);
 
-/* For sockets that come and go, as descriptors: before Linux 6.13 what leaves the table of registered files
- * is closed only when every operation has ended that was begun earlier, and some last as long as the VM.
- * Before ring_start(). */
+/* The operations of sockets, too. Before ring_start(). */
 void ring_allow_sockets(struct ring *ring);
 
 /* Does not return on failure (exit 3). */
@@ -90,6 +88,8 @@ int ring_wait(struct ring *ring);
 /* The same, but waits for at most timeout_ms. */
 int ring_wait_for(struct ring *ring, unsigned timeout_ms);
 
+/* Takes back what is on the ring, without callbacks, and closes it: nothing holds the devices' files then, but what
+ * a disk that hangs has. May wait for 100 ms for that. */
 void ring_close(struct ring *ring);
 
 #endif

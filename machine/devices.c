@@ -4,9 +4,19 @@
 #include "io/reset_port.h"
 #include "machine/machine.h"
 
+/* Signals, exit request, console and the like. */
+#define RING_OWN_OPERATIONS 16u
+
+static unsigned operations_in_flight(const struct vm_config *config)
+{
+	return RING_OWN_OPERATIONS + config->n_disks * (VIRTQUEUE_MAX_SIZE + 1) +
+	       config->n_nets * (VIRTQUEUE_MAX_SIZE + NET_MAX_READS + 3) +
+	       (config->vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS / 2 : 0);
+}
+
 void machine_open_ring(struct machine *m)
 {
-	ring_init(&m->ring);
+	ring_init(&m->ring, operations_in_flight(&m->config));
 	exit_request_init(&m->exit, &m->ring);
 	signals_open(&m->signals, &m->ring, &m->exit);
 	reset_port_attach(&m->ports, &m->exit);

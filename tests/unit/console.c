@@ -45,7 +45,7 @@ static void set_up(void)
 	screen_fd = output[0];
 	CHECK(fcntl(keyboard_fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
-	ring_init(&rig_ring);
+	ring_init(&rig_ring, 128);
 	exit_request_init(&exit_request, &rig_ring);
 	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
 	ring_start(&rig_ring);

@@ -43,7 +43,7 @@ static inline void rig_open(const struct block_image *image)
 {
 	memset(&rig, 0, sizeof(rig));
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
-	ring_init(&rig_ring);
+	ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
 	block_init(&rig.block, image, &rig.memory, &rig_ring);
 	virtio_transport_init(&rig.transport, &rig.block.device);
 	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);

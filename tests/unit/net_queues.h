@@ -61,7 +61,7 @@ static inline void queues_open(void)
 	signal(SIGPIPE, SIG_IGN); /* as the monitor does */
 	memset(&rig, 0, sizeof(rig));
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
-	ring_init(&rig_ring);
+	ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
 }
 
 static inline void queues_attach(struct virtio_device *device)
