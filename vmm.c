@@ -40,7 +40,8 @@ static void read_options(struct machine *m, int argc, char **argv)
 	enum options_result result = options_parse(&m->config, argc, argv, &error);
 
 	if (m->config.status_fd >= 0 && !status_report_open(m->config.status_fd, &status_error))
-		fail(EXIT_BAD_INPUT, "--status-fd %d: %s", m->config.status_fd, status_error.text);
+		fail(status_error.code, "--status-fd %d: %s", m->config.status_fd,
+		     status_error.text);
 	switch (result) {
 	case OPTIONS_HELP:
 		fputs(options_help_text, stdout);

@@ -36,8 +36,8 @@ bool initrd_load(struct initrd *initrd, const struct guest_memory *memory,
 		return error_set(error, "there is no RAM at 0x%llx",
 				 (unsigned long long)initrd->gpa);
 	if (!input_file_read_into_zeroes(file, host, (size_t)file->bytes, 0))
-		return error_set(error, "cannot read it: %s",
-				 errno ? strerror(errno) : "the file became shorter");
+		return error_set_errno(error, "cannot read it: %s",
+				       errno ? strerror(errno) : "the file became shorter");
 	return true;
 }
 

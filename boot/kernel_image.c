@@ -43,8 +43,8 @@ bool kernel_image_load(struct kernel_image *image, const struct guest_memory *me
 	size_t head_bytes = file->bytes < sizeof(head) ? (size_t)file->bytes : sizeof(head);
 
 	if (!input_file_read(file, head, head_bytes, 0))
-		return error_set(error, "cannot read it: %s",
-				 errno ? strerror(errno) : "the file became shorter");
+		return error_set_errno(error, "cannot read it: %s",
+				       errno ? strerror(errno) : "the file became shorter");
 	*image = (struct kernel_image){ 0 };
 	if (looks_like_bzimage(head))
 		return bzimage_load(image, memory, file, head, error);
@@ -75,7 +75,7 @@ bool kernel_image_place(const struct guest_memory *memory, const struct input_fi
 		return error_set(error, "it needs at least --mem %lluM",
 				 (unsigned long long)((gpa + room + 0xfffff) >> 20));
 	if (!input_file_read_into_zeroes(file, host, (size_t)length, offset))
-		return error_set(error, "cannot read it: %s",
-				 errno ? strerror(errno) : "the file became shorter");
+		return error_set_errno(error, "cannot read it: %s",
+				       errno ? strerror(errno) : "the file became shorter");
 	return true;
 }

@@ -118,12 +118,52 @@ void warn(const char *format, ...)
 	print_line(&line);
 }
 
+enum exit_code exit_code_of_errno(int error)
+{
+	static const int users[] = { 0,      ENOENT,   ENOTDIR, EISDIR,    ELOOP, ENAMETOOLONG,
+				     EINVAL, EBADF,    ENOTTY,  ENODEV,    ENXIO, ENOTBLK,
+				     ESPIPE, ENOTSOCK, EBADFD,  EPROTOTYPE };
+
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++)
+		if (error == users[i])
+			return EXIT_BAD_INPUT;
+	return EXIT_HOST_REFUSED;
+}
+
+__attribute__((format(printf, 3, 0))) static void
+set_error(struct error_text *error, enum exit_code code, const char *format, va_list args)
+{
+	error->code = code;
+	vsnprintf(error->text, sizeof(error->text), format, args);
+}
+
 bool error_set(struct error_text *error, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(error->text, sizeof(error->text), format, args);
+	set_error(error, EXIT_BAD_INPUT, format, args);
+	va_end(args);
+	return false;
+}
+
+bool error_set_refused(struct error_text *error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	set_error(error, EXIT_HOST_REFUSED, format, args);
+	va_end(args);
+	return false;
+}
+
+bool error_set_errno(struct error_text *error, const char *format, ...)
+{
+	enum exit_code code = exit_code_of_errno(errno);
+	va_list args;
+
+	va_start(args, format);
+	set_error(error, code, format, args);
 	va_end(args);
 	return false;
 }

@@ -9,8 +9,9 @@
 enum exit_code {
 	EXIT_GUEST_ENDED = 0,    /* the guest powered off or reset, or a person typed Ctrl-a x */
 	EXIT_MONITOR_FAILED = 1, /* a fault of the monitor itself */
-	EXIT_BAD_INPUT = 2,      /* an option, kernel, initrd or image that cannot be used */
-	EXIT_HOST_REFUSED = 3,  /* no /dev/kvm, no permission, no memory, a capability is missing */
+	EXIT_BAD_INPUT = 2,      /* what the user wrote: an option, a kernel, an initrd, an image */
+	EXIT_HOST_REFUSED =
+		3, /* what a retry or the host cures: no permission, no memory, in use */
 	EXIT_TRIPLE_FAULT = 4,  /* the guest triple-faulted */
 	EXIT_KVM_ERROR = 5,     /* KVM_EXIT_INTERNAL_ERROR or another exit that cannot go on */
 	EXIT_SIGNAL_BASE = 128, /* ended by signal N: 128 + N */
@@ -34,13 +35,27 @@ void fail_clear(void);
 /* One line on stderr, as fail(), and goes on. */
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A short text that a pure function hands back instead of failing itself. */
+/* A short text that a function hands back instead of failing itself, and the status that it is worth. */
 struct error_text {
+	enum exit_code code; /* EXIT_BAD_INPUT or EXIT_HOST_REFUSED */
 	char text[256];
 };
 
-/* Formats into *error. Returns false, so that a check can end in `return error_set(...)`. */
+/* These format into *error and return false, so that a check can end in `return error_set(...)`. What the user wrote
+ * is wrong: */
 _Bool error_set(struct error_text *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* The host refuses what may be right, now or for this user: */
+_Bool error_set_refused(struct error_text *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* A system call failed: errno tells which of the two. It does not appear in the text by itself. */
+_Bool error_set_errno(struct error_text *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* EXIT_BAD_INPUT for an errno that tells of a name, kind or number that cannot be right (ENOENT, EINVAL and their
+ * like; 0, a file that is too short), EXIT_HOST_REFUSED for any other. */
+enum exit_code exit_code_of_errno(int error);
 
 #endif

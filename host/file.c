@@ -14,9 +14,9 @@ bool input_file_open(struct input_file *file, const char *path, struct error_tex
 	/* O_NONBLOCK: opening a FIFO that nobody writes must not hang. */
 	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (file->fd < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if (fstat(file->fd, &status) < 0)
-		error_set(error, "%s", strerror(errno));
+		error_set_errno(error, "%s", strerror(errno));
 	else if (!S_ISREG(status.st_mode))
 		error_set(error, "expected a regular file, this is %s",
 			  S_ISDIR(status.st_mode) ? "a directory" : "a device, pipe or socket");

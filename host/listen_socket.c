@@ -50,13 +50,14 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 	struct stat status;
 
 	if (lstat(address->sun_path, &status) < 0)
-		return errno == ENOENT || error_set(error, "%s", strerror(errno));
+		return errno == ENOENT || error_set_errno(error, "%s", strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error, "the path exists and is no socket");
 	if (somebody_keeps_listening(address))
-		return error_set(error, "another process listens there");
+		return error_set_refused(error, "another process listens there");
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
-		return error_set(error, "cannot remove the stale socket: %s", strerror(errno));
+		return error_set_errno(error, "cannot remove the stale socket: %s",
+				       strerror(errno));
 	return true;
 }
 
@@ -87,7 +88,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 		return false;
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener->fd < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	mask = umask(0177); /* bind() makes it 0600 at once */
 	result = bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(mask);
@@ -97,7 +98,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	}
 	if (result == 0 && listen(listener->fd, BACKLOG) == 0)
 		return true;
-	error_set(error, "%s", strerror(errno));
+	error_set_errno(error, "%s", strerror(errno));
 	close(listener->fd);
 	return false;
 }
@@ -111,7 +112,7 @@ bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_te
 
 	*listener = (struct listen_socket){ .fd = fd };
 	if (flags < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&address, &address_length) < 0 ||
@@ -119,6 +120,6 @@ bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_te
 		return error_set(error, "expected a listening Unix stream socket");
 	/* The ring waits for connections itself; a non-blocking socket would not let it. */
 	if (fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	return true;
 }

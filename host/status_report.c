@@ -17,7 +17,7 @@ bool status_report_open(int fd, struct error_text *error)
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return error_set(error, "it is open for reading only");
 	report_fd = fd;

@@ -66,15 +66,15 @@ static bool set_up(struct tap *tap, struct error_text *error)
 	int flags = fcntl(tap->fd, F_GETFL);
 
 	if (host_ioctl(tap->fd, TUNGETIFF, &request) < 0)
-		return error_set(error, "not a TAP descriptor: %s", strerror(errno));
+		return error_set_errno(error, "not a TAP descriptor: %s", strerror(errno));
 	if ((request.ifr_flags & IFF_TAP) == 0)
 		return error_set(error, "it is a TUN, expected a TAP");
 	if (!(request.ifr_flags & IFF_VNET_HDR))
 		return error_set(error, "it was opened without IFF_VNET_HDR");
 	if (host_ioctl(tap->fd, TUNSETVNETHDRSZ, &header_bytes) < 0)
-		return error_set(error, "TUNSETVNETHDRSZ: %s", strerror(errno));
+		return error_set_errno(error, "TUNSETVNETHDRSZ: %s", strerror(errno));
 	if (flags < 0 || fcntl(tap->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return error_set(error, "O_NONBLOCK: %s", strerror(errno));
+		return error_set_errno(error, "O_NONBLOCK: %s", strerror(errno));
 	memcpy(tap->name, request.ifr_name, sizeof(tap->name));
 	tap->name[sizeof(tap->name) - 1] = '\0';
 	probe_offloads(tap);
@@ -85,17 +85,17 @@ static bool attach_failed(const char *name, struct error_text *error)
 {
 	switch (errno) {
 	case EBUSY:
-		return error_set(error, "it is busy: another process is attached to it");
+		return error_set_refused(error, "it is busy: another process is attached to it");
 	case EPERM:
 	case EACCES:
-		return error_set(error,
-				 "%s (it needs CAP_NET_ADMIN, or `ip tuntap add %s mode tap "
-				 "user USER`)",
-				 strerror(errno), name);
+		return error_set_errno(error,
+				       "%s (it needs CAP_NET_ADMIN, or `ip tuntap add %s mode tap "
+				       "user USER`)",
+				       strerror(errno), name);
 	case EINVAL:
 		return error_set(error, "it is not a TAP interface, or one with multi_queue");
 	default:
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	}
 }
 
@@ -126,7 +126,7 @@ bool tap_open(struct tap *tap, const char *name, struct error_text *error)
 				 name);
 	tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (tap->fd < 0)
-		return error_set(error, "cannot open /dev/net/tun: %s", strerror(errno));
+		return error_set_refused(error, "cannot open /dev/net/tun: %s", strerror(errno));
 	if (!attach(tap, name))
 		attach_failed(name, error);
 	else if (set_up(tap, error))
@@ -160,7 +160,7 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 {
 	*tap = (struct tap){ .fd = fd };
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if (!set_up(tap, error))
 		return false;
 	read_mtu(tap->name, &tap->mtu);

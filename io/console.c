@@ -241,14 +241,14 @@ static int open_output(const char *path)
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) < 0)
-		fail_errno(EXIT_BAD_INPUT, "--serial file:%s", path);
+		fail_errno(exit_code_of_errno(errno), "--serial file:%s", path);
 	if (!S_ISREG(status.st_mode))
 		return fd;
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
-		fail(EXIT_BAD_INPUT, "--serial file:%s: it is in use, as an image or by another VM",
-		     path);
+		fail(EXIT_HOST_REFUSED,
+		     "--serial file:%s: it is in use, as an image or by another VM", path);
 	if (ftruncate(fd, 0) < 0)
-		fail_errno(EXIT_BAD_INPUT, "--serial file:%s", path);
+		fail_errno(exit_code_of_errno(errno), "--serial file:%s", path);
 	return fd;
 }
 

@@ -45,7 +45,7 @@ struct console_limits {
 };
 
 /* Makes the UART with its interrupt, on standard input and output (path NULL) or writing to a file
- * that is made or emptied, and locked: it must not be an image. Before ring_start(). Exit 2 if the
+ * that is made or emptied, and locked: it must not be an image. Before ring_start(). Exits if the
  * file cannot be opened. */
 void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
 		  struct exit_request *exit);

@@ -1,6 +1,7 @@
 /* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
 #include <sched.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "boot/boot_params.h"
 #include "boot/mptable.h"
@@ -11,15 +12,37 @@
 
 #define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
 
+static const char *disk_option(const struct machine *m, unsigned i)
+{
+	return i == 0 && m->config.has_rootfs ? "--rootfs" : "--disk";
+}
+
+/* That an image is in use is the user's mistake where it is this VM's own, by whatever name. */
+static void fail_if_image_twice(const struct machine *m, unsigned i)
+{
+	struct stat status, earlier;
+
+	if (stat(m->config.disks[i].path, &status) < 0)
+		return;
+	for (unsigned j = 0; j < i; j++)
+		if (fstat(m->disks[j].image.fd, &earlier) == 0 && earlier.st_dev == status.st_dev &&
+		    earlier.st_ino == status.st_ino)
+			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is %s %s, too",
+			     disk_option(m, i), m->config.disks[i].path, disk_option(m, j),
+			     m->config.disks[j].path);
+}
+
 void machine_open_images(struct machine *m)
 {
 	struct error_text error;
 
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		const struct disk_config *disk = &m->config.disks[i];
-		const char *option = i == 0 && m->config.has_rootfs ? "--rootfs" : "--disk";
-		if (!block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error))
-			fail(EXIT_BAD_INPUT, "%s %s: %s", option, disk->path, error.text);
+		if (block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error))
+			continue;
+		if (error.code == EXIT_HOST_REFUSED)
+			fail_if_image_twice(m, i);
+		fail(error.code, "%s %s: %s", disk_option(m, i), disk->path, error.text);
 	}
 }
 
@@ -30,9 +53,9 @@ void machine_open_taps(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		const struct net_config *net = &m->config.nets[i];
 		if (net->tap_name == NULL && !tap_adopt(&m->taps[i], net->fd, &error))
-			fail(EXIT_BAD_INPUT, "--net fd=%d: %s", net->fd, error.text);
+			fail(error.code, "--net fd=%d: %s", net->fd, error.text);
 		if (net->tap_name != NULL && !tap_open(&m->taps[i], net->tap_name, &error))
-			fail(EXIT_BAD_INPUT, "--net tap=%s: %s", net->tap_name, error.text);
+			fail(error.code, "--net tap=%s: %s", net->tap_name, error.text);
 	}
 }
 
@@ -46,9 +69,9 @@ void machine_open_vsock(struct machine *m)
 		return;
 	if (vsock->uds_fd >= 0) {
 		if (!listen_socket_adopt(&m->vsock_listener, vsock->uds_fd, &error))
-			fail(EXIT_BAD_INPUT, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
+			fail(error.code, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
 	} else if (!listen_socket_open(&m->vsock_listener, vsock->uds_path, &error)) {
-		fail(EXIT_BAD_INPUT, "--vsock uds=%s: %s", vsock->uds_path, error.text);
+		fail(error.code, "--vsock uds=%s: %s", vsock->uds_path, error.text);
 	}
 }
 
@@ -62,7 +85,7 @@ static void load_initrd(struct machine *m, struct initrd *initrd)
 		return;
 	if (!input_file_open(&file, path, &error) ||
 	    !initrd_load(initrd, &m->memory, &m->kernel, &file, &error))
-		fail(EXIT_BAD_INPUT, "--initrd %s: %s", path, error.text);
+		fail(error.code, "--initrd %s: %s", path, error.text);
 	input_file_close(&file);
 }
 
@@ -74,16 +97,16 @@ void machine_load_guest(struct machine *m)
 	const char *path = m->config.kernel_path;
 
 	if (!input_file_open(&file, path, &error))
-		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+		fail(error.code, "--kernel %s: %s", path, error.text);
 	/* Any Linux is larger. A guest that is not may never use more than that. */
 	if (file.bytes > HUGE_PAGE_BYTES)
 		guest_memory_prefer_huge_pages(&m->memory);
 	if (!kernel_image_load(&m->kernel, &m->memory, &file, &error))
-		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+		fail(error.code, "--kernel %s: %s", path, error.text);
 	input_file_close(&file);
 	load_initrd(m, &initrd);
 	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline, &error))
-		fail(EXIT_BAD_INPUT, "--kernel %s: %s", path, error.text);
+		fail(error.code, "--kernel %s: %s", path, error.text);
 	if (!mptable_write(&m->memory, m->config.n_cpus) || !boot_state_write_tables(&m->memory))
 		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);

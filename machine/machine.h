@@ -75,8 +75,8 @@ struct machine {
 	struct vcpu vcpus[MAX_CPUS];
 };
 
-/* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user named, 3 for what
- * the host refused. */
+/* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user wrote, 3 for what
+ * the host refuses. */
 
 /* vm.c, on the main thread. */
 void machine_map_memory(struct machine *m); /* address space for the guest */

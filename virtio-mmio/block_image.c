@@ -26,10 +26,11 @@ static void wait_for_release(void)
 static bool lock_refused(const struct block_image *image, struct error_text *error)
 {
 	if (errno == EAGAIN || errno == EACCES)
-		return error_set(error, "it is in use: %s",
-				 image->read_only ? "another VM or process writes to it"
-						  : "another VM or process holds a lock on it");
-	return error_set(error, "cannot lock it: %s", strerror(errno));
+		return error_set_refused(error, "it is in use: %s",
+					 image->read_only
+						 ? "another VM or process writes to it"
+						 : "another VM or process holds a lock on it");
+	return error_set_errno(error, "cannot lock it: %s", strerror(errno));
 }
 
 /* OFD locks, because they belong to the open file and not to the process: the same image named
@@ -69,13 +70,13 @@ static bool measure_image(struct block_image *image, struct error_text *error)
 	uint64_t bytes = 0;
 
 	if (fstat(image->fd, &status) < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if (S_ISREG(status.st_mode))
 		bytes = (uint64_t)status.st_size;
 	else if (!S_ISBLK(status.st_mode))
 		return error_set(error, "expected a raw image file or a block device");
 	else if (host_ioctl(image->fd, BLKGETSIZE64, &bytes) < 0)
-		return error_set(error, "cannot read its size: %s", strerror(errno));
+		return error_set_errno(error, "cannot read its size: %s", strerror(errno));
 	if (bytes < SECTOR_BYTES)
 		return error_set(error, "it has %llu bytes, expected at least one sector of %u",
 				 (unsigned long long)bytes, SECTOR_BYTES);
@@ -96,7 +97,7 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 	*image = (struct block_image){ .path = path, .read_only = read_only };
 	/* Looked at before it is opened: opening a FIFO would wait for its writer. */
 	if (stat(path, &status) < 0)
-		return error_set(error, "%s", strerror(errno));
+		return error_set_errno(error, "%s", strerror(errno));
 	if (S_ISDIR(status.st_mode))
 		return error_set(error, "it is a directory, expected a raw image file or a block "
 					"device");
@@ -107,10 +108,10 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 		flags |= O_EXCL;
 	image->fd = open_image(path, flags);
 	if (image->fd < 0)
-		return error_set(error, "%s%s", strerror(errno),
-				 !read_only && (errno == EACCES || errno == EROFS)
-					 ? " (with ,ro it is opened for reading only)"
-					 : "");
+		return error_set_errno(error, "%s%s", strerror(errno),
+				       !read_only && (errno == EACCES || errno == EROFS)
+					       ? " (with ,ro it is opened for reading only)"
+					       : "");
 	if (lock_image(image, error) && measure_image(image, error))
 		return true;
 	close(image->fd);

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct input_file file = { kernel_fd, bytes };
 	struct kernel_image image;
-	struct error_text error = { "" };
+	struct error_text error = { .text = "" };
 
 	if (bytes == 0)
 		return 0;

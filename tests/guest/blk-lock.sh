@@ -22,21 +22,25 @@ release() {
 hold "$tmp/disk"
 for disk in "$tmp/disk" "$tmp/disk,ro"; do
 	vmm_run --kernel "$elf/hello.elf" --disk "$disk"
-	expect_status 2 "$disk while another monitor writes to it"
+	expect_status 3 "$disk while another monitor writes to it"
 	expect_error "--disk ${disk%,ro}: .*in use"
 done
 release TERM
 
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/disk" --disk "$tmp/disk"
 expect_status 2 "the same image twice"
-expect_error "--disk $tmp/disk: .*in use"
+expect_error "--disk $tmp/disk: .*in use: it is --disk $tmp/disk, too"
+ln "$tmp/disk" "$tmp/link"
+vmm_run --kernel "$elf/hello.elf" --rootfs "$tmp/link" --disk "$tmp/disk,ro"
+expect_status 2 "the same image by two names"
+expect_error "--disk $tmp/disk: .*in use: it is --rootfs $tmp/link, too"
 
 cp "$tmp/disk" "$tmp/shared"
 hold "$tmp/shared,ro"
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/shared,ro"
 expect_status 0 "two readers"
 vmm_run --kernel "$elf/hello.elf" --rootfs "$tmp/shared"
-expect_status 2 "a writer beside a reader"
+expect_status 3 "a writer beside a reader"
 expect_error "--rootfs $tmp/shared: .*in use"
 release TERM
 

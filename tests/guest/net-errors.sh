@@ -1,15 +1,17 @@
 #!/bin/bash
-# What is wrong with a --net is one line, exit status 2, before there is a VM.
+# What is wrong with a --net is one line, before there is a VM: exit status 2, or 3 where the host refuses.
 # shellcheck source=tests/guest/net_lib.bash
 . "$(dirname "$0")/net_lib.bash"
 
-# refused ERROR COMMAND...: the monitor, started by COMMAND, refuses its --net.
+# refused [STATUS] ERROR COMMAND...: the monitor, started by COMMAND, refuses its --net.
 refused() {
-	local error=$1
+	local expected=2 error
+	[ ${#1} != 1 ] || { expected=$1; shift; }
+	error=$1
 	shift
 	status=0
 	timeout -s KILL 10 "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
-	expect_status 2 "$error"
+	expect_status "$expected" "$error"
 	expect_error "$error"
 	[ ! -s "$tmp/out" ] || die "something on stdout"
 }
@@ -27,19 +29,19 @@ refused '^vmm: --net tap=vmtun0: it is not a TAP interface' "${vmm[@]}" tap=vmtu
 refused '^vmm: --net tap=vmtap2: it is not a TAP interface, or one with multi_queue' "${vmm[@]}" tap=vmtap2
 refused '^vmm: --net tap=sixteen-byteslon: expected an interface name of 1 to 15 bytes' "${vmm[@]}" tap=sixteen-byteslon
 refused '^vmm: --net tap=: expected an interface name' "${vmm[@]}" tap=
-refused '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
+refused 3 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
 	"${vmm[@]}" tap=vmtap0
-refused '^vmm: --net tap=vmtap0: it is busy' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
+refused 3 '^vmm: --net tap=vmtap0: it is busy' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
 # Without CAP_NET_ADMIN somebody else's TAP is out of reach, and one's own is not.
 no_admin=(setpriv --bounding-set -net_admin --inh-caps -net_admin)
 if "${no_admin[@]}" true 2>/dev/null; then
-	refused '^vmm: --net tap=vmtap1: Operation not permitted \(it needs CAP_NET_ADMIN, or .*user USER' \
+	refused 3 '^vmm: --net tap=vmtap1: Operation not permitted \(it needs CAP_NET_ADMIN, or .*user USER' \
 		"${no_admin[@]}" "${vmm[@]}" tap=vmtap1
 fi
 if setpriv --reuid 12345 --clear-groups true 2>/dev/null && ! setpriv --reuid 12345 --clear-groups test -r /dev/net/tun; then
 	cp ./vmm "$elf/hello.elf" "$tmp"
 	chmod 755 "$tmp"
-	refused '^vmm: --net tap=vmtap1: cannot open /dev/net/tun: Permission denied' \
+	refused 3 '^vmm: --net tap=vmtap1: cannot open /dev/net/tun: Permission denied' \
 		setpriv --reuid 12345 --clear-groups "$tmp/vmm" --kernel "$tmp/hello.elf" --net tap=vmtap1
 fi
 

@@ -6,10 +6,12 @@
 need_kvm
 vmm=(--kernel "$elf/vsock_io.elf")
 
-# refused ERROR --vsock VALUE...
+# refused [STATUS] ERROR --vsock VALUE...
 refused() {
+	local expected=2
+	[ ${#1} != 1 ] || { expected=$1; shift; }
 	vmm_run "${vmm[@]}" "${@:2}"
-	expect_status 2 "$1"
+	expect_status "$expected" "$1"
 	expect_error "$1"
 }
 
@@ -17,7 +19,7 @@ refused() {
 wait_for "$tmp/out" ready
 [ "$(stat -c '%F %a' "$sock")" = "socket 600" ] || die "the socket is $(stat -c '%F %a' "$sock")"
 # A second monitor leaves it alone.
-refused "^vmm: --vsock uds=$sock: another process listens there" --vsock "cid=4,uds=$sock"
+refused 3 "^vmm: --vsock uds=$sock: another process listens there" --vsock "cid=4,uds=$sock"
 [ -S "$sock" ] || die "the refused monitor has removed the socket"
 talk echo
 talk end

@@ -17,10 +17,10 @@ echo "END $line"
 END
 before=$(sha256_of "$root")
 
-# Refused: one line that names the option and the file, exit status 2, and no VM.
+# Refused: one line that names the option and the file, exit status 3, and no VM.
 expect_refused() { # NAME OPTION IMAGE WORDS
 	vm_run "$1" --kernel "$(guest_file bzImage)" "$2" "$3" --cmdline '-- true'
-	expect_status 2 "$1"
+	expect_status 3 "$1"
 	expect_equal "$1: lines on stderr" 1 "$(wc -l <"$work/$1.err")"
 	expect_text "$work/$1.err" "vmm: $2 ${3%,ro}: it is in use: $4"
 	expect_empty "$work/$1.out"
