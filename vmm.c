@@ -34,21 +34,33 @@ static const struct console_limits console_limits = {
 
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
+/* Whatever is wrong with the rest, the report tells it. */
+static void open_status_report(int argc, char **argv)
+{
+	int fd = options_find_status_fd(argc, argv);
+	struct error_text error;
+
+	if (fd >= 0 && !status_report_open(fd, &error))
+		fail(error.code, "--status-fd %d: %s", fd, error.text);
+}
+
+static _Noreturn void print_and_exit(const char *text)
+{
+	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+		fail_errno(EXIT_HOST_REFUSED, "stdout");
+	status_report_send(EXIT_GUEST_ENDED, NULL);
+	exit(EXIT_GUEST_ENDED);
+}
+
 static void read_options(struct machine *m, int argc, char **argv)
 {
-	struct error_text error, status_error;
-	enum options_result result = options_parse(&m->config, argc, argv, &error);
+	struct error_text error;
 
-	if (m->config.status_fd >= 0 && !status_report_open(m->config.status_fd, &status_error))
-		fail(status_error.code, "--status-fd %d: %s", m->config.status_fd,
-		     status_error.text);
-	switch (result) {
+	switch (options_parse(&m->config, argc, argv, &error)) {
 	case OPTIONS_HELP:
-		fputs(options_help_text, stdout);
-		exit(EXIT_GUEST_ENDED);
+		print_and_exit(options_help_text);
 	case OPTIONS_VERSION:
-		puts("vmm " VMM_VERSION);
-		exit(EXIT_GUEST_ENDED);
+		print_and_exit("vmm " VMM_VERSION "\n");
 	case OPTIONS_BAD:
 		fail(EXIT_BAD_INPUT, "%s", error.text);
 	case OPTIONS_RUN:
@@ -196,9 +208,13 @@ int main(int argc, char **argv)
 {
 	struct machine *m = &machine;
 
+	/* A reader that has left is an error code, from the first line on. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	boot_timer_start(&m->timer);
 	/* Its first use would have the host clear 2 MiB, where huge pages are the rule; most of it is pools. */
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);
+	open_status_report(argc, argv);
 	file_reserve_stdio();
 	read_options(m, argc, argv);
 	if (m->config.vsock.guest_cid != 0)

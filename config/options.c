@@ -210,14 +210,24 @@ static const struct option {
 	{ "--status-fd", true, false, set_status_fd },
 };
 
-static const struct option *find_option(const char *argument, size_t name_length)
+/* The option that an argument, "--name" or "--name=value", names; NULL: none. */
+static const struct option *option_at(const char *argument)
 {
+	size_t name_length = strcspn(argument, "=");
+
 	for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
 		const char *name = option_table[i].name;
 		if (strlen(name) == name_length && memcmp(name, argument, name_length) == 0)
 			return &option_table[i];
 	}
 	return NULL;
+}
+
+/* Whether the argument behind an option is its value. An option is none: a value has been forgotten, or was an empty
+ * variable of a shell's. */
+static bool has_value(int argc, char **argv, int index)
+{
+	return index + 1 < argc && option_at(argv[index + 1]) == NULL;
 }
 
 /* Takes the option at argv[*index], and its value from the next argument if it is not in "=". *seen
@@ -227,14 +237,13 @@ static bool take_option(struct vm_config *config, int argc, char **argv, int *in
 {
 	char *argument = argv[*index];
 	char *equals = strchr(argument, '=');
-	size_t name_length = equals ? (size_t)(equals - argument) : strlen(argument);
-	const struct option *option = find_option(argument, name_length);
+	const struct option *option = option_at(argument);
 
 	if (option == NULL && argument[0] != '-')
 		return error_set(error, "unexpected argument '%s' (try --help)", argument);
 	if (option == NULL)
-		return error_set(error, "unknown option %.*s (try --help)", (int)name_length,
-				 argument);
+		return error_set(error, "unknown option %.*s (try --help)",
+				 (int)strcspn(argument, "="), argument);
 	uint32_t bit = 1u << (option - option_table);
 	if ((*seen & bit) && !option->repeatable)
 		return error_set(error, "%s is given twice", option->name);
@@ -246,9 +255,27 @@ static bool take_option(struct vm_config *config, int argc, char **argv, int *in
 	}
 	if (equals != NULL)
 		return option->set(config, option->name, equals + 1, error);
-	if (*index + 1 >= argc)
+	if (!has_value(argc, argv, *index))
 		return error_set(error, "%s: a value is missing", option->name);
 	return option->set(config, option->name, argv[++*index], error);
+}
+
+int options_find_status_fd(int argc, char **argv)
+{
+	int fd;
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = strchr(argv[i], '=');
+		const struct option *option = option_at(argv[i]);
+		if (option == NULL || !option->takes_value)
+			continue;
+		if (value == NULL && !has_value(argc, argv, i))
+			continue;
+		value = value != NULL ? value + 1 : argv[++i];
+		if (option->set == set_status_fd && parse_fd(value, &fd))
+			return fd;
+	}
+	return -1;
 }
 
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,

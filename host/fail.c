@@ -1,7 +1,6 @@
 #include "host/fail.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "host/status_report.h"
+#include "host/write_within.h"
 
 #define STDERR_WAIT_MS 100
 
@@ -21,37 +21,70 @@ struct line {
 
 static const char line_start[] = "vmm: ";
 
-/* A reader that stands still loses the line: a message must never hold the monitor up. EINTR: a vCPU
- * that is kicked out of KVM_RUN reports why it left. One write(2), so that a line stays whole beside the guest's
- * console and other processes. */
+/* A reader that stands still loses the line: a message must never hold the monitor up. Appended, and by one write(2),
+ * so that it stays whole beside the guest's console and other processes. */
 static void print_line(struct line *line)
 {
-	struct pollfd ready = { .fd = STDERR_FILENO, .events = POLLOUT };
-	int n;
-
 	line->text[line->length] = '\n';
-	do
-		n = poll(&ready, 1, STDERR_WAIT_MS);
-	while (n < 0 && errno == EINTR);
-	while (n > 0 && write(STDERR_FILENO, line->text, line->length + 1) < 0 && errno == EINTR)
-		;
+	write_within(STDERR_FILENO, line->text, line->length + 1, true, STDERR_WAIT_MS);
 	line->text[line->length] = '\0';
+}
+
+static bool is_inside_character(char byte)
+{
+	return ((unsigned char)byte & 0xc0) == 0x80; /* UTF-8's second to fourth bytes */
+}
+
+/* Copies `whole` without so much of its middle that it fits. */
+static void leave_middle_out(char *text, size_t room, const char *whole, size_t length)
+{
+	static const char gap[] = "...";
+	size_t kept = room - sizeof(gap), head = kept / 2, tail = length - (kept - head);
+
+	for (int i = 0; i < 3 && is_inside_character(whole[head]); i++)
+		head--;
+	for (int i = 0; i < 3 && is_inside_character(whole[tail]); i++)
+		tail++;
+	memcpy(text, whole, head);
+	memcpy(text + head, gap, sizeof(gap) - 1);
+	memcpy(text + head + sizeof(gap) - 1, whole + tail, length - tail + 1);
+}
+
+/* In a message that is too long one string is: the user's, between what it was given for and what is wrong with
+ * it. */
+__attribute__((format(printf, 3, 0))) static void format_shortened(char *text, size_t room,
+								   const char *format, va_list args)
+{
+	va_list again;
+
+	va_copy(again, args);
+	int n = vsnprintf(text, room, format, args);
+	char *whole = n >= (int)room ? malloc((size_t)n + 1) : NULL;
+	if (whole != NULL) {
+		vsnprintf(whole, (size_t)n + 1, format, again);
+		leave_middle_out(text, room, whole, (size_t)n);
+		free(whole);
+	}
+	va_end(again);
+	/* One line, and nothing that a terminal takes for an order. */
+	for (char *at = text; *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || *at == '\x7f')
+			*at = '?';
 }
 
 /* Without the newline, for which there is room. */
 __attribute__((format(printf, 2, 0))) static void format_line(struct line *line, const char *format,
 							      va_list args, const char *reason)
 {
-	const size_t limit = sizeof(line->text) - 1;
-	size_t used = (size_t)snprintf(line->text, limit, "%s", line_start);
-	int n = vsnprintf(line->text + used, limit - used, format, args);
+	size_t room = sizeof(line->text) - sizeof(line_start);
 
-	used = n < 0 ? used : used + (size_t)n;
-	if (reason != NULL && used < limit) {
-		n = snprintf(line->text + used, limit - used, ": %s", reason);
-		used = n < 0 ? used : used + (size_t)n;
-	}
-	line->length = used < limit ? used : limit - 1;
+	memcpy(line->text, line_start, sizeof(line_start));
+	if (reason != NULL)
+		room -= strlen(": ") + strlen(reason);
+	format_shortened(line->text + sizeof(line_start) - 1, room, format, args);
+	line->length = strlen(line->text);
+	if (reason != NULL)
+		line->length += (size_t)sprintf(line->text + line->length, ": %s", reason);
 }
 
 static sem_t others_clear; /* zeroed, as sem_init() would leave it */
@@ -134,7 +167,7 @@ __attribute__((format(printf, 3, 0))) static void
 set_error(struct error_text *error, enum exit_code code, const char *format, va_list args)
 {
 	error->code = code;
-	vsnprintf(error->text, sizeof(error->text), format, args);
+	format_shortened(error->text, sizeof(error->text), format, args);
 }
 
 bool error_set(struct error_text *error, const char *format, ...)

@@ -17,7 +17,8 @@ enum exit_code {
 	EXIT_SIGNAL_BASE = 128, /* ended by signal N: 128 + N */
 };
 
-/* Prints "vmm: " and the message as one line on stderr, then exits. For set-up only: once the
+/* Prints "vmm: " and the message as one line on stderr, then exits. Of a message that is too long the middle is left
+ * out, and control characters are shown as '?', here and in all of the following. For set-up only: once the
  * guest runs, errors are return codes (README.md, Design). */
 _Noreturn void fail(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 bool input_file_open(struct input_file *file, const char *path, struct error_text *error)
@@ -102,7 +103,28 @@ void file_reserve_stdio(void)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
 			/* open() takes the lowest free number, which is fd: those below are open. */
 			if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
-				_exit(EXIT_HOST_REFUSED);
+				fail_errno(EXIT_HOST_REFUSED,
+					   "descriptor %d is closed, and /dev/null cannot be "
+					   "opened in its place",
+					   fd);
+}
+
+static void close_range_of(unsigned first, unsigned last)
+{
+	/* Linux 5.9; io_uring needs a later one. */
+	if (first <= last)
+		syscall(SYS_close_range, first, last, 0);
+}
+
+void file_close_others(const int *kept, unsigned n)
+{
+	unsigned first = STDERR_FILENO + 1;
+
+	for (unsigned i = 0; i < n; i++) {
+		close_range_of(first, (unsigned)kept[i] - 1);
+		first = (unsigned)kept[i] + 1;
+	}
+	close_range_of(first, ~0u);
 }
 
 void file_reserve_descriptors(unsigned n)

@@ -2,10 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "host/write_within.h"
 
 #define READER_WAIT_MS 100
 #define ESCAPED_BYTES  6u /* \u001f */
@@ -35,18 +36,49 @@ static const char *reason_name(int exit_code)
 	return exit_code < (int)(sizeof(names) / sizeof(names[0])) ? names[exit_code] : "signal";
 }
 
-/* What stands between the quotes of a JSON string; bytes above ASCII pass as they are, as in the message on stderr. */
+/* Whether `text` begins with a character of UTF-8, in *bytes how many it has; otherwise how many are to be replaced by
+ * one U+FFFD: those with which a character could have begun, or one. */
+static bool is_character(const unsigned char *text, unsigned *bytes)
+{
+	unsigned char lead = text[0], low = 0x80, high = 0xbf;
+	unsigned n = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+	*bytes = 1;
+	if (n == 0 || lead > 0xf4)
+		return false;
+	if (lead == 0xe0)
+		low = 0xa0; /* shorter ones exist */
+	else if (lead == 0xed)
+		high = 0x9f; /* surrogates */
+	else if (lead == 0xf0)
+		low = 0x90;
+	else if (lead == 0xf4)
+		high = 0x8f; /* above U+10FFFF */
+	for (; *bytes < n; ++*bytes, low = 0x80, high = 0xbf)
+		if (text[*bytes] < low || text[*bytes] > high)
+			return false;
+	return true;
+}
+
+/* What stands between the quotes of a JSON string, in whole characters. */
 static unsigned add_escaped(char *line, unsigned used, unsigned limit, const char *text)
 {
-	for (; *text != '\0' && used + ESCAPED_BYTES <= limit; text++) {
+	static const char not_utf8[] = "\xef\xbf\xbd"; /* U+FFFD */
+
+	while (*text != '\0' && used + ESCAPED_BYTES <= limit) {
 		unsigned char byte = (unsigned char)*text;
-		if (byte < 0x20) {
+		unsigned n;
+		if (!is_character((const unsigned char *)text, &n)) {
+			used += (unsigned)sprintf(line + used, "%s", not_utf8);
+		} else if (byte < 0x20) {
 			used += (unsigned)sprintf(line + used, "\\u%04x", byte);
-			continue;
+		} else {
+			if (byte == '"' || byte == '\\')
+				line[used++] = '\\';
+			memcpy(line + used, text, n);
+			used += n;
 		}
-		if (byte == '"' || byte == '\\')
-			line[used++] = '\\';
-		line[used++] = (char)byte;
+		text += n;
 	}
 	return used;
 }
@@ -70,14 +102,12 @@ void status_report_send(int exit_code, const char *message)
 {
 	char line[STATUS_REPORT_BYTES];
 	unsigned length = status_report_format(line, exit_code, message);
-	struct pollfd ready = { .fd = report_fd, .events = POLLOUT };
+	int fd = report_fd;
 
-	if (report_fd < 0)
+	if (fd < 0)
 		return;
-	if (poll(&ready, 1, READER_WAIT_MS) > 0) {
-		ssize_t ignored = write(report_fd, line, length);
-		(void)ignored;
-	}
-	close(report_fd);
 	report_fd = -1;
+	if (!write_within(fd, line, length, false, READER_WAIT_MS))
+		warn("--status-fd %d: the status is not written: %s", fd, strerror(errno));
+	close(fd);
 }

@@ -1,4 +1,5 @@
-/* Which exit status a refusal ends with: 2 for what the user wrote, 3 for what a retry or the host cures. */
+/* What a refusal says, on one line that is never too long, and which exit status it ends with: 2 for what the user
+ * wrote, 3 for what a retry or the host cures. */
 #include "host/fail.h"
 
 #include "tests/unit/check.h"
@@ -40,9 +41,65 @@ static void test_said_by_the_caller(void)
 	CHECK_STRING(error.text, "b 2");
 }
 
+static void make_name(char *name, size_t bytes, const char *unit)
+{
+	size_t step = strlen(unit);
+
+	memset(name, 0, bytes);
+	for (size_t used = 0; used + step < bytes; used += step)
+		memcpy(name + used, unit, step);
+}
+
+/* However long a string of the user's is: what it was given for is in front, what is wrong with it behind. */
+static void test_middle_left_out(void)
+{
+	static const char *const units[] = { "x", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
+	struct error_text error;
+	char name[5000];
+
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		for (size_t bytes = 100; bytes < sizeof(name); bytes += bytes < 400 ? 1 : 997) {
+			make_name(name, bytes, units[i]);
+			error_set(&error, "--mem %sEND: expected a size", name);
+			CHECK(strlen(error.text) < sizeof(error.text));
+			CHECK(strncmp(error.text, "--mem ", 6) == 0);
+			CHECK_HAS(error.text, "END: expected a size");
+			char *gap = strstr(error.text, "...");
+			CHECK_EQ(gap != NULL, strlen(name) + 26 >= sizeof(error.text));
+			if (gap != NULL) {
+				CHECK_EQ((size_t)(gap - error.text - 6) % strlen(units[i]), 0);
+				CHECK_BYTES(gap + 3, units[i], strlen(units[i]));
+			}
+		}
+	}
+}
+
+/* No UTF-8 at all, and nothing but the string. */
+static void test_middle_of_anything(void)
+{
+	struct error_text error;
+	char name[5000];
+
+	make_name(name, sizeof(name), "\x80");
+	error_set(&error, "%s", name);
+	CHECK(strlen(error.text) < sizeof(error.text));
+	CHECK_HAS(error.text, "...");
+}
+
+static void test_one_line(void)
+{
+	struct error_text error;
+
+	error_set(&error, "--kernel %s: none", "a\nb\r\x1b[31m\tc\x7f\xc3\xa4");
+	CHECK_STRING(error.text, "--kernel a?b??[31m?c?\xc3\xa4: none");
+}
+
 int main(void)
 {
 	RUN(test_errno_decides);
 	RUN(test_said_by_the_caller);
+	RUN(test_middle_left_out);
+	RUN(test_middle_of_anything);
+	RUN(test_one_line);
 	return 0;
 }

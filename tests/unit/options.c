@@ -272,6 +272,8 @@ static void test_bad_command_lines(void)
 		{ "--initrd=", NULL, "--initrd: expected a value" },
 		{ "--boot-timer=1", NULL, "--boot-timer takes no value" },
 		{ "--boot-timer", "k", "unexpected argument 'k'" },
+		{ "--kernel", "--mem=64M", "--kernel: a value is missing" },
+		{ "--initrd", "--boot-timer", "--initrd: a value is missing" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

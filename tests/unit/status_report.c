@@ -29,6 +29,57 @@ static void test_escapes(void)
 	       "\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u001f\x7f\xc3\xa4\"}\n");
 }
 
+/* What is no UTF-8 becomes U+FFFD. */
+static void test_not_utf8(void)
+{
+	static const struct {
+		const char *message, *expected;
+	} cases[] = {
+		{ "\x80", "?" },
+		{ "a\xff\xfe", "a??" },
+		{ "\xc3", "?" },
+		{ "\xc3(", "?(" },
+		{ "\xc0\xaf", "??" },           /* an overlong '/' */
+		{ "\xe0\x80\xaf", "???" },      /* another */
+		{ "\xf0\x8f\x80\x80", "????" }, /* another */
+		{ "\xed\xa0\x80", "???" },      /* a surrogate */
+		{ "\xf4\x90\x80\x80", "????" }, /* above U+10FFFF */
+		{ "\xf5\x80\x80\x80", "????" },
+		{ "\xe2\x82", "?" },
+		{ "\xe2\x82\xac", "\xe2\x82\xac" },
+		{ "\xed\x9f\xbf\xee\x80\x80", "\xed\x9f\xbf\xee\x80\x80" },
+		{ "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf" },
+		{ "\xc2\x80\xdf\xbf\xe0\xa0\x80", "\xc2\x80\xdf\xbf\xe0\xa0\x80" },
+		{ "\xf0\x9f\x98\xff", "??" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char expected[128];
+		int used = sprintf(expected,
+				   "{\"exit_code\":2,\"reason\":\"bad_input\",\"message\":\"");
+		for (const char *at = cases[i].expected; *at != '\0'; at++)
+			used += sprintf(expected + used, *at == '?' ? "\xef\xbf\xbd" : "%c", *at);
+		sprintf(expected + used, "\"}\n");
+		expect(2, cases[i].message, expected);
+	}
+}
+
+/* A message that is too long ends between two characters. */
+static void test_cut_between_characters(void)
+{
+	char message[STATUS_REPORT_BYTES + 64], line[STATUS_REPORT_BYTES];
+
+	for (unsigned shift = 0; shift < 8; shift++) {
+		unsigned used = shift;
+		memset(message, 'a', shift);
+		while (used + 4 < sizeof(message))
+			memcpy(message + used, "\xf0\x9f\x98\x80", 4), used += 4;
+		message[used] = '\0';
+		used = status_report_format(line, 2, message);
+		CHECK_BYTES(line + used - 7, "\xf0\x9f\x98\x80\"}\n", 7);
+	}
+}
+
 /* Of every length, and of the bytes that take the most room. */
 static void test_long_messages(void)
 {
@@ -49,6 +100,8 @@ int main(void)
 {
 	RUN(test_reasons);
 	RUN(test_escapes);
+	RUN(test_not_utf8);
+	RUN(test_cut_between_characters);
 	RUN(test_long_messages);
 	return 0;
 }

@@ -1,0 +1,46 @@
+#include "host/write_within.h"
+
+#include <errno.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static ssize_t write_some(int fd, const char *data, size_t length, bool append)
+{
+	struct iovec part = { (void *)data, length };
+
+	if (append) {
+		ssize_t n = syscall(SYS_pwritev2, fd, &part, 1, -1L, -1L, RWF_APPEND);
+		/* A file that knows no flags, or a sandbox that does not know the call. */
+		if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EPERM))
+			return n;
+	}
+	return write(fd, data, length);
+}
+
+bool write_within(int fd, const void *data, size_t length, bool append, int timeout_ms)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLOUT };
+	const char *at = data;
+
+	while (length > 0) {
+		int n_ready = poll(&ready, 1, timeout_ms);
+		/* EINTR: a vCPU that is kicked out of KVM_RUN reports why it left. */
+		if (n_ready < 0 && errno == EINTR)
+			continue;
+		if (n_ready == 0)
+			errno = ETIMEDOUT;
+		if (n_ready <= 0)
+			return false;
+		ssize_t n = write_some(fd, at, length, append);
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			return false;
+		if (n > 0) {
+			at += n;
+			length -= (size_t)n;
+		}
+	}
+	return true;
+}
