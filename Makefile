@@ -3,7 +3,7 @@
 
 VMM_SOURCES = \
 	vmm.c machine/vm.c machine/inputs.c machine/devices.c \
-	config/options.c config/device_options.c config/machine_plan.c \
+	config/options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c \
 	irq/irqchip.c irq/irq_line.c \

@@ -68,6 +68,7 @@ static void read_options(struct machine *m, int argc, char **argv)
 	}
 	if (!machine_plan_make(&m->plan, &m->config, &error))
 		fail(EXIT_BAD_INPUT, "%s", error.text);
+	machine_keep_descriptors(m);
 }
 
 static void wait_for(sem_t *stage)
@@ -191,6 +192,7 @@ static void make_vm(struct machine *m)
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);
 	machine_attach_devices(m);
+	machine_close_set_up(m);
 }
 
 /* The guest's kicks, signals and bytes wait in their descriptors until the event loop takes them. */

@@ -1,4 +1,5 @@
 /* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
+#include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -11,6 +12,22 @@
 #include "machine/machine.h"
 
 #define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
+
+void machine_keep_descriptors(struct machine *m)
+{
+	struct error_text error;
+	int kept[MAX_DESCRIPTORS];
+
+	if (!descriptors_collect(&m->descriptors, &m->config, &error))
+		fail(error.code, "%s", error.text);
+	for (unsigned i = 0; i < m->descriptors.n; i++) {
+		const struct named_descriptor *named = &m->descriptors.list[i];
+		kept[i] = named->fd;
+		if (named->option != NULL && fcntl(named->fd, F_GETFD) < 0)
+			fail_errno(EXIT_BAD_INPUT, "%s%d", named->option, named->fd);
+	}
+	file_close_others(kept, m->descriptors.n);
+}
 
 static const char *disk_option(const struct machine *m, unsigned i)
 {

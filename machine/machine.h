@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "boot/kernel_image.h"
+#include "config/descriptors.h"
 #include "config/machine_plan.h"
 #include "config/options.h"
 #include "cpu/cpuid.h"
@@ -54,6 +55,7 @@ struct set_up {
 struct machine {
 	struct vm_config config;
 	struct machine_plan plan;
+	struct descriptors descriptors;
 	struct boot_timer timer;
 	struct set_up set_up;
 	int kvm_fd, vm_fd;
@@ -85,7 +87,12 @@ void machine_create_vm(struct machine *m);
 void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
-void machine_start_vcpus(struct machine *m); /* all but the first, which has the main thread */
+void machine_close_set_up(struct machine *m); /* what only the set-up needs: /dev/kvm */
+void machine_start_vcpus(struct machine *m);  /* all but the first, which has the main thread */
+
+/* inputs.c, while there is one thread and nothing is open yet: what the command line names is there, and every other
+ * descriptor that was inherited is closed, up to the standard three. */
+void machine_keep_descriptors(struct machine *m);
 
 /* inputs.c: what needs no VM, on either thread. */
 void machine_open_images(struct machine *m);

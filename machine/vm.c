@@ -1,4 +1,6 @@
 /* What KVM makes: the VM, its memory slots, interrupt chips and vCPUs. */
+#include <unistd.h>
+
 #include "host/fail.h"
 #include "host/kvm.h"
 #include "host/late_close.h"
@@ -46,6 +48,19 @@ void machine_create_vcpus(struct machine *m)
 	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer };
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
+}
+
+void machine_close_set_up(struct machine *m)
+{
+	close(m->kvm_fd);
+	for (unsigned i = 0; i < m->descriptors.n; i++) {
+		const struct named_descriptor *named = &m->descriptors.list[i];
+		/* A path may name a number twice, and then it may be one of ours by now. */
+		bool again = i > 0 && m->descriptors.list[i - 1].fd == named->fd;
+		if (named->option == NULL && !again &&
+		    !descriptors_have(&m->descriptors, named->fd))
+			close(named->fd);
+	}
 }
 
 void machine_start_vcpus(struct machine *m)

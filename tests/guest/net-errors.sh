@@ -30,7 +30,7 @@ refused '^vmm: --net tap=vmtap2: it is not a TAP interface, or one with multi_qu
 refused '^vmm: --net tap=sixteen-byteslon: expected an interface name of 1 to 15 bytes' "${vmm[@]}" tap=sixteen-byteslon
 refused '^vmm: --net tap=: expected an interface name' "${vmm[@]}" tap=
 refused 3 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
-	"${vmm[@]}" tap=vmtap0
+	sh -c '"$@"; exit $?' sh "${vmm[@]}" tap=vmtap0
 refused 3 '^vmm: --net tap=vmtap0: it is busy' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
 # Without CAP_NET_ADMIN somebody else's TAP is out of reach, and one's own is not.
 no_admin=(setpriv --bounding-set -net_admin --inh-caps -net_admin)
@@ -47,6 +47,12 @@ fi
 
 refused '^vmm: --net fd=9: not a TAP descriptor' "${vmm[@]}" fd=9 9</dev/null
 refused '^vmm: --net fd=77: Bad file descriptor' "${vmm[@]}" fd=77
+# Not one of the monitor's own: the first TAP would get the lowest number that is free.
+for fd in 3 4 5 6 7 8; do
+	refused "^vmm: --net fd=$fd: Bad file descriptor" "${vmm[@]}" tap=vmtap0 --net fd=$fd
+done
+refused '^vmm: --net fd=9: descriptor 9 is given twice' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
+	"${vmm[@]}" fd=9 --net fd=9
 refused '^vmm: --net fd=9: it is a TUN' "${with_fd[@]}" vmtun0 tun no_pi vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=9: it was opened without IFF_VNET_HDR' "${with_fd[@]}" vmtap0 tap no_pi -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap9 tap vnet_hdr -- "${vmm[@]}" fd=9

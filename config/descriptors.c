@@ -1,0 +1,72 @@
+#include "config/descriptors.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static void add(struct descriptors *descriptors, int fd, const char *option)
+{
+	unsigned at = descriptors->n++;
+
+	for (; at > 0 && descriptors->list[at - 1].fd > fd; at--)
+		descriptors->list[at] = descriptors->list[at - 1];
+	descriptors->list[at] = (struct named_descriptor){ fd, option };
+}
+
+static void add_path(struct descriptors *descriptors, const char *path)
+{
+	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
+
+	for (size_t i = 0; path != NULL && i < sizeof(folders) / sizeof(folders[0]); i++) {
+		size_t length = strlen(folders[i]);
+		int fd;
+		if (strncmp(path, folders[i], length) == 0 && parse_fd(path + length, &fd))
+			add(descriptors, fd, NULL);
+	}
+}
+
+static const struct named_descriptor *find(const struct descriptors *descriptors, int fd)
+{
+	for (unsigned i = 0; i < descriptors->n; i++)
+		if (descriptors->list[i].fd == fd && descriptors->list[i].option != NULL)
+			return &descriptors->list[i];
+	return NULL;
+}
+
+static bool take(struct descriptors *descriptors, int fd, const char *option,
+		 struct error_text *error)
+{
+	const struct named_descriptor *other = find(descriptors, fd);
+
+	if (fd < 0)
+		return true;
+	if (other != NULL)
+		return error_set(error, "%s%d: descriptor %d is given twice, as %s%d, too", option,
+				 fd, fd, other->option, fd);
+	add(descriptors, fd, option);
+	return true;
+}
+
+bool descriptors_collect(struct descriptors *descriptors, const struct vm_config *config,
+			 struct error_text *error)
+{
+	descriptors->n = 0;
+	if (!take(descriptors, config->status_fd, "--status-fd ", error))
+		return false;
+	for (unsigned i = 0; i < config->n_nets; i++)
+		if (!take(descriptors, config->nets[i].fd, "--net fd=", error))
+			return false;
+	if (config->vsock.guest_cid != 0 &&
+	    !take(descriptors, config->vsock.uds_fd, "--vsock uds-fd=", error))
+		return false;
+	add_path(descriptors, config->kernel_path);
+	add_path(descriptors, config->initrd_path);
+	add_path(descriptors, config->serial_path);
+	for (unsigned i = 0; i < config->n_disks; i++)
+		add_path(descriptors, config->disks[i].path);
+	return true;
+}
+
+bool descriptors_have(const struct descriptors *descriptors, int fd)
+{
+	return find(descriptors, fd) != NULL;
+}

@@ -1,0 +1,30 @@
+/* Which of the descriptors that the monitor has inherited its command line names. Pure code. */
+#ifndef CONFIG_DESCRIPTORS_H
+#define CONFIG_DESCRIPTORS_H
+
+#include <stdbool.h>
+
+#include "config/options.h"
+
+#define MAX_DESCRIPTORS (MAX_NETS + MAX_DISKS + 5)
+
+struct named_descriptor {
+	int fd;
+	const char *
+		option; /* the text before the number, "--net fd="; NULL: a path such as /dev/fd/5 names it, and
+			       it is opened again by that */
+};
+
+struct descriptors {
+	unsigned n;
+	struct named_descriptor list[MAX_DESCRIPTORS]; /* numbers from 3, ascending */
+};
+
+/* False: two options name one number. */
+bool descriptors_collect(struct descriptors *descriptors, const struct vm_config *config,
+			 struct error_text *error);
+
+/* Whether an option takes the number itself over. */
+bool descriptors_have(const struct descriptors *descriptors, int fd);
+
+#endif
