@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
@@ -145,6 +146,7 @@ static void pump_output(struct console *console)
 		return;
 	struct io_uring_sqe *sqe = ring_prepare(console->ring);
 	io_uring_prep_write(sqe, console->output_slot, data, length, (uint64_t)-1);
+	sqe->rw_flags = console->output_flags;
 	ring_commit(sqe, &console->write_op);
 	if (console->output_blocks)
 		sqe->flags |= IOSQE_ASYNC;
@@ -233,15 +235,21 @@ static bool write_now(void *context, uint8_t byte)
 	return write(console->output_fd, &byte, 1) == 1;
 }
 
-/* Locked before it is emptied, so that it can be no image in use. */
+/* Locked before it is emptied, so that it can be no image in use. Appended to, so that it may be emptied while it is
+ * written, as those who rotate logs do. Not waited for, if it is a FIFO. */
 static int open_output(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+	int fd =
+		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 	struct stat status;
 
+	if (fd < 0 && errno == ENXIO && stat(path, &status) == 0 && S_ISFIFO(status.st_mode))
+		fail(EXIT_BAD_INPUT, "--serial file:%s: nobody reads this FIFO", path);
 	if (fd < 0 || fstat(fd, &status) < 0)
 		fail_errno(exit_code_of_errno(errno), "--serial file:%s", path);
+	if (S_ISBLK(status.st_mode))
+		fail(EXIT_BAD_INPUT, "--serial file:%s: this is a block device", path);
 	if (!S_ISREG(status.st_mode))
 		return fd;
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
@@ -252,16 +260,13 @@ static int open_output(const char *path)
 	return fd;
 }
 
-/* `vmm >log 2>&1`: the guest's bytes and our lines share one file position, which only appending
- * writes respect. */
-static void append_if_shared(void)
+/* `vmm >log 2>&1`: the guest's bytes and our lines share one file, and neither may overwrite the other. */
+static bool is_stderr_too(const struct stat *out)
 {
-	struct stat out, err;
-	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	struct stat err;
 
-	if (flags >= 0 && fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 &&
-	    S_ISREG(out.st_mode) && out.st_dev == err.st_dev && out.st_ino == err.st_ino)
-		fcntl(STDOUT_FILENO, F_SETFL, flags | O_APPEND);
+	return S_ISREG(out->st_mode) && fstat(STDERR_FILENO, &err) == 0 &&
+	       out->st_dev == err.st_dev && out->st_ino == err.st_ino;
 }
 
 /* A pipe on stdout gets a description of our own that does not block; the launcher's stays as it is. Returns it, or
@@ -275,13 +280,14 @@ static int reopen_pipe(const struct stat *status)
 
 static void open_stdio(struct console *console)
 {
-	struct stat status;
+	struct stat status = { 0 };
 	int own_fd = fstat(STDOUT_FILENO, &status) == 0 ? reopen_pipe(&status) : -1;
 
 	console->writes_at_once = own_fd >= 0;
 	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
 	console->input_slot = ring_add_file(console->ring, STDIN_FILENO);
-	append_if_shared();
+	/* Not O_APPEND: the description's flags are the launcher's. */
+	console->output_flags = is_stderr_too(&status) ? RWF_APPEND : 0;
 }
 
 void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,

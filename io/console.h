@@ -32,7 +32,7 @@ struct console {
 	uint64_t wake_count;
 	bool input_is_terminal, input_ended, reading, escape_seen;
 	bool output_blocks, output_failed, writing;
-	int output_fd;
+	int output_fd, output_flags; /* RWF_ */
 	bool writes_at_once;  /* output_fd is a pipe that does not block; under the UART's lock */
 	int64_t wrote_now_ms; /* when it last did */
 	uint8_t chunk[CONSOLE_READ_BYTES];

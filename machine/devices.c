@@ -67,6 +67,8 @@ static void attach_vsock(struct machine *m)
 
 void machine_attach_devices(struct machine *m)
 {
+	if (m->config.serial == SERIAL_FILE)
+		machine_check_serial_file(m);
 	if (m->config.serial != SERIAL_NONE) {
 		console_open(&m->console, m->config.serial_path, m->vm_fd, &m->ring, &m->exit);
 		serial_attach(&m->console.serial, &m->ports);

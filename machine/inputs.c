@@ -92,6 +92,25 @@ void machine_open_vsock(struct machine *m)
 	}
 }
 
+/* It is emptied, and the kernel and the initrd have no lock. */
+static void fail_if_serial_is(const struct machine *m, const char *option, const char *path)
+{
+	struct stat serial, other;
+
+	if (path != NULL && stat(m->config.serial_path, &serial) == 0 && stat(path, &other) == 0 &&
+	    serial.st_dev == other.st_dev && serial.st_ino == other.st_ino)
+		fail(EXIT_BAD_INPUT, "--serial file:%s: it is %s %s, too", m->config.serial_path,
+		     option, path);
+}
+
+void machine_check_serial_file(const struct machine *m)
+{
+	fail_if_serial_is(m, "--kernel", m->config.kernel_path);
+	fail_if_serial_is(m, "--initrd", m->config.initrd_path);
+	for (unsigned i = 0; i < m->config.n_disks; i++)
+		fail_if_serial_is(m, disk_option(m, i), m->config.disks[i].path);
+}
+
 static void load_initrd(struct machine *m, struct initrd *initrd)
 {
 	struct input_file file;

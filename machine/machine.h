@@ -98,6 +98,8 @@ void machine_keep_descriptors(struct machine *m);
 void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
+void machine_check_serial_file(
+	const struct machine *m);            /* it is none that the guest has or is made from */
 void machine_load_guest(struct machine *m);  /* kernel, initrd, boot tables */
 void machine_warm_memory(struct machine *m); /* as long as the host makes the VM */
 
