@@ -89,6 +89,12 @@ static bool parse_mac(const char *text, uint8_t mac[6])
 	return (mac[0] & 1) == 0;
 }
 
+/* A key that stands twice in one value: whichever was meant, one of the two is not what the user gets. */
+static bool once(bool given, const char *name, const char *key, struct error_text *error)
+{
+	return !given || error_set(error, "%s: %s= is given twice", name, key);
+}
+
 static bool parse_net_word(struct net_config *net, const char *name, const char *word,
 			   struct error_text *error)
 {
@@ -96,12 +102,18 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 	unsigned long number;
 
 	if ((value = value_of(word, "tap")) != NULL) {
+		if (!once(net->tap_name != NULL, name, "tap", error))
+			return false;
 		net->tap_name = value;
 	} else if ((value = value_of(word, "fd")) != NULL) {
+		if (!once(net->fd >= 0, name, "fd", error))
+			return false;
 		if (!parse_fd(value, &net->fd))
 			return error_set(error, "%s fd=%s: expected a descriptor number from 3",
 					 name, value);
 	} else if ((value = value_of(word, "mac")) != NULL) {
+		if (!once(net->has_mac, name, "mac", error))
+			return false;
 		if (!parse_mac(value, net->mac))
 			return error_set(error,
 					 "%s mac=%s: expected a unicast address such as "
@@ -109,6 +121,8 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 					 name, value);
 		net->has_mac = true;
 	} else if ((value = value_of(word, "mtu")) != NULL) {
+		if (!once(net->mtu != 0, name, "mtu", error))
+			return false;
 		if (!parse_bounded(value, MTU_MIN, MTU_MAX, &number))
 			return error_set(error, "%s mtu=%s: expected %d to %d", name, value,
 					 MTU_MIN, MTU_MAX);
@@ -139,17 +153,23 @@ static bool parse_vsock_word(struct vsock_config *vsock, const char *name, const
 	unsigned long number;
 
 	if ((value = value_of(word, "cid")) != NULL) {
+		if (!once(vsock->guest_cid != 0, name, "cid", error))
+			return false;
 		/* 0 to 2 are the hypervisor, the guest itself and the host; 2^32-1 is "any". */
 		if (!parse_bounded(value, 3, UINT32_MAX - 1, &number))
 			return error_set(error, "%s cid=%s: expected 3 to %u", name, value,
 					 UINT32_MAX - 1);
 		vsock->guest_cid = (uint32_t)number;
 	} else if ((value = value_of(word, "uds")) != NULL) {
+		if (!once(vsock->uds_path != NULL, name, "uds", error))
+			return false;
 		if (value[0] == '\0' || strlen(value) > VSOCK_PATH_MAX)
 			return error_set(error, "%s uds=%s: expected a path of 1 to %d bytes", name,
 					 value, VSOCK_PATH_MAX);
 		vsock->uds_path = value;
 	} else if ((value = value_of(word, "uds-fd")) != NULL) {
+		if (!once(vsock->uds_fd >= 0, name, "uds-fd", error))
+			return false;
 		if (!parse_fd(value, &vsock->uds_fd))
 			return error_set(error, "%s uds-fd=%s: expected a descriptor number from 3",
 					 name, value);

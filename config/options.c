@@ -94,7 +94,15 @@ static bool set_net(struct vm_config *config, const char *name, char *value,
 	if (config->n_nets == MAX_NETS)
 		return error_set(error, "%s %s: at most %d network interfaces are supported", name,
 				 value, MAX_NETS);
-	return parse_net(&config->nets[config->n_nets++], name, value, error);
+	struct net_config *net = &config->nets[config->n_nets];
+	if (!parse_net(net, name, value, error))
+		return false;
+	for (unsigned i = 0; net->tap_name != NULL && i < config->n_nets; i++)
+		if (config->nets[i].tap_name != NULL &&
+		    strcmp(config->nets[i].tap_name, net->tap_name) == 0)
+			return error_set(error, "%s tap=%s is given twice", name, net->tap_name);
+	config->n_nets++;
+	return true;
 }
 
 static bool set_vsock(struct vm_config *config, const char *name, char *value,

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "boot/boot_params.h"
@@ -34,16 +35,23 @@ static const char *disk_option(const struct machine *m, unsigned i)
 	return i == 0 && m->config.has_rootfs ? "--rootfs" : "--disk";
 }
 
+/* By any two names: links, and a device's nodes. */
+static bool is_same_file(const char *path, const char *other_path)
+{
+	struct stat status, other;
+
+	if (stat(path, &status) < 0 || stat(other_path, &other) < 0)
+		return false;
+	if (S_ISBLK(status.st_mode) && S_ISBLK(other.st_mode))
+		return status.st_rdev == other.st_rdev;
+	return status.st_dev == other.st_dev && status.st_ino == other.st_ino;
+}
+
 /* That an image is in use is the user's mistake where it is this VM's own, by whatever name. */
 static void fail_if_image_twice(const struct machine *m, unsigned i)
 {
-	struct stat status, earlier;
-
-	if (stat(m->config.disks[i].path, &status) < 0)
-		return;
 	for (unsigned j = 0; j < i; j++)
-		if (fstat(m->disks[j].image.fd, &earlier) == 0 && earlier.st_dev == status.st_dev &&
-		    earlier.st_ino == status.st_ino)
+		if (is_same_file(m->config.disks[i].path, m->config.disks[j].path))
 			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is %s %s, too",
 			     disk_option(m, i), m->config.disks[i].path, disk_option(m, j),
 			     m->config.disks[j].path);
@@ -63,6 +71,15 @@ void machine_open_images(struct machine *m)
 	}
 }
 
+/* An inherited descriptor may be another's duplicate, or of an interface that is named as well. */
+static void fail_if_tap_twice(const struct machine *m, unsigned i)
+{
+	for (unsigned j = 0; j < i; j++)
+		if (strcmp(m->taps[i].name, m->taps[j].name) == 0)
+			fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", m->config.nets[i].fd,
+			     m->taps[i].name);
+}
+
 void machine_open_taps(struct machine *m)
 {
 	struct error_text error;
@@ -73,6 +90,7 @@ void machine_open_taps(struct machine *m)
 			fail(error.code, "--net fd=%d: %s", net->fd, error.text);
 		if (net->tap_name != NULL && !tap_open(&m->taps[i], net->tap_name, &error))
 			fail(error.code, "--net tap=%s: %s", net->tap_name, error.text);
+		fail_if_tap_twice(m, i);
 	}
 }
 
@@ -95,10 +113,7 @@ void machine_open_vsock(struct machine *m)
 /* It is emptied, and the kernel and the initrd have no lock. */
 static void fail_if_serial_is(const struct machine *m, const char *option, const char *path)
 {
-	struct stat serial, other;
-
-	if (path != NULL && stat(m->config.serial_path, &serial) == 0 && stat(path, &other) == 0 &&
-	    serial.st_dev == other.st_dev && serial.st_ino == other.st_ino)
+	if (path != NULL && is_same_file(m->config.serial_path, path))
 		fail(EXIT_BAD_INPUT, "--serial file:%s: it is %s %s, too", m->config.serial_path,
 		     option, path);
 }

@@ -31,7 +31,9 @@ refused '^vmm: --net tap=sixteen-byteslon: expected an interface name of 1 to 15
 refused '^vmm: --net tap=: expected an interface name' "${vmm[@]}" tap=
 refused 3 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
 	sh -c '"$@"; exit $?' sh "${vmm[@]}" tap=vmtap0
-refused 3 '^vmm: --net tap=vmtap0: it is busy' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
+refused '^vmm: --net tap=vmtap0 is given twice' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
+refused '^vmm: --net fd=8: vmtap0 is given twice' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
+	sh -c 'exec "$@" 8<&9' sh "${vmm[@]}" fd=9 --net fd=8
 # Without CAP_NET_ADMIN somebody else's TAP is out of reach, and one's own is not.
 no_admin=(setpriv --bounding-set -net_admin --inh-caps -net_admin)
 if "${no_admin[@]}" true 2>/dev/null; then

@@ -78,6 +78,9 @@ static void test_net_words(void)
 	CHECK_EQ(config.nets[1].fd, 3);
 	CHECK_STRING(config.nets[2].tap_name, "b=c");
 	CHECK_EQ(config.nets[2].mtu, 68);
+	CHECK_EQ(parse("--net=tap=a", "--net=tap=b", "--net=mtu=100,tap=a", NULL), OPTIONS_BAD);
+	CHECK_STRING(error.text, "--net tap=a is given twice");
+	CHECK_EQ(parse("--net=tap=a", "--net=tap=b", "--net=mtu=100,tap=c", NULL), OPTIONS_RUN);
 }
 
 static void test_net_refused(void)
@@ -95,6 +98,11 @@ static void test_net_refused(void)
 		{ "tap=a,mtus=5", "'mtus=5' is not" },
 		{ "mtu=1500", "either tap=NAME or fd=N" },
 		{ "tap=a,fd=3", "either tap=NAME or fd=N" },
+		{ "tap=a,tap=a", "tap= is given twice" },
+		{ "tap=a,mtu=100,tap=b", "tap= is given twice" },
+		{ "fd=4,fd=5", "fd= is given twice" },
+		{ "tap=a,mtu=100,mtu=100", "mtu= is given twice" },
+		{ "tap=a,mac=02:00:00:00:00:01,mac=02:00:00:00:00:02", "mac= is given twice" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -224,6 +232,10 @@ static void test_vsock(void)
 	check_refused("--vsock", "cid=3,uds=p,", "'' is not cid=, uds= or uds-fd=");
 	check_refused("--vsock", "cid=3,path=p", "'path=p' is not");
 	check_refused("--vsock", "3", "'3' is not");
+	check_refused("--vsock", "", "'' is not");
+	check_refused("--vsock", "cid=3,uds=p,cid=3", "cid= is given twice");
+	check_refused("--vsock", "cid=3,uds=p,uds=q", "uds= is given twice");
+	check_refused("--vsock", "cid=3,uds-fd=4,uds-fd=5", "uds-fd= is given twice");
 	memset(path, 'x', sizeof(path));
 	path[96] = '\0';
 	snprintf(value, sizeof(value), "cid=3,uds=%s", path);
