@@ -48,7 +48,7 @@ static _Noreturn void print_and_exit(const char *text)
 {
 	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
 		fail_errno(EXIT_HOST_REFUSED, "stdout");
-	status_report_send(EXIT_GUEST_ENDED, NULL);
+	status_report_send(EXIT_GUEST_ENDED, 0, NULL);
 	exit(EXIT_GUEST_ENDED);
 }
 
@@ -107,10 +107,11 @@ static bool finish_disks(struct machine *m)
 			    &m->signals.received);
 }
 
-static void finish_console(struct machine *m)
+static uint64_t finish_console(struct machine *m)
 {
-	if (m->config.serial != SERIAL_NONE)
-		console_finish(&m->console, &console_limits, &m->signals.received);
+	if (m->config.serial == SERIAL_NONE)
+		return 0;
+	return console_finish(&m->console, &console_limits, &m->signals.received);
 }
 
 static int exit_status(const struct machine *m, bool flushed)
@@ -154,8 +155,7 @@ static _Noreturn void *second_thread(void *argument)
 	run(m);
 	machine_stop_vcpus(m);
 	int status = exit_status(m, finish_disks(m));
-	status_report_send(status, NULL);
-	finish_console(m);
+	status_report_send(status, finish_console(m), NULL);
 	machine_detach_devices(m);
 	machine_leave_vm(m);
 	/* Not the end of this thread: that would wait for requests of a disk that hangs. */

@@ -113,7 +113,7 @@ static _Noreturn void end_process(enum exit_code code, struct line *line)
 {
 	take_turn();
 	print_line(line);
-	status_report_send((int)code, line->text + sizeof(line_start) - 1);
+	status_report_send((int)code, 0, line->text + sizeof(line_start) - 1);
 	exit((int)code);
 }
 

@@ -83,12 +83,16 @@ static unsigned add_escaped(char *line, unsigned used, unsigned limit, const cha
 	return used;
 }
 
-unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code, const char *message)
+unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code,
+			      uint64_t lost_output_bytes, const char *message)
 {
 	static const char before[] = ",\"message\":\"", after[] = "\"", end[] = "}\n";
 	unsigned used = (unsigned)sprintf(line, "{\"exit_code\":%d,\"reason\":\"%s\"", exit_code,
 					  reason_name(exit_code));
 
+	if (lost_output_bytes > 0)
+		used += (unsigned)sprintf(line + used, ",\"lost_output_bytes\":%llu",
+					  (unsigned long long)lost_output_bytes);
 	if (message != NULL) {
 		used += (unsigned)sprintf(line + used, "%s", before);
 		used = add_escaped(line, used, STATUS_REPORT_BYTES - sizeof(after) - sizeof(end),
@@ -98,10 +102,10 @@ unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code, con
 	return used + (unsigned)sprintf(line + used, "%s", end);
 }
 
-void status_report_send(int exit_code, const char *message)
+void status_report_send(int exit_code, uint64_t lost_output_bytes, const char *message)
 {
 	char line[STATUS_REPORT_BYTES];
-	unsigned length = status_report_format(line, exit_code, message);
+	unsigned length = status_report_format(line, exit_code, lost_output_bytes, message);
 	int fd = report_fd;
 
 	if (fd < 0)

@@ -4,20 +4,22 @@
 #define HOST_STATUS_REPORT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "host/fail.h"
 
 /* The report goes to `fd`. False, and why in *error: it is not open, or not for writing. */
 bool status_report_open(int fd, struct error_text *error);
 
-/* Writes {"exit_code":N,"reason":"..."} with the reason's name, and "message" unless it is NULL, and closes the
- * descriptor. No effect without one, or the second time. A reader that stands still for 100 ms goes without: that, or
+/* Writes {"exit_code":N,"reason":"..."} with the reason's name, "lost_output_bytes" unless it is 0, and "message" unless
+ * that is NULL, and closes the descriptor. No effect without one, or the second time. A reader that stands still for 100 ms goes without: that, or
  * another reason why the line is not written, is said on stderr. */
-void status_report_send(int exit_code, const char *message);
+void status_report_send(int exit_code, uint64_t lost_output_bytes, const char *message);
 
 /* The line itself, with its newline: valid JSON whatever bytes the message has; one that is too long (none of fail()
  * is) ends early. Returns its length. */
 #define STATUS_REPORT_BYTES 4096 /* as much as a pipe takes at once */
-unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code, const char *message);
+unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code,
+			      uint64_t lost_output_bytes, const char *message);
 
 #endif

@@ -139,6 +139,7 @@ static void pump_output(struct console *console)
 		return;
 	unsigned length = serial_transmit_peek(&console->serial, &data);
 	while (length > 0 && console->output_failed) {
+		console->lost_bytes += length;
 		serial_transmitted(&console->serial, length);
 		length = serial_transmit_peek(&console->serial, &data);
 	}
@@ -167,6 +168,7 @@ static void write_done(struct ring_op *op, int32_t result)
 	} else if (result != -EINTR && !console->output_failed) {
 		/* The guest goes on without its console; EPIPE is a reader that has had enough. */
 		console->output_failed = true;
+		console->reader_gone = result == -EPIPE;
 		if (result != -EPIPE)
 			warn("console: cannot write: %s; further output is dropped",
 			     strerror(-result));
@@ -338,7 +340,8 @@ void console_continue(struct console *console)
 	start_read(console);
 }
 
-void console_finish(struct console *console, const struct console_limits *limits, const bool *hurry)
+/* False: the time is up. */
+static bool drain(struct console *console, const struct console_limits *limits, const bool *hurry)
 {
 	const uint8_t *data;
 	int64_t start = clock_now_ms(), now = start, moved = start;
@@ -349,9 +352,24 @@ void console_finish(struct console *console, const struct console_limits *limits
 		int64_t end = start + (*hurry ? limits->hurry_ms : limits->total_ms);
 		int64_t until = end < moved + limits->stall_ms ? end : moved + limits->stall_ms;
 		if (now >= until || ring_wait_for(console->ring, (unsigned)(until - now)) < 0)
-			return;
+			return false;
 		now = clock_now_ms();
 		if (console->serial.tx_tail != tail)
 			moved = now;
 	}
+	return true;
+}
+
+uint64_t console_finish(struct console *console, const struct console_limits *limits,
+			const bool *hurry)
+{
+	bool drained = drain(console, limits, hurry);
+	uint64_t lost = console->reader_gone
+				? 0
+				: console->lost_bytes + serial_untransmitted(&console->serial);
+
+	if (lost > 0)
+		warn("console: the guest's last %llu bytes are lost: %s", (unsigned long long)lost,
+		     drained ? "they could not be written" : "the reader stands still");
+	return lost;
 }

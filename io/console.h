@@ -32,6 +32,8 @@ struct console {
 	uint64_t wake_count;
 	bool input_is_terminal, input_ended, reading, escape_seen;
 	bool output_blocks, output_failed, writing;
+	bool reader_gone;            /* of the output */
+	uint64_t lost_bytes;         /* dropped since the output has failed */
 	int output_fd, output_flags; /* RWF_ */
 	bool writes_at_once;  /* output_fd is a pipe that does not block; under the UART's lock */
 	int64_t wrote_now_ms; /* when it last did */
@@ -57,9 +59,11 @@ void console_start(struct console *console);
 void console_continue(struct console *console);
 
 /* After the vCPUs have stopped: writes out what the guest has printed. Gives up after the limits'
- * total_ms, or when the reader has taken nothing for stall_ms; as soon as *hurry, after hurry_ms. */
-void console_finish(struct console *console, const struct console_limits *limits,
-		    const bool *hurry);
+ * total_ms, or when the reader has taken nothing for stall_ms; as soon as *hurry, after hurry_ms. Returns how many bytes
+ * are lost, and says so on stderr: these, and those that could not be written before. What a reader that is gone has
+ * not read is not lost: it did not want it. */
+uint64_t console_finish(struct console *console, const struct console_limits *limits,
+			const bool *hurry);
 
 /* At the very end, with the ring: whoever reads the output finds its end. */
 void console_close(struct console *console);

@@ -113,6 +113,8 @@ static void transmit(struct serial *serial, uint8_t byte)
 			pthread_cond_wait(&serial->tx_room, &serial->lock);
 		if (tx_count(serial) < SERIAL_TX_BYTES)
 			serial->tx[serial->tx_head++ % SERIAL_TX_BYTES] = byte;
+		else
+			serial->tx_dropped++;
 		offer_output(serial);
 	}
 	/* One edge until the guest has read IIR: it does so until nothing is pending. */
@@ -302,4 +304,12 @@ void serial_stop(struct serial *serial)
 	serial->stopped = true;
 	pthread_cond_broadcast(&serial->tx_room);
 	pthread_mutex_unlock(&serial->lock);
+}
+
+uint64_t serial_untransmitted(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->lock);
+	uint64_t bytes = tx_count(serial) + serial->tx_dropped;
+	pthread_mutex_unlock(&serial->lock);
+	return bytes;
 }

@@ -40,6 +40,7 @@ struct serial {
 	unsigned rx_head, rx_count;
 	uint8_t tx[SERIAL_TX_BYTES];
 	unsigned tx_head, tx_tail; /* free-running; head - tail bytes wait */
+	uint64_t tx_dropped;       /* bytes that found no room after serial_stop() */
 };
 
 void serial_init(struct serial *serial, struct serial_host host);
@@ -63,5 +64,8 @@ void serial_transmitted(struct serial *serial, unsigned length);
 
 /* Lets a vCPU that waits for room go; from now on bytes that do not fit are dropped. */
 void serial_stop(struct serial *serial);
+
+/* How many bytes of the guest wait or were dropped. */
+uint64_t serial_untransmitted(struct serial *serial);
 
 #endif

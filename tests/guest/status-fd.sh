@@ -234,3 +234,23 @@ if os.geteuid() == 0:
         result, report = run(good, enter, 3)
         assert ("/dev/null" if closed else "/dev/kvm") in report["message"] or "No such file" in report["message"], report
 END
+
+# A reader of stdout that stands still at the end: after 5 s the rest is given up, and how much that is, is said.
+python3 - ./vmm "$elf/serial_flood.elf" <<'END_OF_TEST' || die "a reader that stands still"
+import json, os, subprocess, sys
+vmm, kernel = sys.argv[1:]
+r, w = os.pipe()
+os.set_blocking(w, False)
+try:
+    while True:
+        os.write(w, b"x" * 4096)
+except BlockingIOError:
+    os.set_blocking(w, True)
+status_read, status_write = os.pipe()
+run = subprocess.run([vmm, "--status-fd", str(status_write), "--kernel", kernel, "--cmdline", "bytes=2048"],
+                     pass_fds=[status_write], stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE, timeout=60)
+os.close(status_write)
+assert run.returncode == 0, run
+assert run.stderr == b"vmm: console: the guest's last 2048 bytes are lost: the reader stands still\n", run
+assert json.loads(os.read(status_read, 9999)) == {"exit_code": 0, "reason": "guest_ended", "lost_output_bytes": 2048}
+END_OF_TEST

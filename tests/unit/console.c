@@ -215,6 +215,8 @@ static void test_input_after_output_moves(void)
 /* The reader is gone: the guest prints on, into nothing. */
 static void test_reader_gone(void)
 {
+	bool hurry = false;
+
 	set_up();
 	close(screen_fd);
 	screen_fd = -1;
@@ -224,6 +226,33 @@ static void test_reader_gone(void)
 		RIG_RUN_UNTIL(console.serial.tx_head == console.serial.tx_tail);
 	}
 	CHECK_EQ(exit_request_status(&exit_request), EXIT_REQUEST_NONE);
+	/* It did not want them. */
+	CHECK_EQ(console_finish(&console, &(struct console_limits){ 100, 100, 100 }, &hurry), 0);
+	tear_down();
+}
+
+/* What a full disk does not take, and what is printed after serial_stop() into a full buffer, is lost. */
+static void test_lost_output(void)
+{
+	static const struct console_limits limits = { 100, 5000, 100 };
+	bool hurry = false;
+
+	set_up();
+	int full_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	CHECK(dup2(full_fd, console.output_fd) == console.output_fd);
+	close(full_fd);
+	RIG_RUN_UNTIL((out(DATA, 'x'), console.output_failed));
+	uint64_t lost = console_finish(&console, &limits, &hurry);
+	CHECK(lost > 0);
+	out(DATA, 'x');
+	CHECK_EQ(console_finish(&console, &limits, &hurry), lost + 1);
+	tear_down();
+	set_up();
+	fill_screen();
+	serial_stop(&console.serial);
+	for (unsigned i = 0; i < SERIAL_TX_BYTES + 5; i++)
+		out(DATA, 'x');
+	CHECK_EQ(console_finish(&console, &limits, &hurry), SERIAL_TX_BYTES + 5);
 	tear_down();
 }
 
@@ -263,7 +292,7 @@ static void test_class_7_input_flood(void)
 }
 
 /* What is printed at the last moment comes out; a reader that takes nothing costs stall_ms, or in a
- * hurry hurry_ms. */
+ * hurry hurry_ms, and what it has not taken is counted. */
 static void test_finish(void)
 {
 	static const struct console_limits limits[] = { { 1000, 5000, 1000 },
@@ -274,13 +303,13 @@ static void test_finish(void)
 	set_up();
 	for (unsigned i = 0; i < 5000; i++)
 		out(DATA, 'x');
-	console_finish(&console, &limits[0], &hurry);
+	CHECK_EQ(console_finish(&console, &limits[0], &hurry), 0);
 	CHECK_EQ(drain_screen(), 5000);
 	fill_screen();
 	out(DATA, 'x');
 	for (unsigned i = 1; i < 3; i++) {
 		int64_t start = clock_now_ms();
-		console_finish(&console, &limits[i], &hurry);
+		CHECK_EQ(console_finish(&console, &limits[i], &hurry), 1);
 		CHECK(clock_now_ms() - start >= 90 && clock_now_ms() - start < 4000);
 		hurry = true;
 	}
@@ -296,6 +325,7 @@ int main(void)
 	RUN(test_first_byte_at_once);
 	RUN(test_input);
 	RUN(test_reader_gone);
+	RUN(test_lost_output);
 	RUN(test_end_of_input);
 	RUN(test_class_7_input_flood);
 	RUN(test_finish);

@@ -5,7 +5,7 @@
 static void expect(int exit_code, const char *message, const char *expected)
 {
 	char line[STATUS_REPORT_BYTES];
-	unsigned length = status_report_format(line, exit_code, message);
+	unsigned length = status_report_format(line, exit_code, 0, message);
 
 	CHECK_EQ(length, strlen(expected));
 	CHECK_BYTES(line, expected, length);
@@ -20,6 +20,16 @@ static void test_reasons(void)
 	expect(4, NULL, "{\"exit_code\":4,\"reason\":\"triple_fault\"}\n");
 	expect(5, NULL, "{\"exit_code\":5,\"reason\":\"kvm_error\"}\n");
 	expect(128 + 15, NULL, "{\"exit_code\":143,\"reason\":\"signal\"}\n");
+}
+
+static void test_lost_output(void)
+{
+	static const char expected[] =
+		"{\"exit_code\":0,\"reason\":\"guest_ended\",\"lost_output_bytes\":17179869184}\n";
+	char line[STATUS_REPORT_BYTES];
+
+	CHECK_EQ(status_report_format(line, 0, (uint64_t)1 << 34, NULL), sizeof(expected) - 1);
+	CHECK_BYTES(line, expected, sizeof(expected) - 1);
 }
 
 static void test_escapes(void)
@@ -75,7 +85,7 @@ static void test_cut_between_characters(void)
 		while (used + 4 < sizeof(message))
 			memcpy(message + used, "\xf0\x9f\x98\x80", 4), used += 4;
 		message[used] = '\0';
-		used = status_report_format(line, 2, message);
+		used = status_report_format(line, 2, 0, message);
 		CHECK_BYTES(line + used - 7, "\xf0\x9f\x98\x80\"}\n", 7);
 	}
 }
@@ -89,7 +99,7 @@ static void test_long_messages(void)
 		for (int byte = 1; byte < 'a'; byte += 'a' - 2) {
 			memset(message, byte, length);
 			message[length] = '\0';
-			unsigned used = status_report_format(line, 2, message);
+			unsigned used = status_report_format(line, 2, 0, message);
 			CHECK(used < sizeof(line));
 			CHECK_BYTES(line + used - 3, "\"}\n", 3);
 		}
@@ -99,6 +109,7 @@ static void test_long_messages(void)
 int main(void)
 {
 	RUN(test_reasons);
+	RUN(test_lost_output);
 	RUN(test_escapes);
 	RUN(test_not_utf8);
 	RUN(test_cut_between_characters);
