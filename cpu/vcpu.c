@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpu/boot_state.h"
@@ -16,6 +17,10 @@
 #define KICK_SIGNAL SIGUSR1
 
 #define INSTRUCTION_MAX_BYTES 15
+
+/* A second in all. */
+#define MAX_REFUSALS     100
+#define REFUSAL_PAUSE_NS 10000000
 
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine)
@@ -146,17 +151,38 @@ static void post_exit(const struct vcpu *vcpu, int status)
 	}
 }
 
-static void report_run_error(const struct vcpu *vcpu, int error)
+/* KVM_RUN failed: the host's refusal, or KVM's own fault. */
+static void post_run_error(const struct vcpu *vcpu, int error)
 {
+	bool refused = error == EAGAIN || error == ENOMEM;
 	char position[128];
 
+	if (!exit_request_post(vcpu->machine->exit, refused ? EXIT_HOST_REFUSED : EXIT_KVM_ERROR))
+		return;
 	describe_position(vcpu, position, sizeof(position));
-	warn("KVM_RUN on vCPU %u%s: %s", vcpu->index, position, strerror(error));
+	warn("KVM_RUN on vCPU %u%s: %s%s", vcpu->index, position, strerror(error),
+	     error == EAGAIN ? " (no task is left for KVM's own thread: pids.max, RLIMIT_NPROC)"
+			     : "");
+}
+
+/* Whether KVM_RUN is to be tried again after `error`. EAGAIN is for another processor than the first its INIT; for the first
+ * it is that KVM cannot start the thread that it starts at a VM's first KVM_RUN (Linux 6.13), which may pass. */
+static bool is_passing(const struct vcpu *vcpu, int error, unsigned *refusals)
+{
+	const struct timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
+
+	if (error == EINTR || (error == EAGAIN && vcpu->index != 0))
+		return true;
+	if (error != EAGAIN || ++*refusals > MAX_REFUSALS)
+		return false;
+	nanosleep(&pause, NULL);
+	return true;
 }
 
 void vcpu_run(struct vcpu *vcpu)
 {
 	const struct vcpu_machine *machine = vcpu->machine;
+	unsigned refusals = 0;
 
 	if (vcpu->index == 0)
 		boot_timer_mark(machine->timer, BOOT_FIRST_KVM_RUN);
@@ -165,11 +191,11 @@ void vcpu_run(struct vcpu *vcpu)
 			int status = handle_exit(vcpu);
 			if (status != EXIT_REQUEST_NONE)
 				post_exit(vcpu, status);
-		} else if (errno != EINTR && errno != EAGAIN) { /* EAGAIN: an AP got its INIT */
-			int error = errno;
-			if (exit_request_post(machine->exit, EXIT_KVM_ERROR))
-				report_run_error(vcpu, error);
+			continue;
 		}
+		int error = errno;
+		if (!is_passing(vcpu, error, &refusals))
+			post_run_error(vcpu, error);
 	}
 	sem_post(&vcpu->left);
 }
