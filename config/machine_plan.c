@@ -15,7 +15,6 @@ static const char *const default_words[] = {
 	"quiet",      /* each console byte costs an exit; errors are still printed */
 	"reboot=k,f", /* reset by the i8042, at once: the VM ends, no chip needs to be shut down */
 	"panic=-1",   /* reset at once after a panic; its text is printed first */
-	"nomodule",   /* no module loading: no helper process is started to fetch one */
 	"tsc=reliable",    /* no watchdog that re-measures the TSC: KVM keeps it steady */
 	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
 	"pci=off",         /* there is no PCI bus: no configuration-port probing */

@@ -27,10 +27,11 @@ static bool has_word(const char *text, const char *word)
 static void test_default_words(void)
 {
 	static const char *const words[] = {
-		"quiet",         "reboot=k,f",      "panic=-1",      "nomodule",
-		"tsc=reliable",  "no_timer_check",  "pci=off",       "swiotlb=noforce",
-		"i8042.noaux",   "i8042.nomux",     "i8042.dumbkbd", "random.trust_cpu=on",
-		"console=ttyS0", "8250.nr_uarts=1",
+		"quiet",           "reboot=k,f",          "panic=-1",
+		"tsc=reliable",    "no_timer_check",      "pci=off",
+		"swiotlb=noforce", "i8042.noaux",         "i8042.nomux",
+		"i8042.dumbkbd",   "random.trust_cpu=on", "console=ttyS0",
+		"8250.nr_uarts=1",
 	};
 	struct vm_config config = plain_config();
 
@@ -38,6 +39,8 @@ static void test_default_words(void)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (!has_word(plan.cmdline, words[i]))
 			CHECK_HAS(plan.cmdline, words[i]);
+	/* It would forbid modules for good: kernels whose drivers are modules could not boot. */
+	CHECK(!has_word(plan.cmdline, "nomodule"));
 	CHECK(strstr(plan.cmdline, "root=") == NULL);
 	CHECK(strstr(plan.cmdline, "virtio_mmio") == NULL);
 	CHECK(strstr(plan.cmdline, "  ") == NULL);
