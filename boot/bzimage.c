@@ -31,7 +31,8 @@ static bool read_header(struct setup_header *header, const uint8_t *head, struct
 }
 
 bool bzimage_load(struct kernel_image *image, const struct guest_memory *memory,
-		  const struct input_file *file, const uint8_t *head, struct error_text *error)
+		  const struct input_file *file, uint64_t initrd_bytes, const uint8_t *head,
+		  struct error_text *error)
 {
 	struct setup_header *header = &image->setup_header;
 
@@ -48,12 +49,18 @@ bool bzimage_load(struct kernel_image *image, const struct guest_memory *memory,
 		return error_set(error, "a damaged bzImage: its code has %llu bytes",
 				 (unsigned long long)length);
 	/* init_size is what the decompressor needs from pref_address before it has an e820 map. */
-	uint64_t room = header->init_size > length ? header->init_size : length;
-	if (!kernel_image_place(memory, file, header->pref_address, room, offset, length, error))
+	struct kernel_part part = {
+		.gpa = header->pref_address,
+		.room = header->init_size > length ? header->init_size : length,
+		.offset = offset,
+		.length = length,
+	};
+	if (!kernel_part_check(&part, file, error))
 		return false;
-	image->entry_gpa = header->pref_address + ENTRY_64_OFFSET;
-	image->end_gpa = header->pref_address + room;
+	image->entry_gpa = part.gpa + ENTRY_64_OFFSET;
+	image->end_gpa = part.gpa + part.room;
 	image->initrd_max_gpa = header->initrd_addr_max;
 	image->cmdline_max_bytes = header->cmdline_size;
-	return true;
+	return kernel_image_fits(image, memory, initrd_bytes, error) &&
+	       kernel_part_load(&part, memory, file, error);
 }

@@ -30,19 +30,33 @@ static bool check_header(const Elf64_Ehdr *header, struct error_text *error)
 	return true;
 }
 
-static bool load_segment(struct kernel_image *image, const struct guest_memory *memory,
-			 const struct input_file *file, const Elf64_Phdr *segment,
-			 struct error_text *error)
+static struct kernel_part part_of(const Elf64_Phdr *segment)
 {
-	if (segment->p_filesz > segment->p_memsz)
+	return (struct kernel_part){
+		.gpa = segment->p_paddr,
+		.room = segment->p_memsz,
+		.offset = segment->p_offset,
+		.length = segment->p_filesz,
+	};
+}
+
+static bool is_loaded(const Elf64_Phdr *segment)
+{
+	return segment->p_type == PT_LOAD && segment->p_memsz != 0;
+}
+
+static bool check_segment(struct kernel_image *image, const struct input_file *file,
+			  const Elf64_Phdr *segment, struct error_text *error)
+{
+	struct kernel_part part = part_of(segment);
+
+	if (part.length > part.room)
 		return error_set(error, "a damaged ELF file: a segment is larger than its memory");
-	if (!kernel_image_place(memory, file, segment->p_paddr, segment->p_memsz, segment->p_offset,
-				segment->p_filesz, error))
+	if (!kernel_part_check(&part, file, error))
 		return false;
-	/* kernel_image_place has shown that the sum lies below 1 GiB. */
-	uint64_t end_gpa = segment->p_paddr + segment->p_memsz;
-	if (end_gpa > image->end_gpa)
-		image->end_gpa = end_gpa;
+	/* The check has shown that the sum is at most 1 GiB. */
+	if (part.gpa + part.room > image->end_gpa)
+		image->end_gpa = part.gpa + part.room;
 	return true;
 }
 
@@ -64,8 +78,20 @@ static void fill_setup_header(struct kernel_image *image)
 	image->cmdline_max_bytes = LAYOUT_CMDLINE_MAX_BYTES - 1;
 }
 
+static bool load_segments(const Elf64_Phdr *segments, unsigned n, const struct guest_memory *memory,
+			  const struct input_file *file, struct error_text *error)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct kernel_part part = part_of(&segments[i]);
+		if (is_loaded(&segments[i]) && !kernel_part_load(&part, memory, file, error))
+			return false;
+	}
+	return true;
+}
+
 bool elf_load(struct kernel_image *image, const struct guest_memory *memory,
-	      const struct input_file *file, const uint8_t *head, struct error_text *error)
+	      const struct input_file *file, uint64_t initrd_bytes, const uint8_t *head,
+	      struct error_text *error)
 {
 	Elf64_Ehdr header;
 	Elf64_Phdr segments[PHNUM_MAX];
@@ -76,17 +102,19 @@ bool elf_load(struct kernel_image *image, const struct guest_memory *memory,
 		return false;
 	if (!input_file_read(file, segments, header.e_phnum * sizeof(segments[0]), header.e_phoff))
 		return error_set(error, "the file is truncated: its program headers are missing");
+	fill_setup_header(image);
 	for (unsigned i = 0; i < header.e_phnum; i++) {
-		if (segments[i].p_type != PT_LOAD || segments[i].p_memsz == 0)
+		if (!is_loaded(&segments[i]))
 			continue;
-		if (!load_segment(image, memory, file, &segments[i], error))
+		if (!check_segment(image, file, &segments[i], error))
 			return false;
 		entry_found |= holds_entry(&segments[i], header.e_entry);
 	}
+	if (!kernel_image_fits(image, memory, initrd_bytes, error))
+		return false;
 	if (!entry_found)
 		return error_set(error, "its entry point 0x%llx is in none of its segments",
 				 (unsigned long long)header.e_entry);
 	image->entry_gpa = header.e_entry;
-	fill_setup_header(image);
-	return true;
+	return load_segments(segments, header.e_phnum, memory, file, error);
 }

@@ -8,6 +8,8 @@
 
 #define SETUP_BOOT_FLAG_OFFSET 0x1fe
 #define SETUP_MAGIC_OFFSET     0x202
+#define PAGE_BYTES             ((uint64_t)4096)
+#define MIB                    ((uint64_t)1 << 20)
 
 static bool looks_like_bzimage(const uint8_t *head)
 {
@@ -37,7 +39,8 @@ static const char *describe_foreign(const uint8_t *head)
 }
 
 bool kernel_image_load(struct kernel_image *image, const struct guest_memory *memory,
-		       const struct input_file *file, struct error_text *error)
+		       const struct input_file *file, uint64_t initrd_bytes,
+		       struct error_text *error)
 {
 	uint8_t head[KERNEL_HEAD_BYTES] = { 0 };
 	size_t head_bytes = file->bytes < sizeof(head) ? (size_t)file->bytes : sizeof(head);
@@ -47,34 +50,64 @@ bool kernel_image_load(struct kernel_image *image, const struct guest_memory *me
 				       errno ? strerror(errno) : "the file became shorter");
 	*image = (struct kernel_image){ 0 };
 	if (looks_like_bzimage(head))
-		return bzimage_load(image, memory, file, head, error);
+		return bzimage_load(image, memory, file, initrd_bytes, head, error);
 	if (memcmp(head, ELFMAG, SELFMAG) == 0)
-		return elf_load(image, memory, file, head, error);
+		return elf_load(image, memory, file, initrd_bytes, head, error);
 	return error_set(error, "expected a bzImage or an ELF vmlinux for x86-64%s",
 			 describe_foreign(head));
 }
 
-bool kernel_image_place(const struct guest_memory *memory, const struct input_file *file,
-			uint64_t gpa, uint64_t room, uint64_t offset, uint64_t length,
-			struct error_text *error)
+bool kernel_part_check(const struct kernel_part *part, const struct input_file *file,
+		       struct error_text *error)
 {
-	if (offset > file->bytes || length > file->bytes - offset)
+	if (part->offset > file->bytes || part->length > file->bytes - part->offset)
 		return error_set(error,
 				 "the file is truncated: it has %llu bytes, its header tells of "
 				 "%llu at offset %llu",
-				 (unsigned long long)file->bytes, (unsigned long long)length,
-				 (unsigned long long)offset);
-	if (gpa < LAYOUT_HIGH_RAM_GPA || gpa >= LAYOUT_IDENTITY_MAP_BYTES || room < length ||
-	    room > LAYOUT_IDENTITY_MAP_BYTES - gpa)
+				 (unsigned long long)file->bytes, (unsigned long long)part->length,
+				 (unsigned long long)part->offset);
+	if (part->gpa < LAYOUT_HIGH_RAM_GPA || part->gpa >= LAYOUT_IDENTITY_MAP_BYTES ||
+	    part->room < part->length || part->room > LAYOUT_IDENTITY_MAP_BYTES - part->gpa)
 		return error_set(error,
 				 "it wants to be loaded at 0x%llx (%llu bytes), expected a place "
 				 "between 1 MiB and 1 GiB",
-				 (unsigned long long)gpa, (unsigned long long)room);
-	void *host = guest_memory_at(memory, gpa, room);
+				 (unsigned long long)part->gpa, (unsigned long long)part->room);
+	return true;
+}
+
+static uint64_t round_up(uint64_t bytes, uint64_t unit)
+{
+	return (bytes + unit - 1) / unit * unit;
+}
+
+/* All at once: whoever follows the message must not get another. */
+bool kernel_image_fits(const struct kernel_image *image, const struct guest_memory *memory,
+		       uint64_t initrd_bytes, struct error_text *error)
+{
+	uint64_t end = round_up(image->end_gpa, PAGE_BYTES), top = image->initrd_max_gpa + 1;
+
+	if (top > LAYOUT_MMIO_HOLE_GPA)
+		top = LAYOUT_MMIO_HOLE_GPA;
+	if (initrd_bytes > 0 && (end > top || initrd_bytes > top - end))
+		return error_set(error, "the initrd has %llu bytes, this kernel takes %llu",
+				 (unsigned long long)initrd_bytes,
+				 end > top ? 0 : (unsigned long long)(top - end));
+	end += round_up(initrd_bytes, PAGE_BYTES);
+	return end <= memory->low_bytes ||
+	       error_set(error, "%sit needs at least --mem %lluM%s",
+			 initrd_bytes > 0 ? "with its initrd " : "",
+			 (unsigned long long)(round_up(end, MIB) / MIB),
+			 initrd_bytes > 0 ? ", and room for what that unpacks to" : "");
+}
+
+bool kernel_part_load(const struct kernel_part *part, const struct guest_memory *memory,
+		      const struct input_file *file, struct error_text *error)
+{
+	void *host = guest_memory_at(memory, part->gpa, part->room);
+
 	if (host == NULL)
-		return error_set(error, "it needs at least --mem %lluM",
-				 (unsigned long long)((gpa + room + 0xfffff) >> 20));
-	if (!input_file_read_into_zeroes(file, host, (size_t)length, offset))
+		return error_set(error, "there is no RAM at 0x%llx", (unsigned long long)part->gpa);
+	if (!input_file_read_into_zeroes(file, host, (size_t)part->length, part->offset))
 		return error_set_errno(error, "cannot read it: %s",
 				       errno ? strerror(errno) : "the file became shorter");
 	return true;

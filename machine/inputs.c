@@ -126,23 +126,21 @@ void machine_check_serial_file(const struct machine *m)
 		fail_if_serial_is(m, disk_option(m, i), m->config.disks[i].path);
 }
 
-static void load_initrd(struct machine *m, struct initrd *initrd)
+/* False: none is wanted. */
+static bool open_initrd(const struct machine *m, struct input_file *file)
 {
-	struct input_file file;
 	struct error_text error;
-	const char *path = m->config.initrd_path;
 
-	if (path == NULL)
-		return;
-	if (!input_file_open(&file, path, &error) ||
-	    !initrd_load(initrd, &m->memory, &m->kernel, &file, &error))
-		fail(error.code, "--initrd %s: %s", path, error.text);
-	input_file_close(&file);
+	*file = (struct input_file){ .fd = -1 };
+	if (m->config.initrd_path == NULL)
+		return false;
+	if (!input_file_open(file, m->config.initrd_path, &error))
+		fail(error.code, "--initrd %s: %s", m->config.initrd_path, error.text);
+	return true;
 }
 
-void machine_load_guest(struct machine *m)
+static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 {
-	struct initrd initrd = { 0 };
 	struct input_file file;
 	struct error_text error;
 	const char *path = m->config.kernel_path;
@@ -152,12 +150,26 @@ void machine_load_guest(struct machine *m)
 	/* Any Linux is larger. A guest that is not may never use more than that. */
 	if (file.bytes > HUGE_PAGE_BYTES)
 		guest_memory_prefer_huge_pages(&m->memory);
-	if (!kernel_image_load(&m->kernel, &m->memory, &file, &error))
+	if (!kernel_image_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
 		fail(error.code, "--kernel %s: %s", path, error.text);
 	input_file_close(&file);
-	load_initrd(m, &initrd);
+}
+
+void machine_load_guest(struct machine *m)
+{
+	struct initrd initrd = { 0 };
+	struct input_file initrd_file;
+	struct error_text error;
+	bool has_initrd = open_initrd(m, &initrd_file);
+
+	load_kernel(m, initrd_file.bytes);
+	if (has_initrd) {
+		if (!initrd_load(&initrd, &m->memory, &m->kernel, &initrd_file, &error))
+			fail(error.code, "--initrd %s: %s", m->config.initrd_path, error.text);
+		input_file_close(&initrd_file);
+	}
 	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline, &error))
-		fail(error.code, "--kernel %s: %s", path, error.text);
+		fail(error.code, "--kernel %s: %s", m->config.kernel_path, error.text);
 	if (!mptable_write(&m->memory, m->config.n_cpus) || !boot_state_write_tables(&m->memory))
 		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);

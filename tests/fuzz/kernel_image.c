@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		return 0;
 	CHECK(ftruncate(kernel_fd, 0) == 0);
 	CHECK(pwrite(kernel_fd, data, bytes, 0) == (ssize_t)bytes);
-	if (kernel_image_load(&image, &memory, &file, &error)) {
+	if (kernel_image_load(&image, &memory, &file, data[bytes - 1], &error)) {
 		check_loaded(&image);
 	} else {
 		CHECK(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);

@@ -162,6 +162,65 @@ static void test_segment_in_memory(void)
 	check_refused("it needs at least --mem 88M");
 }
 
+/* Whatever memory there is and is missing, the message has one number, and with that the file is loaded. */
+static void check_need(uint64_t initrd_bytes, const char *message, uint64_t need_mib)
+{
+	struct kernel_image image;
+	struct error_text error;
+
+	for (uint64_t mib = 2; mib <= need_mib; mib++) {
+		struct guest_memory memory;
+		CHECK(guest_memory_map(&memory, mib * MIB));
+		bool loaded = kernel_file_load_beside(&file, file.bytes, initrd_bytes, &memory,
+						      &image, &error);
+		CHECK_EQ(loaded, mib == need_mib);
+		if (!loaded)
+			CHECK_STRING(error.text, message);
+		CHECK(loaded || error.code == EXIT_BAD_INPUT);
+		guest_memory_unmap(&memory);
+	}
+}
+
+static void test_whole_need_at_once(void)
+{
+	elf_make(&file); /* segments at 16 and 24 MiB */
+	check_need(0, "it needs at least --mem 25M", 25);
+	check_need(1,
+		   "with its initrd it needs at least --mem 25M, and room for what that unpacks to",
+		   25);
+	check_need(5 * MIB,
+		   "with its initrd it needs at least --mem 30M, and room for what that unpacks to",
+		   30);
+	elf_segment(&file, 1)->p_paddr =
+		ELF_FIRST_GPA - 8 * MIB; /* the first is the last in memory */
+	check_need(0, "it needs at least --mem 17M", 17);
+	elf_segment(&file, 1)->p_memsz = 22 * MIB;
+	check_need(0, "it needs at least --mem 30M", 30);
+	check_need(MIB,
+		   "with its initrd it needs at least --mem 31M, and room for what that unpacks to",
+		   31);
+	check_need(MIB + 1,
+		   "with its initrd it needs at least --mem 32M, and room for what that unpacks to",
+		   32);
+}
+
+/* More memory would not help. */
+static void test_initrd_out_of_reach(void)
+{
+	struct guest_memory memory;
+	struct kernel_image image;
+	struct error_text error;
+
+	elf_make(&file);
+	CHECK(guest_memory_map(&memory, 64 * MIB));
+	CHECK(!kernel_file_load_beside(&file, file.bytes, 2048 * MIB - 24 * MIB, &memory, &image,
+				       &error));
+	CHECK_HAS(error.text, "the initrd has 2122317824 bytes, this kernel takes 2122");
+	CHECK(!kernel_file_load_beside(&file, file.bytes, UINT64_MAX, &memory, &image, &error));
+	CHECK_HAS(error.text, "the initrd has 18446744073709551615 bytes, this kernel takes");
+	guest_memory_unmap(&memory);
+}
+
 /* The entry must be in the file's part of a segment that is loaded. */
 static void test_entry(void)
 {
@@ -250,6 +309,8 @@ int main(void)
 	RUN(test_program_header_table);
 	RUN(test_segment_in_the_file);
 	RUN(test_segment_in_memory);
+	RUN(test_whole_need_at_once);
+	RUN(test_initrd_out_of_reach);
 	RUN(test_entry);
 	RUN(test_foreign_files);
 	RUN(test_files_that_are_none);

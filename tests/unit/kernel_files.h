@@ -118,17 +118,24 @@ static inline void elf_make(struct kernel_file *file)
 	file->bytes = ELF_SECOND_AT + ELF_SECOND_FILE;
 }
 
-/* Loads the file's first `bytes` bytes into fresh memory. */
-static inline bool kernel_file_load(const struct kernel_file *file, size_t bytes,
-				    const struct guest_memory *memory, struct kernel_image *image,
-				    struct error_text *error)
+/* Loads the file's first `bytes` bytes into fresh memory, with room for an initrd. */
+static inline bool kernel_file_load_beside(const struct kernel_file *file, size_t bytes,
+					   uint64_t initrd_bytes, const struct guest_memory *memory,
+					   struct kernel_image *image, struct error_text *error)
 {
 	struct input_file input = { check_memory_file(file->data, bytes), bytes };
 
 	error->text[0] = '\0';
-	bool loaded = kernel_image_load(image, memory, &input, error);
+	bool loaded = kernel_image_load(image, memory, &input, initrd_bytes, error);
 	input_file_close(&input);
 	return loaded;
+}
+
+static inline bool kernel_file_load(const struct kernel_file *file, size_t bytes,
+				    const struct guest_memory *memory, struct kernel_image *image,
+				    struct error_text *error)
+{
+	return kernel_file_load_beside(file, bytes, 0, memory, image, error);
 }
 
 /* Loads the file into 64 MiB; it must be refused with a line that holds `part`, and no byte outside
