@@ -3,16 +3,16 @@
 #include <stddef.h>
 #include <string.h>
 
-static void add(struct descriptors *descriptors, int fd, const char *option)
+static void add(struct descriptors *descriptors, int fd, const char *option, const char *path)
 {
 	unsigned at = descriptors->n++;
 
 	for (; at > 0 && descriptors->list[at - 1].fd > fd; at--)
 		descriptors->list[at] = descriptors->list[at - 1];
-	descriptors->list[at] = (struct named_descriptor){ fd, option };
+	descriptors->list[at] = (struct named_descriptor){ fd, option, path };
 }
 
-static void add_path(struct descriptors *descriptors, const char *path)
+static void add_path(struct descriptors *descriptors, const char *option, const char *path)
 {
 	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
 
@@ -20,14 +20,14 @@ static void add_path(struct descriptors *descriptors, const char *path)
 		size_t length = strlen(folders[i]);
 		int fd;
 		if (strncmp(path, folders[i], length) == 0 && parse_fd(path + length, &fd))
-			add(descriptors, fd, NULL);
+			add(descriptors, fd, option, path);
 	}
 }
 
 static const struct named_descriptor *find(const struct descriptors *descriptors, int fd)
 {
 	for (unsigned i = 0; i < descriptors->n; i++)
-		if (descriptors->list[i].fd == fd && descriptors->list[i].option != NULL)
+		if (descriptors->list[i].fd == fd && descriptors->list[i].path == NULL)
 			return &descriptors->list[i];
 	return NULL;
 }
@@ -42,7 +42,7 @@ static bool take(struct descriptors *descriptors, int fd, const char *option,
 	if (other != NULL)
 		return error_set(error, "%s%d: descriptor %d is given twice, as %s%d, too", option,
 				 fd, fd, other->option, fd);
-	add(descriptors, fd, option);
+	add(descriptors, fd, option, NULL);
 	return true;
 }
 
@@ -58,11 +58,12 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 	if (config->vsock.guest_cid != 0 &&
 	    !take(descriptors, config->vsock.uds_fd, "--vsock uds-fd=", error))
 		return false;
-	add_path(descriptors, config->kernel_path);
-	add_path(descriptors, config->initrd_path);
-	add_path(descriptors, config->serial_path);
+	add_path(descriptors, "--kernel ", config->kernel_path);
+	add_path(descriptors, "--initrd ", config->initrd_path);
+	add_path(descriptors, "--serial file:", config->serial_path);
 	for (unsigned i = 0; i < config->n_disks; i++)
-		add_path(descriptors, config->disks[i].path);
+		add_path(descriptors, i == 0 && config->has_rootfs ? "--rootfs " : "--disk ",
+			 config->disks[i].path);
 	return true;
 }
 

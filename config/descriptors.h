@@ -10,9 +10,9 @@
 
 struct named_descriptor {
 	int fd;
+	const char *option; /* the text before the number or the path: "--net fd=" */
 	const char *
-		option; /* the text before the number, "--net fd="; NULL: a path such as /dev/fd/5 names it, and
-			       it is opened again by that */
+		path; /* such as /dev/fd/5: it is opened again by that. NULL: the option has the number itself */
 };
 
 struct descriptors {

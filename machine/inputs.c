@@ -24,8 +24,11 @@ void machine_keep_descriptors(struct machine *m)
 	for (unsigned i = 0; i < m->descriptors.n; i++) {
 		const struct named_descriptor *named = &m->descriptors.list[i];
 		kept[i] = named->fd;
-		if (named->option != NULL && fcntl(named->fd, F_GETFD) < 0)
-			fail_errno(EXIT_BAD_INPUT, "%s%d", named->option, named->fd);
+		if (fcntl(named->fd, F_GETFD) >= 0)
+			continue;
+		if (named->path != NULL)
+			fail_errno(EXIT_BAD_INPUT, "%s%s", named->option, named->path);
+		fail_errno(EXIT_BAD_INPUT, "%s%d", named->option, named->fd);
 	}
 	file_close_others(kept, m->descriptors.n);
 }

@@ -57,8 +57,7 @@ void machine_close_set_up(struct machine *m)
 		const struct named_descriptor *named = &m->descriptors.list[i];
 		/* A path may name a number twice, and then it may be one of ours by now. */
 		bool again = i > 0 && m->descriptors.list[i - 1].fd == named->fd;
-		if (named->option == NULL && !again &&
-		    !descriptors_have(&m->descriptors, named->fd))
+		if (named->path != NULL && !again && !descriptors_have(&m->descriptors, named->fd))
 			close(named->fd);
 	}
 }

@@ -65,9 +65,12 @@ refused 2 '--vsock uds-fd=9: descriptor 9 is given twice, as --net fd=9' --net f
 refused 2 '--net fd=8: Bad file descriptor' --net fd=8
 refused 2 '--vsock uds-fd=8: Bad file descriptor' --vsock cid=3,uds-fd=8
 refused 2 '--status-fd 8: Bad file descriptor' --status-fd 8
-refused 2 '--initrd /dev/fd/8: No such file' --initrd /dev/fd/8
 # Not one of the monitor's own, whatever it would open before.
 for fd in 3 4 5 6 7 8 {20..40}; do
 	refused 2 "--net fd=$fd: Bad file" --disk "$tmp/disk" --vsock "cid=3,uds=$tmp/v" --net fd=$fd
+	for option in --initrd --disk --rootfs '--serial=file:'; do
+		case $option in *:) words=("$option/dev/fd/$fd") ;; *) words=("$option" "/proc/self/fd/$fd") ;; esac
+		refused 2 "$(echo "${option/=/ }" | sed 's/[^:]$/& /')/.*/fd/$fd: Bad file" --disk "$tmp/disk" "${words[@]}"
+	done
 done
 [ ! -e "$tmp/v" ] || die "a refused monitor has made its socket"
