@@ -1,7 +1,8 @@
-/* Files with holes, read into zeroed memory. */
+/* Files with holes, read into zeroed memory; which descriptors stay open. */
 #include "host/file.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/check.h"
@@ -65,9 +66,44 @@ static void test_cut_short(void)
 	}
 }
 
+/* In a child, whose table is its own: exactly 3 and up are closed, but for the kept ones. */
+static void check_kept(const int *kept, unsigned n)
+{
+	static const int numbers[] = { 3, 4, 5, 6, 63, 64, 65, 200, 255, 256, 900 };
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+			CHECK(dup2(STDERR_FILENO, numbers[i]) == numbers[i]);
+		file_close_others(kept, n);
+		for (int fd = 0; fd < 1000; fd++) {
+			bool is_open = fd <= 2;
+			for (unsigned i = 0; i < n; i++)
+				is_open |= fd == kept[i];
+			if ((fcntl(fd, F_GETFD) >= 0) != is_open)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK_EQ(status, 0);
+}
+
+static void test_close_others(void)
+{
+	check_kept(NULL, 0);
+	check_kept((int[]){ 3 }, 1);
+	check_kept((int[]){ 900 }, 1);
+	check_kept((int[]){ 3, 4, 5 }, 3);
+	check_kept((int[]){ 4, 4, 64, 64, 65, 255 }, 6);
+	check_kept((int[]){ 3, 4, 5, 6, 63, 64, 65, 200, 255, 256, 900 }, 11);
+}
+
 int main(void)
 {
 	RUN(test_all_patterns);
 	RUN(test_cut_short);
+	RUN(test_close_others);
 	return 0;
 }
