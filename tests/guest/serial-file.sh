@@ -7,10 +7,10 @@
 . "$(dirname "$0")/background.bash"
 need_kvm
 
-# size_of FILE more than BYTES, within 5 s.
+# wait_for_size FILE BYTES: until it is larger; at most 20 s.
 wait_for_size() {
 	local i
-	for ((i = 0; i < 250; i++)); do
+	for ((i = 0; i < 1000; i++)); do
 		[ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -le "$2" ] || return 0
 		sleep 0.02
 	done
@@ -83,13 +83,12 @@ if mknod "$tmp/block" b 240 255 2>/dev/null; then
 	[ "$status" = 2 ] || [ "$status" = 3 ] || die "a block device: status $status"
 	expect_error "--serial file:$tmp/block: "
 fi
-timeout 10 cat "$tmp/fifo" >"$tmp/read" &
-reader=$!
-sleep 0.2
+exec 8<>"$tmp/fifo"
 vmm_run "${kernel[@]}" --serial "file:$tmp/fifo"
 expect_status 0 "a FIFO with a reader"
-wait $reader
-[ "$(cat "$tmp/read")" = "hello from the guest" ] || die "the FIFO's reader got: $(cat "$tmp/read")"
+IFS= read -r -t 10 line <&8
+[ "$line" = "hello from the guest" ] || die "the FIFO's reader got: $line"
+exec 8>&-
 vmm_run "${kernel[@]}" --serial file:/dev/full
 expect_status 0 "a full disk"
 grep -q '^vmm: console: cannot write: .*[Nn]o space' "$tmp/err" || { show; die "a full disk, in silence"; }
