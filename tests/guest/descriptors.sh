@@ -10,13 +10,15 @@ truncate -s 1M "$tmp/disk"
 # is compared with what may be.
 open_files() {
 	python3 - "$elf/end.elf" "$tmp/disk" "$@" <<'END' || die "the open files with: $*"
-import collections, os, re, resource, signal, subprocess, sys, time
+import collections, ctypes, os, re, resource, signal, subprocess, sys
 kernel, disk, *words = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 inherited = [3, 4, 5, 6, 8, 9, 10, 11, 50, 100, 255, 256, 257, 900, 1023, 1024, 2000]
 pipes = [os.pipe() for _ in inherited]
 status_read, status_write = os.pipe()
+signal.alarm(30)
 def clutter():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: the monitor ends with this program
     for (_, w), number in zip(pipes, inherited):
         os.dup2(w, number)
     for path, number in (("/etc", 60), ("/dev/kvm", 61), (kernel, 80), (disk, 81)):

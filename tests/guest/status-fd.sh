@@ -3,6 +3,8 @@
 # begin; when it is read the disks are free, and the descriptor and stdout end at once.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/guest/background.bash
+. "$(dirname "$0")/background.bash"
 need_kvm
 
 # report ARGUMENT...: runs vmm; the report is in $tmp/report.
@@ -43,11 +45,12 @@ expect_report 2 bad_input '^--mem 1: '
 
 # A signal.
 ./vmm --status-fd 7 --kernel "$elf/end.elf" --cmdline spin 7>"$tmp/report" >"$tmp/out" 2>"$tmp/err" </dev/null &
-pid=$!
+vmm_pid=$!
 wait_for "$tmp/out" running
-kill -TERM $pid
+kill -TERM $vmm_pid
 status=0
-wait $pid || status=$?
+wait $vmm_pid || status=$?
+vmm_pid=
 expect_report 143 signal
 
 # Neither open, nor for writing, nor a number.
@@ -66,14 +69,15 @@ truncate -s 1M "$tmp/disk"
 mkfifo "$tmp/fifo"
 for ((i = 0; i < 10; i++)); do
 	./vmm --status-fd 7 --kernel "$elf/end.elf" --cmdline reset --disk "$tmp/disk" 7>"$tmp/fifo" 2>"$tmp/err" &
-	pid=$!
+	vmm_pid=$!
 	read -r line <"$tmp/fifo"
-	kill -STOP $pid 2>/dev/null || :
+	kill -STOP $vmm_pid 2>/dev/null || :
 	[[ $line == '{"exit_code":0,'* ]] || die "the line is: $line"
 	vmm_run --kernel "$elf/end.elf" --cmdline reset --disk "$tmp/disk"
 	expect_status 0 "on the disk of a monitor that has reported its end"
-	kill -CONT $pid 2>/dev/null || :
-	wait $pid || die "the first monitor ended with $?"
+	kill -CONT $vmm_pid 2>/dev/null || :
+	wait $vmm_pid || die "the first monitor ended with $?"
+	vmm_pid=
 done
 
 # Whatever is wrong: in front of it, behind it, with itself given twice, or with a value forgotten.
