@@ -1,5 +1,6 @@
 /* ELF64 vmlinux. Its loadable segments carry physical addresses, its entry is startup_64. */
 #include <elf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "boot/kernel_image.h"
@@ -101,7 +102,11 @@ bool elf_load(struct kernel_image *image, const struct guest_memory *memory,
 	if (!check_header(&header, error))
 		return false;
 	if (!input_file_read(file, segments, header.e_phnum * sizeof(segments[0]), header.e_phoff))
-		return error_set(error, "the file is truncated: its program headers are missing");
+		return errno != 0
+			       ? error_set_errno(error, "cannot read it: %s", strerror(errno))
+			       : error_set(
+					 error,
+					 "the file is truncated: its program headers are missing");
 	fill_setup_header(image);
 	for (unsigned i = 0; i < header.e_phnum; i++) {
 		if (!is_loaded(&segments[i]))

@@ -67,7 +67,7 @@ refused 2 'at most [0-9]+ disks' "${good[@]}" "${disks[@]}"
 for option in --kernel --initrd --disk --rootfs --mem --cpus --serial --net --vsock --status-fd; do
 	rest=("${good[@]}")
 	[ $option != --kernel ] || rest=()
-	refused 2 "^vmm: $option[: ]" "$option" '' "${rest[@]}"
+	refused 2 "^vmm: ${option}[: ]" "$option" '' "${rest[@]}"
 	refused 2 "^vmm: $option: a value is missing" "$option"
 	refused 2 "^vmm: $option: a value is missing" "$option" --boot-timer
 	refused 2 "^vmm: $option: a value is missing" "$option" --mem=64M
