@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,12 +68,6 @@ static void read_options(struct machine *m, int argc, char **argv)
 	if (!machine_plan_make(&m->plan, &m->config, &error))
 		fail(EXIT_BAD_INPUT, "%s", error.text);
 	machine_keep_descriptors(m);
-}
-
-static void wait_for(sem_t *stage)
-{
-	while (sem_wait(stage) < 0)
-		; /* EINTR */
 }
 
 /* What needs no VM, each for whichever thread comes first. */
@@ -150,7 +143,7 @@ static _Noreturn void *second_thread(void *argument)
 		take_stage(m, i);
 	fail_clear();
 	machine_warm_memory(m);
-	wait_for(&m->set_up.guest_ready);
+	signals_wait_for(&m->set_up.guest_ready);
 	machine_start_devices(m);
 	run(m);
 	machine_stop_vcpus(m);
@@ -162,21 +155,16 @@ static _Noreturn void *second_thread(void *argument)
 	exit(status);
 }
 
-/* Signals find the main thread: until they are blocked there they end the process. */
 static void start_second_thread(struct machine *m)
 {
-	sigset_t all, before;
 	pthread_t second;
 
 	sem_init(&m->set_up.vm_created, 0, 0);
 	sem_init(&m->set_up.share_done, 0, 0);
 	sem_init(&m->set_up.guest_ready, 0, 0);
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
 	errno = pthread_create(&second, NULL, second_thread, m);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	fail_behind();
 }
 
@@ -188,7 +176,7 @@ static void make_vm(struct machine *m)
 	for (unsigned i = 0; i < SHARED_STAGES; i++)
 		take_stage(m, i);
 	machine_learn_cpuid(m);
-	wait_for(&m->set_up.share_done);
+	signals_wait_for(&m->set_up.share_done);
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);
 	machine_attach_devices(m);
@@ -200,7 +188,6 @@ static void run_first_vcpu(struct machine *m)
 {
 	vcpu_set_entry(&m->vcpus[0], m->kernel.entry_gpa);
 	vcpu_adopt_thread(&m->vcpus[0]);
-	signals_block(&m->signals);
 	machine_start_vcpus(m);
 	sem_post(&m->set_up.guest_ready);
 	vcpu_run(&m->vcpus[0]);
@@ -210,9 +197,7 @@ int main(int argc, char **argv)
 {
 	struct machine *m = &machine;
 
-	/* A reader that has left is an error code, from the first line on. */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
+	signals_block();
 	boot_timer_start(&m->timer);
 	/* Its first use would have the host clear 2 MiB, where huge pages are the rule; most of it is pools. */
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);

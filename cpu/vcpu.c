@@ -12,9 +12,7 @@
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/ioctl.h"
-
-/* Interrupts KVM_RUN and any other system call of a vCPU's thread; its handler does nothing. */
-#define KICK_SIGNAL SIGUSR1
+#include "host/signals.h"
 
 #define INSTRUCTION_MAX_BYTES 15
 
@@ -200,6 +198,7 @@ void vcpu_run(struct vcpu *vcpu)
 	sem_post(&vcpu->left);
 }
 
+/* Interrupts KVM_RUN and any other system call of a vCPU's thread. */
 static void kick_handler(int signal)
 {
 	(void)signal;
@@ -211,10 +210,10 @@ void vcpu_adopt_thread(struct vcpu *vcpu)
 	struct sigaction action = { .sa_handler = kick_handler };
 	sigset_t kick;
 
-	sigaction(KICK_SIGNAL, &action, NULL);
-	/* The launcher may have blocked it; a mask survives exec. */
+	sigaction(SIGNALS_KICK, &action, NULL);
+	/* From here on a kick finds its handler, also one that came before. */
 	sigemptyset(&kick);
-	sigaddset(&kick, KICK_SIGNAL);
+	sigaddset(&kick, SIGNALS_KICK);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 	vcpu->thread = pthread_self();
 	vcpu->started = true;
@@ -246,7 +245,7 @@ void vcpu_stop(struct vcpu *vcpu)
 		return;
 	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(vcpu->thread, KICK_SIGNAL);
+	pthread_kill(vcpu->thread, SIGNALS_KICK);
 	while (sem_wait(&vcpu->left) < 0)
 		; /* EINTR */
 	if (vcpu->has_own_thread)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/signals.h"
 #include "host/status_report.h"
 #include "host/write_within.h"
 
@@ -104,8 +105,8 @@ void fail_clear(void)
 /* Only the first thread comes back: it ends the process. */
 static void take_turn(void)
 {
-	while (is_behind && sem_wait(&others_clear) < 0)
-		;
+	if (is_behind)
+		signals_wait_for(&others_clear);
 	pthread_mutex_lock(&failing);
 }
 
@@ -138,6 +139,13 @@ void fail_errno(enum exit_code code, const char *format, ...)
 	format_line(&line, format, args, reason);
 	va_end(args);
 	end_process(code, &line);
+}
+
+void fail_by_signal(int number)
+{
+	pthread_mutex_lock(&failing);
+	status_report_send(EXIT_SIGNAL_BASE + number, 0, NULL);
+	exit(EXIT_SIGNAL_BASE + number);
 }
 
 void warn(const char *format, ...)

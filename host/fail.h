@@ -27,6 +27,9 @@ _Noreturn void fail(enum exit_code code, const char *format, ...)
 _Noreturn void fail_errno(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* A signal ends the set-up: exits with 128 + N and no line on stderr. */
+_Noreturn void fail_by_signal(int number);
+
 /* Where two threads set the machine up and both fail, one line is printed, and always the same: after
  * fail_behind() a failure of the calling thread waits until another thread has called fail_clear(), or has itself
  * failed. Once each. */

@@ -2,20 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "host/release.h"
+
 #define BACKLOG 1024
-/* How long a monitor that was killed may still seem to listen: the kernel takes the ring down after the
- * process, and the socket with it. */
-#define RELEASE_WAIT_MS 50
-#define RELEASE_TRIES   20
 
 /* Whether a program listens at the address: then it must be left alone. */
 static bool somebody_listens(const struct sockaddr_un *address)
@@ -34,14 +32,11 @@ static bool somebody_listens(const struct sockaddr_un *address)
 
 static bool somebody_keeps_listening(const struct sockaddr_un *address)
 {
-	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
-	int tries = RELEASE_TRIES;
+	struct release_wait wait = { 0 };
 
-	while (somebody_listens(address)) {
-		if (tries-- == 0)
+	while (somebody_listens(address))
+		if (!release_wait(&wait))
 			return true;
-		nanosleep(&pause, NULL);
-	}
 	return false;
 }
 
@@ -61,7 +56,9 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 	return true;
 }
 
-/* What to remove at exit(): the path, if it is still the socket that was made. */
+/* What to remove at exit(): the path, if it is still the socket that was made. Another thread than the one that makes
+ * it may end the process meanwhile, and keeps the lock then. */
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static const char *own_path;
 static struct stat own_status;
 
@@ -69,16 +66,29 @@ static void remove_own(void)
 {
 	struct stat status;
 
-	if (lstat(own_path, &status) == 0 && status.st_dev == own_status.st_dev &&
-	    status.st_ino == own_status.st_ino)
+	pthread_mutex_lock(&making);
+	if (own_path != NULL && lstat(own_path, &status) == 0 &&
+	    status.st_dev == own_status.st_dev && status.st_ino == own_status.st_ino)
 		unlink(own_path);
+}
+
+static bool bind_path(int fd, const struct sockaddr_un *address, const char *path)
+{
+	pthread_mutex_lock(&making);
+	mode_t mask = umask(0177); /* bind() makes it 0600 at once */
+	int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
+	int error = errno;
+	umask(mask);
+	if (result == 0 && lstat(path, &own_status) == 0)
+		own_path = path;
+	pthread_mutex_unlock(&making);
+	errno = error;
+	return result == 0;
 }
 
 bool listen_socket_open(struct listen_socket *listener, const char *path, struct error_text *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t mask;
-	int result;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return error_set(error, "the path is longer than %zu bytes",
@@ -89,14 +99,8 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener->fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	mask = umask(0177); /* bind() makes it 0600 at once */
-	result = bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
-	umask(mask);
-	if (result == 0 && lstat(path, &own_status) == 0) {
-		own_path = path;
-		atexit(remove_own);
-	}
-	if (result == 0 && listen(listener->fd, BACKLOG) == 0)
+	atexit(remove_own);
+	if (bind_path(listener->fd, &address, path) && listen(listener->fd, BACKLOG) == 0)
 		return true;
 	error_set_errno(error, "%s", strerror(errno));
 	close(listener->fd);

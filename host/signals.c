@@ -3,9 +3,69 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/fail.h"
+
+static sigset_t ending;
+
+/* Runs only inside the two waits below, which hold nothing: it may do what any function may. */
+static void end_process(int number)
+{
+	fail_by_signal(number);
+}
+
+/* The kernel drops an ignored signal only while it is not blocked. */
+static void handle_unless_ignored(int number)
+{
+	struct sigaction action = { .sa_handler = end_process }, before;
+
+	if (sigaction(number, &action, &before) == 0 && before.sa_handler == SIG_IGN) {
+		sigaction(number, &before, NULL);
+		sigdelset(&ending, number);
+	}
+}
+
+void signals_block(void)
+{
+	/* What ends a process, but for crashes, SIGKILL and the real-time signals. */
+	static const int numbers[] = { SIGTERM, SIGINT,  SIGHUP,    SIGQUIT, SIGUSR2, SIGALRM,
+				       SIGXCPU, SIGPROF, SIGVTALRM, SIGPOLL, SIGPWR,  SIGSTKFLT };
+	const size_t n = sizeof(numbers) / sizeof(numbers[0]);
+	sigset_t blocked;
+
+	sigemptyset(&ending);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&ending, numbers[i]);
+	blocked = ending;
+	sigaddset(&blocked, SIGNALS_KICK);
+	sigaddset(&blocked, SIGCONT);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	for (size_t i = 0; i < n; i++)
+		handle_unless_ignored(numbers[i]);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+void signals_wait_for(sem_t *semaphore)
+{
+	if (sem_trywait(semaphore) == 0)
+		return;
+	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+	while (sem_wait(semaphore) < 0)
+		; /* EINTR */
+	pthread_sigmask(SIG_BLOCK, &ending, NULL);
+}
+
+void signals_pause(unsigned ms)
+{
+	struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+	nanosleep(&pause, NULL);
+	pthread_sigmask(SIG_BLOCK, &ending, NULL);
+}
 
 static void signal_arrived(struct ring_op *op, int32_t result)
 {
@@ -30,28 +90,14 @@ static void signal_arrived(struct ring_op *op, int32_t result)
 
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit)
 {
-	/* Not SIGUSR1, with which vCPUs are kicked. */
-	static const int wanted[] = { SIGTERM, SIGINT,  SIGHUP,  SIGQUIT,
-				      SIGUSR2, SIGALRM, SIGXCPU, SIGCONT };
+	sigset_t listened_to = ending;
 
 	*signals = (struct signals){ .op.done = signal_arrived, .ring = ring, .exit = exit };
-	sigemptyset(&signals->set);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-		struct sigaction action;
-		if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-			sigaddset(&signals->set, wanted[i]);
-	}
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN);
-	signals->fd = signalfd(-1, &signals->set, SFD_CLOEXEC);
+	sigaddset(&listened_to, SIGCONT);
+	signals->fd = signalfd(-1, &listened_to, SFD_CLOEXEC);
 	if (signals->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "signalfd");
 	signals->slot = ring_add_file(ring, signals->fd);
-}
-
-void signals_block(const struct signals *signals)
-{
-	pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
 }
 
 void signals_start(struct signals *signals)

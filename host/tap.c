@@ -7,15 +7,10 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/ioctl.h"
-
-/* How long a monitor that has just ended may still hold its TAP: the kernel takes the ring down after the
- * process, and the TAP with it. */
-#define RELEASE_WAIT_MS 20
-#define RELEASE_TRIES   50
+#include "host/release.h"
 
 bool tap_set_offloads(const struct tap *tap, uint32_t offloads)
 {
@@ -101,16 +96,13 @@ static bool attach_failed(const char *name, struct error_text *error)
 
 static bool attach(const struct tap *tap, const char *name)
 {
-	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
+	struct release_wait wait = { 0 };
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int tries = RELEASE_TRIES;
 
 	memcpy(request.ifr_name, name, strlen(name) + 1);
-	while (host_ioctl(tap->fd, TUNSETIFF, &request) < 0) {
-		if (errno != EBUSY || tries-- == 0)
+	while (host_ioctl(tap->fd, TUNSETIFF, &request) < 0)
+		if (errno != EBUSY || !release_wait(&wait))
 			return false;
-		nanosleep(&pause, NULL);
-	}
 	return true;
 }
 

@@ -6,22 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/ioctl.h"
-
-/* A monitor that was killed leaves its image to the kernel, which lets go of it some 0.1 to 0.5 s
- * after the process is gone: io_uring's files are released by a worker of its own. */
-#define RELEASE_TRIES   100
-#define RELEASE_WAIT_MS 10
-
-static void wait_for_release(void)
-{
-	struct timespec pause = { .tv_nsec = RELEASE_WAIT_MS * 1000000L };
-
-	nanosleep(&pause, NULL);
-}
+#include "host/release.h"
 
 static bool lock_refused(const struct block_image *image, struct error_text *error)
 {
@@ -41,26 +29,21 @@ static bool lock_image(const struct block_image *image, struct error_text *error
 		.l_type = image->read_only ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
-	int tries = RELEASE_TRIES;
+	struct release_wait wait = { 0 };
 
-	while (fcntl(image->fd, F_OFD_SETLK, &lock) < 0) {
-		if ((errno == EAGAIN || errno == EACCES) && tries-- > 0) {
-			wait_for_release();
-			continue;
-		}
-		return lock_refused(image, error);
-	}
+	while (fcntl(image->fd, F_OFD_SETLK, &lock) < 0)
+		if ((errno != EAGAIN && errno != EACCES) || !release_wait(&wait))
+			return lock_refused(image, error);
 	return true;
 }
 
 static int open_image(const char *path, int flags)
 {
-	int fd = open(path, flags), tries = RELEASE_TRIES;
+	struct release_wait wait = { 0 };
+	int fd = open(path, flags);
 
-	while (fd < 0 && errno == EBUSY && tries-- > 0) {
-		wait_for_release();
+	while (fd < 0 && errno == EBUSY && release_wait(&wait))
 		fd = open(path, flags);
-	}
 	return fd;
 }
 
