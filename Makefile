@@ -15,7 +15,7 @@ VMM_SOURCES = \
 	virtio-mmio/vsock_connection.c \
 	virtio-mmio/vsock_rx.c virtio-mmio/vsock_tx.c virtio-mmio/vsock_send.c \
 	virtio-mmio/vsock_stream.c \
-	io/bus.c io/serial.c io/console.c io/reset_port.c io/boot_timer.c io/doorbell.c \
+	io/bus.c io/serial.c io/console.c io/keyboard.c io/reset_port.c io/boot_timer.c io/doorbell.c \
 	host/fail.c host/status_report.c host/file.c host/kvm.c host/ring.c host/exit_request.c host/signals.c \
 	host/terminal.c host/tap.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))

@@ -8,7 +8,8 @@
 
 #include "host/fail.h"
 
-static sigset_t ending;
+/* What may come in while the set-up waits, and by the ring later. */
+static sigset_t admitted;
 
 /* Runs only inside the two waits below, which hold nothing: it may do what any function may. */
 static void end_process(int number)
@@ -23,8 +24,17 @@ static void handle_unless_ignored(int number)
 
 	if (sigaction(number, &action, &before) == 0 && before.sa_handler == SIG_IGN) {
 		sigaction(number, &before, NULL);
-		sigdelset(&ending, number);
+		sigdelset(&admitted, number);
 	}
+}
+
+/* A stop is the default action, which is asked for again when the terminal is ready for it. */
+static void leave_stops_ignored(void)
+{
+	struct sigaction before;
+
+	if (sigaction(SIGTSTP, NULL, &before) == 0 && before.sa_handler == SIG_IGN)
+		sigdelset(&admitted, SIGTSTP);
 }
 
 void signals_block(void)
@@ -35,15 +45,19 @@ void signals_block(void)
 	const size_t n = sizeof(numbers) / sizeof(numbers[0]);
 	sigset_t blocked;
 
-	sigemptyset(&ending);
+	sigemptyset(&admitted);
 	for (size_t i = 0; i < n; i++)
-		sigaddset(&ending, numbers[i]);
-	blocked = ending;
-	sigaddset(&blocked, SIGNALS_KICK);
+		sigaddset(&admitted, numbers[i]);
+	sigaddset(&admitted, SIGTSTP);
+	blocked = admitted;
 	sigaddset(&blocked, SIGCONT);
+	sigaddset(&blocked, SIGNALS_KICK);
+	/* From the background a line on the terminal, or its mode, would stop the process. */
+	sigaddset(&blocked, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
 	for (size_t i = 0; i < n; i++)
 		handle_unless_ignored(numbers[i]);
+	leave_stops_ignored();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 }
@@ -52,49 +66,70 @@ void signals_wait_for(sem_t *semaphore)
 {
 	if (sem_trywait(semaphore) == 0)
 		return;
-	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &admitted, NULL);
 	while (sem_wait(semaphore) < 0)
 		; /* EINTR */
-	pthread_sigmask(SIG_BLOCK, &ending, NULL);
+	pthread_sigmask(SIG_BLOCK, &admitted, NULL);
 }
 
 void signals_pause(unsigned ms)
 {
 	struct timespec pause = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
 
-	pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &admitted, NULL);
 	nanosleep(&pause, NULL);
-	pthread_sigmask(SIG_BLOCK, &ending, NULL);
+	pthread_sigmask(SIG_BLOCK, &admitted, NULL);
+}
+
+static void stop_process(const struct signals *signals)
+{
+	sigset_t stop;
+
+	signals->stopping(signals->context);
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	raise(SIGTSTP);
+	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* stops here, unless nobody could continue it */
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	signals->continued(signals->context);
+}
+
+static void handle(struct signals *signals, int number)
+{
+	switch (number) {
+	case SIGTSTP:
+		stop_process(signals);
+		break;
+	case SIGCONT:
+		signals->continued(signals->context);
+		break;
+	default:
+		signals->received = true;
+		exit_request_post(signals->exit, EXIT_SIGNAL_BASE + number);
+	}
 }
 
 static void signal_arrived(struct ring_op *op, int32_t result)
 {
 	struct signals *signals = (struct signals *)op;
 
-	int number = (int)signals->info.ssi_signo;
-
 	if (result < 0 && result != -EINTR && result != -EAGAIN) {
 		warn("signalfd: %s", strerror(-result));
 		exit_request_post(signals->exit, EXIT_MONITOR_FAILED);
 		return;
 	}
-	if (result == (int32_t)sizeof(signals->info) && number == SIGCONT) {
-		if (signals->continued != NULL)
-			signals->continued(signals->context);
-	} else if (result == (int32_t)sizeof(signals->info)) {
-		signals->received = true;
-		exit_request_post(signals->exit, EXIT_SIGNAL_BASE + number);
-	}
+	if (result == (int32_t)sizeof(signals->info))
+		handle(signals, (int)signals->info.ssi_signo);
 	signals_start(signals);
 }
 
 void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit)
 {
-	sigset_t listened_to = ending;
+	sigset_t heard = admitted;
 
 	*signals = (struct signals){ .op.done = signal_arrived, .ring = ring, .exit = exit };
-	sigaddset(&listened_to, SIGCONT);
-	signals->fd = signalfd(-1, &listened_to, SFD_CLOEXEC);
+	sigaddset(&heard, SIGCONT);
+	signals->fd = signalfd(-1, &heard, SFD_CLOEXEC);
 	if (signals->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "signalfd");
 	signals->slot = ring_add_file(ring, signals->fd);

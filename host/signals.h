@@ -21,7 +21,8 @@ struct signals {
 	struct exit_request *exit;
 	int fd, slot;
 	bool received; /* at least one that ends: whoever waits for something slow gives up */
-	void (*continued)(void *context); /* after a stop (SIGCONT); may be NULL */
+	void (*stopping)(void *context);  /* before a stop (SIGTSTP) */
+	void (*continued)(void *context); /* after one (SIGCONT) */
 	void *context;
 	struct signalfd_siginfo info;
 };

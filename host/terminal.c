@@ -6,52 +6,91 @@
 #include <termios.h>
 #include <unistd.h>
 
-static struct termios saved_mode, raw_mode;
-static volatile sig_atomic_t is_raw;
+static struct termios found_mode;
+static bool is_found;
+static volatile sig_atomic_t is_taken;
 
-void terminal_restore(void)
+/* A terminal of another session, or of none, knows no process groups. */
+static bool is_in_front(void)
 {
-	if (is_raw) {
-		is_raw = 0;
-		/* From the background, where it would stop the process. */
-		signal(SIGTTOU, SIG_IGN);
-		/* Not TCSADRAIN: output that was stopped by Ctrl-s must not hold the exit up. */
-		tcsetattr(STDIN_FILENO, TCSANOW, &saved_mode);
-	}
+	pid_t group = tcgetpgrp(STDIN_FILENO);
+
+	return group < 0 || group == getpgrp();
 }
 
-void terminal_continue(void)
+void terminal_leave(void)
 {
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
+	if (!is_taken)
+		return;
+	is_taken = 0;
+	/* Not TCSADRAIN: output that was stopped by Ctrl-s must not hold the exit up. */
+	if (is_in_front())
+		tcsetattr(STDIN_FILENO, TCSANOW, &found_mode);
 }
 
-static void restore_and_die(int signal)
+void terminal_forget(void)
 {
-	terminal_restore();
+	is_taken = 0;
+}
+
+static void leave_and_die(int signal)
+{
+	terminal_leave();
 	raise(signal); /* SA_RESETHAND: the default action now */
 }
 
-bool terminal_make_raw(void)
+bool terminal_open(void)
 {
 	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
-	struct sigaction action = { .sa_handler = restore_and_die,
+	struct sigaction action = { .sa_handler = leave_and_die,
 				    .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
 
-	if (tcgetattr(STDIN_FILENO, &saved_mode) < 0)
+	if (!isatty(STDIN_FILENO))
 		return false;
-	raw_mode = saved_mode;
-	raw_mode.c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | IGNBRK | IGNCR | INLCR | INPCK | ISTRIP |
-					IXON | PARMRK);
-	raw_mode.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
-	raw_mode.c_cflag = (raw_mode.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
-	/* c_oflag stays: the monitor's own lines still need their carriage return. */
-	raw_mode.c_cc[VMIN] = 1;
-	raw_mode.c_cc[VTIME] = 0;
-	atexit(terminal_restore);
+	atexit(terminal_leave);
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 		sigaction(crashes[i], &action, NULL);
-	is_raw = 1;
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw_mode);
 	return true;
+}
+
+static void make_raw(struct termios *mode)
+{
+	mode->c_iflag &= ~(tcflag_t)(BRKINT | ICRNL | IGNBRK | IGNCR | INLCR | INPCK | ISTRIP |
+				     IXON | PARMRK);
+	mode->c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
+	mode->c_cflag = (mode->c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8;
+	/* c_oflag stays: the monitor's own lines still need their carriage return. */
+	mode->c_cc[VMIN] = 1;
+	mode->c_cc[VTIME] = 0;
+}
+
+/* In all that make_raw() changes. */
+static bool is_same(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_lflag == b->c_lflag && a->c_cflag == b->c_cflag &&
+	       a->c_cc[VMIN] == b->c_cc[VMIN] && a->c_cc[VTIME] == b->c_cc[VTIME];
+}
+
+bool terminal_take(void)
+{
+	struct termios mode, raw;
+
+	if (!is_in_front())
+		return false;
+	if (is_taken || tcgetattr(STDIN_FILENO, &mode) < 0)
+		return true;
+	raw = mode;
+	make_raw(&raw);
+	/* Raw already: by ourselves, before we were stopped with no time to leave it. */
+	if (!is_found || !is_same(&raw, &mode))
+		found_mode = mode;
+	is_found = true;
+	is_taken = 1;
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	/* A shell may have stopped us and gone on between these lines. */
+	if (is_in_front())
+		return true;
+	tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+	is_taken = 0;
+	return false;
 }

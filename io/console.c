@@ -12,123 +12,11 @@
 
 #include "host/clock.h"
 #include "host/fail.h"
-#include "host/terminal.h"
 #include "mem/layout.h"
-
-#define CTRL_A 0x01
 
 static struct console *console_of(struct ring_op *op, size_t offset)
 {
 	return (struct console *)((char *)op - offset);
-}
-
-unsigned console_filter_escapes(bool *escape_seen, const uint8_t *input, unsigned length,
-				uint8_t *output, bool *quit)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < length; i++) {
-		uint8_t byte = input[i];
-		if (!*escape_seen) {
-			*escape_seen = byte == CTRL_A;
-			if (byte != CTRL_A)
-				output[kept++] = byte;
-			continue;
-		}
-		*escape_seen = false;
-		if (byte == 'x') {
-			*quit = true;
-			return kept;
-		}
-		/* Ctrl-a Ctrl-a is one Ctrl-a; before any other key it was meant for the guest. */
-		output[kept++] = CTRL_A;
-		if (byte != CTRL_A)
-			output[kept++] = byte;
-	}
-	return kept;
-}
-
-static void start_read(struct console *console)
-{
-	unsigned waiting = console->input_head - console->input_tail;
-	struct io_uring_sqe *sqe;
-
-	/* One more: an escape's Ctrl-a may turn out to be for the guest. */
-	if (console->reading || console->input_ended || console->input_slot < 0 ||
-	    CONSOLE_INPUT_BYTES - waiting < CONSOLE_READ_BYTES + 1)
-		return;
-	sqe = ring_prepare(console->ring);
-	io_uring_prep_read(sqe, console->input_slot, console->chunk, CONSOLE_READ_BYTES,
-			   (uint64_t)-1);
-	ring_commit(sqe, &console->read_op);
-	if (console->input_is_terminal)
-		sqe->flags |= IOSQE_ASYNC; /* terminals know no non-blocking attempt */
-	console->reading = true;
-}
-
-/* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
-static void pump_input(struct console *console)
-{
-	unsigned room = serial_receive_room(&console->serial);
-	uint8_t bytes[SERIAL_RX_BYTES];
-	unsigned n = 0;
-
-	for (; n < room && console->input_tail != console->input_head; n++)
-		bytes[n] = console->input[console->input_tail++ % CONSOLE_INPUT_BYTES];
-	if (n > 0)
-		serial_receive(&console->serial, bytes, n);
-	start_read(console);
-}
-
-/* A descriptor that was set non-blocking: the ring waits until it is ready. */
-static void wait_until(struct console *console, int slot, short events, struct ring_op *op)
-{
-	struct io_uring_sqe *sqe = ring_prepare(console->ring);
-
-	io_uring_prep_poll_add(sqe, slot, (unsigned)events);
-	ring_commit(sqe, op);
-}
-
-static void input_readable(struct ring_op *op, int32_t result)
-{
-	struct console *console = console_of(op, offsetof(struct console, readable_op));
-
-	(void)result;
-	console->reading = false;
-	start_read(console);
-}
-
-static void take_input(struct console *console, unsigned length)
-{
-	uint8_t filtered[CONSOLE_READ_BYTES + 1];
-	const uint8_t *from = console->chunk;
-	bool quit = false;
-
-	if (console->input_is_terminal) {
-		length = console_filter_escapes(&console->escape_seen, console->chunk, length,
-						filtered, &quit);
-		from = filtered;
-	}
-	for (unsigned i = 0; i < length; i++)
-		console->input[console->input_head++ % CONSOLE_INPUT_BYTES] = from[i];
-	if (quit)
-		exit_request_post(console->exit, EXIT_GUEST_ENDED);
-}
-
-static void read_done(struct ring_op *op, int32_t result)
-{
-	struct console *console = console_of(op, offsetof(struct console, read_op));
-
-	if (result == -EAGAIN) {
-		wait_until(console, console->input_slot, POLLIN, &console->readable_op);
-		return; /* still "reading" */
-	}
-	console->reading = false;
-	if (result > 0)
-		take_input(console, (unsigned)result);
-	else if (result != -EINTR)
-		console->input_ended = true;
-	pump_input(console);
 }
 
 static void pump_output(struct console *console)
@@ -154,12 +42,21 @@ static void pump_output(struct console *console)
 	console->writing = true;
 }
 
+/* A descriptor that was set non-blocking: the ring waits until it is ready. */
+static void wait_until_writable(struct console *console)
+{
+	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+
+	io_uring_prep_poll_add(sqe, console->output_slot, POLLOUT);
+	ring_commit(sqe, &console->writable_op);
+}
+
 static void write_done(struct ring_op *op, int32_t result)
 {
 	struct console *console = console_of(op, offsetof(struct console, write_op));
 
 	if (result == -EAGAIN) {
-		wait_until(console, console->output_slot, POLLOUT, &console->writable_op);
+		wait_until_writable(console);
 		return; /* still "writing" */
 	}
 	console->writing = false;
@@ -204,7 +101,7 @@ static void wake_done(struct ring_op *op, int32_t result)
 	}
 	arm_wake(console);
 	pump_output(console);
-	pump_input(console);
+	keyboard_pump(&console->keyboard);
 }
 
 static void wake(void *context)
@@ -300,9 +197,7 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 
 	*console = (struct console){ .ring = ring, .exit = exit, .input_slot = -1 };
 	console->wake_op.done = wake_done;
-	console->read_op.done = read_done;
 	console->write_op.done = write_done;
-	console->readable_op.done = input_readable;
 	console->writable_op.done = output_writable;
 	serial_init(&console->serial, host);
 	console->irq = (struct irq_line){ vm_fd, LAYOUT_SERIAL_GSI };
@@ -325,19 +220,9 @@ void console_close(struct console *console)
 
 void console_start(struct console *console)
 {
-	if (console->input_slot >= 0)
-		console->input_is_terminal = terminal_make_raw();
 	arm_wake(console);
-	start_read(console);
-}
-
-void console_continue(struct console *console)
-{
-	if (!console->input_is_terminal)
-		return;
-	terminal_continue();
-	console->input_ended = false; /* a read from the background fails */
-	start_read(console);
+	keyboard_start(&console->keyboard, console->ring, console->input_slot, &console->serial,
+		       console->exit);
 }
 
 /* False: the time is up. */

@@ -78,16 +78,23 @@ void machine_attach_devices(struct machine *m)
 	attach_vsock(m);
 }
 
+static void stopping(void *context)
+{
+	struct machine *m = context;
+
+	keyboard_stop(&m->console.keyboard);
+}
+
 static void continued(void *context)
 {
 	struct machine *m = context;
 
-	if (m->config.serial != SERIAL_NONE)
-		console_continue(&m->console);
+	keyboard_continue(&m->console.keyboard);
 }
 
 void machine_start_devices(struct machine *m)
 {
+	m->signals.stopping = stopping;
 	m->signals.continued = continued;
 	m->signals.context = m;
 	ring_start(&m->ring);

@@ -156,7 +156,7 @@ static void test_first_byte_at_once(void)
 /* Typed before anybody listens, and more than the FIFO and one read hold. */
 static void test_input(void)
 {
-	static char text[3 * CONSOLE_READ_BYTES];
+	static char text[3 * KEYBOARD_READ_BYTES];
 
 	set_up();
 	memset(text, 'k', sizeof(text) - 1);
@@ -265,8 +265,8 @@ static void test_end_of_input(void)
 	close(keyboard_fd);
 	keyboard_fd = -1;
 	check_guest_reads("ab", 2);
-	RIG_RUN_UNTIL(console.input_ended);
-	CHECK(!console.reading);
+	RIG_RUN_UNTIL(console.keyboard.ended);
+	CHECK(!console.keyboard.reading);
 	out(DATA, 'x');
 	RIG_RUN_UNTIL(drain_screen() == 1);
 	tear_down();
@@ -286,8 +286,8 @@ static void test_class_7_input_flood(void)
 		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
 	}
 	/* The pipe's buffer, the console's, and what is between them. */
-	CHECK(total <= 65536 + (ssize_t)CONSOLE_INPUT_BYTES + 4 * (ssize_t)CONSOLE_READ_BYTES);
-	CHECK(console.input_head - console.input_tail <= CONSOLE_INPUT_BYTES);
+	CHECK(total <= 65536 + (ssize_t)KEYBOARD_BUFFER_BYTES + 4 * (ssize_t)KEYBOARD_READ_BYTES);
+	CHECK(console.keyboard.head - console.keyboard.tail <= KEYBOARD_BUFFER_BYTES);
 	tear_down();
 }
 

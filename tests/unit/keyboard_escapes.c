@@ -1,5 +1,5 @@
 /* Ctrl-a on a terminal, however the keys are spread over reads. */
-#include "io/console.h"
+#include "io/keyboard.h"
 #include "tests/unit/check.h"
 
 #define CTRL_A "\x01"
@@ -15,8 +15,8 @@ static void check_split(const char *input, unsigned cuts, const char *expected, 
 		if (i + 1 < n && !(cuts & 1u << i))
 			continue;
 		unsigned length = i + 1 - start;
-		unsigned got = console_filter_escapes(&escape_seen, (const uint8_t *)input + start,
-						      length, piece, &quit);
+		unsigned got = keyboard_filter_escapes(&escape_seen, (const uint8_t *)input + start,
+						       length, piece, &quit);
 		CHECK(got <= length + 1);
 		memcpy(output + kept, piece, got);
 		kept += got;
@@ -57,10 +57,10 @@ static void test_room_that_is_needed(void)
 	uint8_t output[4] = { 0, 0, 0xee, 0xee };
 	bool escape_seen = true, quit = false;
 
-	CHECK_EQ(console_filter_escapes(&escape_seen, (const uint8_t *)"q", 1, output, &quit), 2);
+	CHECK_EQ(keyboard_filter_escapes(&escape_seen, (const uint8_t *)"q", 1, output, &quit), 2);
 	CHECK_BYTES(output, "\x01q\xee\xee", 4);
 	CHECK(!quit && !escape_seen);
-	CHECK_EQ(console_filter_escapes(&escape_seen, output, 0, output, &quit), 0);
+	CHECK_EQ(keyboard_filter_escapes(&escape_seen, output, 0, output, &quit), 0);
 }
 
 int main(void)

@@ -1,0 +1,55 @@
+/*
+ * What is typed: from standard input to the UART.
+ *
+ * One read is in flight at most, and what was typed and not yet taken by the guest is kept in a buffer that does not
+ * grow: no reading while it is full. On a terminal, Ctrl-a x ends the VM; it is looked for when it is read, not when
+ * the guest takes it.
+ *
+ * A terminal is only read when something was typed and the process is in front of its session: a read that waits would
+ * take what is typed for others later. No signal tells a running process that its shell has put it in front, but
+ * somebody has typed that; so what is typed to others makes it look at the terminal a moment later.
+ */
+#ifndef IO_KEYBOARD_H
+#define IO_KEYBOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/exit_request.h"
+#include "host/ring.h"
+#include "io/serial.h"
+
+#define KEYBOARD_READ_BYTES   4096u
+#define KEYBOARD_BUFFER_BYTES 65536u /* a power of two */
+
+struct keyboard {
+	struct ring_op read_op, ready_op, look_op;
+	struct ring *ring;
+	struct serial *serial;
+	struct exit_request *exit;
+	int slot; /* -1: none */
+	bool is_terminal, ended, escape_seen;
+	bool reading, looking; /* waits for something typed; for the next look at who is in front */
+	uint8_t chunk[KEYBOARD_READ_BYTES];
+	uint8_t typed[KEYBOARD_BUFFER_BYTES];
+	unsigned head, tail; /* free-running; head - tail bytes wait */
+};
+
+/* Takes the terminal, if there is one and the process in front, and starts reading standard input, which is the
+ * ring's file `slot`: after ring_start(). Slot -1: nothing is typed. */
+void keyboard_start(struct keyboard *keyboard, struct ring *ring, int slot, struct serial *serial,
+		    struct exit_request *exit);
+
+/* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
+void keyboard_pump(struct keyboard *keyboard);
+
+/* Before a stop of the process and after it: leaves the terminal, and takes it if the process is in front. */
+void keyboard_stop(struct keyboard *keyboard);
+void keyboard_continue(struct keyboard *keyboard);
+
+/* Ctrl-a on a terminal: copies `input` without its escapes to `output` (room for length + 1
+ * bytes). Returns the bytes for the guest; *quit is set by Ctrl-a x. Pure, for tests. */
+unsigned keyboard_filter_escapes(bool *escape_seen, const uint8_t *input, unsigned length,
+				 uint8_t *output, bool *quit);
+
+#endif
