@@ -138,6 +138,28 @@ def check_keys():
     monitor.expect_end(0, "the guest's end")
 
 
+def check_hang_up():
+    """The terminal goes away: SIGHUP ends the VM, unless the launcher ignores it."""
+    for action, number in ((signal.SIG_DFL, signal.SIGHUP), (signal.SIG_IGN, signal.SIGTERM)):
+        pid, master = pty.fork()
+        if pid == 0:
+            signal.signal(signal.SIGHUP, action)
+            os.execv("./vmm", ["./vmm", "--kernel", f"{ELF}/end.elf", "--cmdline", "spin"])
+        output = b""
+        while b"running" not in output:
+            output += os.read(master, 4096)
+        os.close(master)
+        if action == signal.SIG_IGN:
+            time.sleep(0.3)
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                sys.exit("FAILED: an ignored hang-up has ended the VM")
+            os.kill(pid, signal.SIGTERM)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code != 128 + number:
+            sys.exit(f"FAILED: hang-up: exit status {code}, expected {128 + number}")
+
+
 check_ends()
+check_hang_up()
 check_quit()
 check_keys()
