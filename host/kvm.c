@@ -63,8 +63,8 @@ int kvm_create_vm(int kvm_fd, uint32_t tss_gpa)
 {
 	int vm_fd;
 
-	/* A signal that arrives while the host makes the VM's worker thread aborts the call: SIGCONT, all others being
-	 * blocked. */
+	/* What arrives while the host makes the VM's worker thread aborts the call. Signals are blocked, but a stop is
+	 * none that can be. */
 	do
 		vm_fd = host_ioctl(kvm_fd, KVM_CREATE_VM, 0);
 	while (vm_fd < 0 && errno == EINTR);

@@ -1,5 +1,6 @@
 """Runs the monitor on a pseudo-terminal; called by terminal.sh with the guests' folder."""
 
+import ctypes
 import os
 import pty
 import select
@@ -11,6 +12,7 @@ import time
 ELF = sys.argv[1]
 LIMIT_S = 15
 LFLAG = 3
+NR_TGKILL = 234
 
 
 def cooked_flags():
@@ -138,6 +140,21 @@ def check_keys():
     monitor.expect_end(0, "the guest's end")
 
 
+def check_crash():
+    """A crash of either thread gives the terminal back."""
+    libc = ctypes.CDLL(None)
+    for name in ("vmm", "vmm-events"):
+        monitor = end_guest("spin")
+        monitor.wait_output(b"running")
+        monitor.expect_raw()
+        for task in os.listdir(f"/proc/{monitor.pid}/task"):
+            with open(f"/proc/{monitor.pid}/task/{task}/comm", encoding="ascii") as file:
+                if file.read().strip() == name:
+                    libc.syscall(NR_TGKILL, monitor.pid, int(task), signal.SIGSEGV)
+                    break
+        monitor.expect_end(-signal.SIGSEGV, f"a crash of {name}")
+
+
 def check_hang_up():
     """The terminal goes away: SIGHUP ends the VM, unless the launcher ignores it."""
     for action, number in ((signal.SIG_DFL, signal.SIGHUP), (signal.SIG_IGN, signal.SIGTERM)):
@@ -160,6 +177,7 @@ def check_hang_up():
 
 
 check_ends()
+check_crash()
 check_hang_up()
 check_quit()
 check_keys()
