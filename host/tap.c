@@ -17,7 +17,8 @@ bool tap_set_offloads(const struct tap *tap, uint32_t offloads)
 	return host_ioctl(tap->fd, TUNSETOFFLOAD, (unsigned long)offloads) == 0;
 }
 
-/* The richest set that this kernel takes: it refuses a set with one bit that it does not know. */
+/* The richest set that this kernel takes: it refuses a set with one bit that it does not know. It stays: most
+ * drivers want it. */
 static void probe_offloads(struct tap *tap)
 {
 	static const uint32_t sets[] = {
@@ -31,7 +32,6 @@ static void probe_offloads(struct tap *tap)
 	for (size_t i = 0; tap->offloads == 0 && i < sizeof(sets) / sizeof(sets[0]); i++)
 		if (tap_set_offloads(tap, sets[i]))
 			tap->offloads = sets[i];
-	tap_set_offloads(tap, 0); /* until a driver asks for them */
 }
 
 /* Returns false, with errno set, where there is no such interface. An MTU of more than 16 bits is none. */

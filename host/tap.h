@@ -20,7 +20,7 @@
 struct tap {
 	int fd; /* non-blocking */
 	char name[IFNAMSIZ];
-	uint32_t offloads; /* TUN_F_ and TAP_F_ bits that this host's TUN has */
+	uint32_t offloads; /* TUN_F_ and TAP_F_ bits that this host's TUN has; all are on */
 	uint16_t mtu;      /* the interface's; 0: not known */
 };
 

@@ -2,6 +2,7 @@
 
 #include <linux/if_tun.h>
 #include <linux/virtio_ids.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -49,12 +50,20 @@ void net_signal_later(struct net *net)
 	ring_after_batch(net->ring, &net->signal_task);
 }
 
+/* Without the lock: whoever reads stderr may stand still. */
+static void report_gone(struct ring_task *task)
+{
+	const struct net *net = (struct net *)((char *)task - offsetof(struct net, gone_task));
+
+	warn("net %s: the interface was removed; the guest's link is down", net->tap.name);
+}
+
 void net_set_gone(struct net *net)
 {
 	if (net->gone)
 		return;
 	net->gone = true;
-	warn("net %s: the interface was removed; the guest's link is down", net->tap.name);
+	ring_after_batch(net->ring, &net->gone_task);
 	net->config.status &= (uint16_t)~VIRTIO_NET_S_LINK_UP;
 	virtio_device_config_changed(&net->device);
 }
@@ -72,8 +81,7 @@ static void reset(struct virtio_device *device)
 	struct net *net = net_of(device);
 
 	net->tx_starved = false;
-	net_rx_reset(net);
-	tap_set_offloads(&net->tap, 0);
+	net_rx_reset(net); /* the TAP need not know: nobody reads from it */
 }
 
 /* The driver is about to start: the TAP may hand over what it has accepted. */
@@ -87,7 +95,23 @@ static void activate(struct virtio_device *device)
 			offloads |= offload_table[i].tun;
 	if (!(offloads & TUN_F_CSUM))
 		offloads = 0; /* virtio 1.2, 5.1.3.1: the others need it */
-	tap_set_offloads(&net->tap, offloads & net->tap.offloads);
+	atomic_store(&net->offloads_wanted, offloads & net->tap.offloads);
+}
+
+/* TUNSETOFFLOAD waits for whoever changes the host's network, and tells all of it about the change: without
+ * the device's lock, and only if there is one. Frames that come before it and need what the driver
+ * lacks are dropped. A vCPU that changes the wish again waits here first, so this ends. */
+static void activated(struct virtio_device *device)
+{
+	struct net *net = net_of(device);
+	uint32_t wanted;
+
+	pthread_mutex_lock(&net->telling);
+	while ((wanted = atomic_load(&net->offloads_wanted)) != net->offloads_told) {
+		tap_set_offloads(&net->tap, wanted); /* it fails where the interface is gone */
+		net->offloads_told = wanted;
+	}
+	pthread_mutex_unlock(&net->telling);
 }
 
 static const struct virtio_device_type net_type = {
@@ -96,6 +120,7 @@ static const struct virtio_device_type net_type = {
 	.n_queues = NET_QUEUES,
 	.queue_notify = queue_notify,
 	.activate = activate,
+	.activated = activated,
 	.reset = reset,
 };
 
@@ -138,6 +163,9 @@ void net_init(struct net *net, const struct tap *tap, const uint8_t mac[6], uint
 	net->ring = ring;
 	net->slot = ring_add_file(ring, tap->fd);
 	net->signal_task.run = signal_guest;
+	net->gone_task.run = report_gone;
+	pthread_mutex_init(&net->telling, NULL);
+	net->offloads_told = tap->offloads;
 	net_rx_init(net);
 	announce(net, mac, mtu);
 }

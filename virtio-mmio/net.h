@@ -2,6 +2,7 @@
 #ifndef VIRTIO_MMIO_NET_H
 #define VIRTIO_MMIO_NET_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,7 +50,10 @@ struct net {
 	struct virtio_net_config config;
 	struct ring *ring;
 	int slot;
-	bool gone; /* the TAP was removed */
+	bool gone;                        /* the TAP was removed */
+	_Atomic uint32_t offloads_wanted; /* by the driver */
+	pthread_mutex_t telling;          /* for vCPU threads only: TUNSETOFFLOAD waits */
+	uint32_t offloads_told;           /* to the TAP; under `telling` */
 
 	struct ring_op poll_op;
 	bool polling;         /* for a frame to read */
@@ -59,7 +63,7 @@ struct net {
 	struct net_write *free_writes;
 	unsigned fresh_writes;
 	bool tx_starved; /* frames wait because the pool is empty */
-	struct ring_task signal_task;
+	struct ring_task signal_task, gone_task;
 
 	struct rx_pool pool;
 	struct net_read reads[NET_MAX_READS];

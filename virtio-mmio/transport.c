@@ -178,9 +178,11 @@ static void write_queue_register(struct virtio_transport *transport, uint64_t of
 	}
 }
 
-static void write_register(struct virtio_transport *transport, uint64_t offset, uint32_t value)
+/* Whether the driver has got to DRIVER_OK by it. */
+static bool write_register(struct virtio_transport *transport, uint64_t offset, uint32_t value)
 {
 	struct virtio_device *device = transport->device;
+	uint32_t status = device->status;
 
 	switch (offset) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
@@ -207,6 +209,7 @@ static void write_register(struct virtio_transport *transport, uint64_t offset, 
 		write_queue_register(transport, offset, value);
 		break;
 	}
+	return (device->status & ~status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
 }
 
 static uint32_t read_features(const struct virtio_transport *transport)
@@ -286,12 +289,16 @@ void virtio_transport_access(void *context, const struct bus_access *access)
 			bus_access_reply(access, 0);
 		return;
 	}
+	bool activated = false;
 	virtio_device_lock(device);
 	if (access->is_write)
-		write_register(transport, access->offset, (uint32_t)bus_access_value(access));
+		activated = write_register(transport, access->offset,
+					   (uint32_t)bus_access_value(access));
 	else
 		bus_access_reply(access, read_register(transport, access->offset));
 	virtio_device_unlock(device);
+	if (activated && device->type->activated != NULL)
+		device->type->activated(device);
 }
 
 static void kicked(void *context, uint32_t queue)

@@ -2,9 +2,10 @@
  * The contract between the transport and a device.
  *
  * A device type is one const struct of facts and callbacks. The transport owns the registers and the
- * queues' set-up; devices own what goes through the queues. All callbacks run with device->lock
- * held. A device works on its queues only inside its callbacks or, in a completion on the ring's
- * thread, between virtio_device_lock() and virtio_device_unlock().
+ * queues' set-up; devices own what goes through the queues. All callbacks but `activated` run with
+ * device->lock held, and call nothing that can wait: the event loop waits for the lock. A device works
+ * on its queues only inside its callbacks or, in a completion on the ring's thread, between
+ * virtio_device_lock() and virtio_device_unlock().
  */
 #ifndef VIRTIO_MMIO_VIRTIO_DEVICE_H
 #define VIRTIO_MMIO_VIRTIO_DEVICE_H
@@ -29,6 +30,9 @@ struct virtio_device_type {
 	void (*queue_notify)(struct virtio_device *device, unsigned queue);
 	/* The driver has set DRIVER_OK; on a vCPU's thread. */
 	void (*activate)(struct virtio_device *device);
+	/* After that, on the same thread, without the lock: what may wait. The device may have been reset
+	 * again meanwhile, and other vCPUs may be in here. */
+	void (*activated)(struct virtio_device *device);
 	/* On a vCPU's thread: the driver has reset the device: forget its requests. Those in flight
 	 * may still write to guest memory; as long as device->in_flight is not 0 the reset is not
 	 * complete. */

@@ -5,6 +5,9 @@
     net_host.py burst IP MTU N    N datagrams of the guest, each compared, and their hash
     net_host.py command IP TEXT   a command of the guest, answered with "done"
     net_host.py flood IP SECONDS  as many datagrams as go, and pings between them
+    net_host.py answers PATH SECONDS
+                                  connects to the vsock again and again, with no greeting: each time
+                                  the monitor closes the connection
     net_host.py with-tap FD NAME FLAG... -- COMMAND...
                                   COMMAND with a descriptor FD of the TAP: FLAG are those of
                                   TUNSETIFF: tap, tun, no_pi, vnet_hdr
@@ -148,6 +151,26 @@ def flood(ip, seconds):
     print("class 6: %d of %d pings answered in a flood of %d datagrams" % (answered, pings, sent))
 
 
+def answers(path, seconds):
+    count, slowest = 0, 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        start = time.monotonic()
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(WAIT_S)
+        s.connect(path)
+        s.sendall(b"nonsense\n")
+        try:
+            if s.recv(1):
+                fail("nonsense is answered")
+        except ConnectionResetError:
+            pass
+        s.close()
+        count += 1
+        slowest = max(slowest, time.monotonic() - start)
+    print("%d answers in %g s, the slowest after %.0f ms" % (count, seconds, slowest * 1000))
+
+
 def with_tap(number, name, flags, arguments):
     bits = {"tun": 1, "tap": 2, "no_pi": 0x1000, "vnet_hdr": 0x4000}
     fd = os.open("/dev/net/tun", os.O_RDWR)
@@ -166,6 +189,8 @@ def main(words):
         command(words[1], words[2])
     elif words[0] == "flood":
         flood(words[1], float(words[2]))
+    elif words[0] == "answers":
+        answers(words[1], float(words[2]))
     elif words[0] == "with-tap":
         end = words.index("--")
         with_tap(int(words[1]), words[2], words[3:end], words[end + 1 :])

@@ -62,13 +62,15 @@ static void test_config(void)
 	}
 }
 
-/* Offloads that the TAP hands over are those that the driver asked for, and none after a reset. */
+/* Offloads that the TAP hands over are those that the driver asked for. It is told when they change, not
+ * when the driver resets and comes back: each time tells the whole host. */
 static void test_offloads_follow_the_driver(void)
 {
 	static const struct {
 		uint64_t features;
 		uint32_t offloads;
 	} cases[] = {
+		{ GCSUM | GTSO4 | GTSO6 | GUFO | GUSO, ALL_OFFLOADS },
 		{ 0, 0 },
 		{ GTSO4 | GTSO6 | GUFO | GUSO, 0 }, /* they need GUEST_CSUM */
 		{ GCSUM, TUN_F_CSUM },
@@ -78,13 +80,62 @@ static void test_offloads_follow_the_driver(void)
 	};
 
 	nic_open(ALL_OFFLOADS, 0);
+	uint32_t told = tap_offloads_set = ALL_OFFLOADS; /* as tap_open() leaves it */
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		tap_offloads_set = 0xdead;
-		nic_start(cases[i].features);
-		CHECK_EQ(tap_offloads_set, cases[i].offloads);
-		queues_reset();
-		CHECK_EQ(tap_offloads_set, 0);
+		tap_offloads_times = 0;
+		for (unsigned life = 0; life < 3; life++) {
+			nic_start(cases[i].features);
+			CHECK_EQ(tap_offloads_set, cases[i].offloads);
+			queues_reset();
+		}
+		CHECK_EQ(tap_offloads_times, told != cases[i].offloads);
+		told = cases[i].offloads;
 	}
+	nic_close();
+}
+
+static void *restart_nic(void *none)
+{
+	queues_reset();
+	driver_negotiate(&rig.transport, FEATURE(VIRTIO_F_VERSION_1) | GCSUM);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK);
+	return none;
+}
+
+static pthread_t second_vcpu;
+
+/* What goes on while one vCPU waits for the host: nobody else waits for the device, frames arrive, and another
+ * vCPU starts the NIC anew with other features. */
+static void others_go_on(void)
+{
+	int64_t limit = clock_now_ms() + RIG_WAIT_MS;
+
+	if (tap_offloads_times != 1)
+		return;
+	CHECK_EQ(pthread_mutex_trylock(&nic.device.lock), 0);
+	pthread_mutex_unlock(&nic.device.lock);
+	nic_offer_rx(0, 2000);
+	queues_kick(NET_RX);
+	make_frame(frame, sizeof(frame), 1);
+	host_send(frame, sizeof(frame));
+	RIG_RUN_UNTIL(queues_used(NET_RX) == 1);
+	CHECK_EQ(pthread_create(&second_vcpu, NULL, restart_nic, NULL), 0);
+	while (!(driver_read(&rig.transport, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_DRIVER_OK) ||
+	       !(nic.device.features & GCSUM))
+		CHECK(clock_now_ms() < limit);
+}
+
+/* Class 6: the host's RTNL lock may be held for seconds. Only the vCPU that starts the NIC waits for it. */
+static void test_class_6_the_host_makes_only_the_vcpu_wait(void)
+{
+	tap_offloads_times = 0;
+	tap_offloads_waits = others_go_on;
+	nic_open(ALL_OFFLOADS, 0);
+	nic_start(0);
+	CHECK_EQ(pthread_join(second_vcpu, NULL), 0);
+	CHECK_EQ(tap_offloads_times, 2);
+	CHECK_EQ(tap_offloads_set, TUN_F_CSUM);
+	tap_offloads_waits = NULL;
 	nic_close();
 }
 
@@ -174,6 +225,7 @@ int main(void)
 	RUN(test_mac);
 	RUN(test_config);
 	RUN(test_offloads_follow_the_driver);
+	RUN(test_class_6_the_host_makes_only_the_vcpu_wait);
 	RUN(test_class_18_feature_subsets);
 	return 0;
 }

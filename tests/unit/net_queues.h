@@ -34,12 +34,18 @@ struct queues_rig {
 
 static struct queues_rig rig;
 static uint32_t tap_offloads_set; /* the last TUNSETOFFLOAD */
+static unsigned tap_offloads_times;
+static void (*tap_offloads_waits)(void); /* while it waits, as for the host's RTNL lock */
 
 static inline int tap_ioctl(unsigned long request, unsigned long argument, bool *answered)
 {
 	*answered = (request & 0xffff) == 0x54d0; /* TUNSETOFFLOAD */
-	if (*answered)
-		tap_offloads_set = (uint32_t)argument;
+	if (!*answered)
+		return 0;
+	tap_offloads_set = (uint32_t)argument;
+	tap_offloads_times++;
+	if (tap_offloads_waits != NULL)
+		tap_offloads_waits();
 	return 0;
 }
 
