@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "host/ioctl.h"
@@ -53,12 +56,22 @@ static bool read_mtu(const char *name, uint16_t *mtu)
 	return found;
 }
 
+/* No frame is so short: EINVAL, once the flag is taken. */
+static bool takes_nowait(const struct tap *tap)
+{
+	uint8_t byte = 0;
+	struct iovec part = { &byte, sizeof(byte) };
+
+	/* At offset -1, as a stream; musl 1.2.3 does not know this call. */
+	return syscall(SYS_pwritev2, tap->fd, &part, 1, -1L, -1L, RWF_NOWAIT) < 0 &&
+	       errno == EINVAL;
+}
+
 /* What both ways to a TAP have in common: its name, header and offloads. */
 static bool set_up(struct tap *tap, struct error_text *error)
 {
 	struct ifreq request = { .ifr_ifindex = 0 };
 	int header_bytes = TAP_HEADER_BYTES;
-	int flags = fcntl(tap->fd, F_GETFL);
 
 	if (host_ioctl(tap->fd, TUNGETIFF, &request) < 0)
 		return error_set_errno(error, "not a TAP descriptor: %s", strerror(errno));
@@ -68,11 +81,10 @@ static bool set_up(struct tap *tap, struct error_text *error)
 		return error_set(error, "it was opened without IFF_VNET_HDR");
 	if (host_ioctl(tap->fd, TUNSETVNETHDRSZ, &header_bytes) < 0)
 		return error_set_errno(error, "TUNSETVNETHDRSZ: %s", strerror(errno));
-	if (flags < 0 || fcntl(tap->fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return error_set_errno(error, "O_NONBLOCK: %s", strerror(errno));
 	memcpy(tap->name, request.ifr_name, sizeof(tap->name));
 	tap->name[sizeof(tap->name) - 1] = '\0';
 	probe_offloads(tap);
+	tap->no_nowait = !takes_nowait(tap);
 	return true;
 }
 
@@ -155,6 +167,9 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 		return error_set_errno(error, "%s", strerror(errno));
 	if (!set_up(tap, error))
 		return false;
+	if (tap->no_nowait && !(fcntl(fd, F_GETFL) & O_NONBLOCK))
+		return error_set(error, "it blocks, expected one with O_NONBLOCK: before Linux 6.4 "
+					"a TUN knows nothing else");
 	read_mtu(tap->name, &tap->mtu);
 	return has_no_pi(tap) || error_set(error, "it was opened without IFF_NO_PI");
 }

@@ -18,18 +18,19 @@
 #define TAP_F_USO6 0x40u
 
 struct tap {
-	int fd; /* non-blocking */
+	int fd; /* what is read and written with RWF_NOWAIT if possible, and is non-blocking if not */
 	char name[IFNAMSIZ];
 	uint32_t offloads; /* TUN_F_ and TAP_F_ bits that this host's TUN has; all are on */
 	uint16_t mtu;      /* the interface's; 0: not known */
+	bool no_nowait;    /* this host's TUN does not take RWF_NOWAIT (before Linux 6.4) */
 };
 
 /* Attaches to the existing TAP interface `name`. False: *error says what is wrong: no such interface,
  * not a TAP, busy (for a second, in which a monitor that is just ending may let it go), no permission. */
 bool tap_open(struct tap *tap, const char *name, struct error_text *error);
 
-/* Takes over an inherited TAP descriptor. False: it is none, or one without IFF_VNET_HDR or
- * IFF_NO_PI. */
+/* Takes over an inherited TAP descriptor, whose flags stay as they are: others may share them. False: it is
+ * none, or one without IFF_VNET_HDR or IFF_NO_PI, or it blocks where only O_NONBLOCK prevents that. */
 bool tap_adopt(struct tap *tap, int fd, struct error_text *error);
 
 /* Tells the host which offloaded frames may be read: bits of tap->offloads. False with errno. */

@@ -40,7 +40,6 @@ struct net_write {
 	struct net *net;
 	struct net_write *next_free;
 	uint32_t generation;
-	bool nowait; /* sent with RWF_NOWAIT */
 	struct virtqueue_chain chain;
 };
 
@@ -57,7 +56,6 @@ struct net {
 
 	struct ring_op poll_op;
 	bool polling;         /* for a frame to read */
-	bool no_nowait;       /* this host's TUN does not take RWF_NOWAIT */
 	unsigned batch_reads; /* how many reads to prepare when there is one */
 	unsigned reads_in_flight, frames_read;
 	struct net_write *free_writes;

@@ -77,7 +77,7 @@ static void prepare_read(struct net *net, struct net_read *read)
 	read->parts[read->n_parts] = (struct iovec){ net->overflow, sizeof(net->overflow) };
 	read->generation = net->device.generation;
 	io_uring_prep_readv2(sqe, net->slot, read->parts, read->n_parts + 1, (uint64_t)-1,
-			     net->no_nowait ? 0 : RWF_NOWAIT);
+			     net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &read->op);
 	net->reads_in_flight++;
 	net->device.in_flight++;
@@ -148,7 +148,7 @@ static void deliver(struct net *net, struct net_read *read, uint32_t length)
 
 static void finish_batch(struct net *net)
 {
-	if (net->no_nowait)
+	if (net->tap.no_nowait)
 		net->frames_read = 0;
 	/* As many reads next time as there were frames, and twice as many if that was all. */
 	net->batch_reads =
@@ -172,8 +172,6 @@ static void read_done(struct ring_op *op, int32_t result)
 	if (read->generation == device->generation && virtio_device_is_live(device)) {
 		if (result == -EBADFD)
 			net_set_gone(net);
-		if (result == -EOPNOTSUPP)
-			net->no_nowait = true;
 		net->frames_read += result > 0;
 		if (result > 0 && frame_acceptable(net, read, (uint32_t)result))
 			deliver(net, read, (uint32_t)result);

@@ -37,9 +37,8 @@ static void submit(struct net_write *write)
 	struct io_uring_sqe *sqe = ring_prepare(net->ring);
 
 	write->generation = net->device.generation;
-	write->nowait = !net->no_nowait;
 	io_uring_prep_writev2(sqe, net->slot, write->chain.buffers, write->chain.n_readable,
-			      (uint64_t)-1, write->nowait ? RWF_NOWAIT : 0);
+			      (uint64_t)-1, net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &write->op);
 	net->device.in_flight++;
 }
@@ -54,14 +53,10 @@ static void write_done(struct ring_op *op, int32_t result)
 	device->in_flight--;
 	if (result == -EBADFD)
 		net_set_gone(net);
-	if (write->generation != device->generation || !virtio_device_is_live(device)) {
+	if (write->generation != device->generation || !virtio_device_is_live(device))
 		put_write(net, write);
-	} else if (result == -EOPNOTSUPP && write->nowait) {
-		net->no_nowait = true;
-		submit(write); /* again, without it */
-	} else {
+	else
 		finish(write);
-	}
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
 	if (net->tx_starved && virtio_device_is_live(device))

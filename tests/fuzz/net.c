@@ -185,7 +185,7 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_TAP_REMOVED)
 		removed = shutdown(host_fd, SHUT_RDWR) == 0;
 	else if (operation == OP_OLD_HOST)
-		nic.no_nowait |= !has_queues; /* no host becomes old on the way */
+		nic.tap.no_nowait |= !has_queues; /* no host becomes old on the way */
 	else if (operation == OP_RX_BUFFER && has_queues)
 		rx_buffer(input);
 	else if (operation == OP_TX_FRAME && has_queues)
@@ -246,7 +246,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	memset(rig.queues, 0, sizeof(rig.queues));
 	rig.indirect = false;
-	nic.no_nowait = false;
+	nic.tap.no_nowait = false;
 	nic.batch_reads = 1;
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);

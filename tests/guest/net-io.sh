@@ -42,6 +42,9 @@ vmm_start --kernel "$elf/net_io.elf" --net fd=9,mac=02:00:00:00:be:ef
 grep -qx 'mac 02:00:00:00:be:ef' "$tmp/out" || die "the guest does not see mac="
 launcher=()
 try 1500 2000
+# Whoever shares that descriptor finds it as it was.
+flags=$(sed -n 's/^flags:[[:space:]]*//p' "/proc/$vmm_pid/fdinfo/9")
+[ $((flags & 04000)) = 0 ] || die "the inherited descriptor has become non-blocking: $flags"
 vmm_end 10.77.0.2
 expect_status 0
 expect_no_errors
