@@ -21,6 +21,7 @@ VMM_SOURCES = \
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
 	virtio-mmio/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
+TSAN_TESTS = $(basename $(notdir $(wildcard tests/tsan/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 
 MUSL_GCC = musl-gcc
@@ -36,6 +37,8 @@ CFLAGS = -O2 -g
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
 VMM_CFLAGS = $(BASE_CFLAGS) $(SYSTEM_INCLUDES) \
 	-fPIE -fstack-protector-strong -ffunction-sections -fdata-sections $(CFLAGS)
+# The fences order what the guest sees, not the monitor's threads.
+TSAN = -fsanitize=thread -fPIE -pie -Wno-tsan
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # musl-gcc has no -static-pie: the start files are named here instead.
@@ -49,6 +52,7 @@ VMM_END = /usr/lib/x86_64-linux-gnu/liburing.a $(GCC_LIB)crtendS.o $(MUSL_LIB)/c
 VMM_OBJECTS = $(VMM_SOURCES:%.c=build/vmm/%.o)
 TEST_OBJECTS = $(filter-out build/asan/vmm.o,$(VMM_SOURCES:%.c=build/asan/%.o))
 FUZZ_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/fuzz/%)
+TSAN_OBJECTS = $(VMM_SOURCES:%.c=build/tsan/%.o)
 GCOV_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/gcov/%)
 PREFIX = /usr/local
 Q = $(if $(V),,@)
@@ -71,6 +75,21 @@ build/vmm/%.o: %.c Makefile
 build/asan/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(SANITIZE) -O1 -g -MMD -MP -c -o $@ $<
+
+# And under ThreadSanitizer, which wants its own.
+build/tsan/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(TSAN) -O1 -g -MMD -MP -c -o $@ $<
+
+build/tsan/vmm: $(TSAN_OBJECTS)
+	@echo "  LINK $@"
+	$(Q)gcc $(TSAN) -o $@ $^ -l:liburing.a -lpthread
+
+build/tests/tsan/%: tests/tsan/%.c $(filter-out build/tsan/vmm.o,$(TSAN_OBJECTS))
+	@mkdir -p $(@D)
+	@echo "  TSAN $<"
+	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(TSAN) -O1 -g -MMD -MP -MF $@.d -o $@ $< \
+		$(filter-out build/tsan/vmm.o,$(TSAN_OBJECTS)) -l:liburing.a -lpthread
 
 build/tests/unit/%: tests/unit/%.c $(TEST_OBJECTS)
 	@mkdir -p $(@D)
@@ -103,7 +122,7 @@ test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) guests linux-programs bench-programs
+	$(FUZZERS:%=build/tests/gcov/%) $(TSAN_TESTS:%=build/tests/tsan/%) build/tsan/vmm guests linux-programs bench-programs
 
 guest: deps-guest
 	$(Q)guest/build.sh all
@@ -164,8 +183,9 @@ clean:
 .PHONY: all install clean test test-programs guest run lint check deps deps-guest deps-lab deps-test \
 	deps-lint
 .SECONDARY:
--include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d)
--include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d)
+-include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d) \
+	$(TSAN_OBJECTS:.o=.d)
+-include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d build/tests/tsan/*.d)
 include tests/guest/guests.mk
 include tests/linux/programs.mk
 include bench/bench.mk

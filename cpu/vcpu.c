@@ -226,7 +226,6 @@ static void *run_on_own_thread(void *argument)
 
 	snprintf(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
 	prctl(PR_SET_NAME, name);
-	vcpu_adopt_thread(vcpu);
 	vcpu_run(vcpu);
 	return NULL;
 }

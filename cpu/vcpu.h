@@ -39,11 +39,12 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 /* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 3). */
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 
-/* Starts the vCPU on a thread of its own. Does not return on failure (exit 3). */
+/* Makes the calling thread the vCPU's: from now on it can be stopped. The first vCPU's, before others start. */
+void vcpu_adopt_thread(struct vcpu *vcpu);
+/* Or starts the vCPU on a thread of its own, which inherits from the caller how it can be stopped. Does not return on
+ * failure (exit 3). */
 void vcpu_start(struct vcpu *vcpu);
 
-/* Or makes the calling thread the vCPU's: from now on it can be stopped. */
-void vcpu_adopt_thread(struct vcpu *vcpu);
 /* Runs it on this thread until an exit request. */
 void vcpu_run(struct vcpu *vcpu);
 

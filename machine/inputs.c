@@ -182,6 +182,8 @@ void machine_load_guest(struct machine *m)
  * nothing; one that is not, an exit and the wait for the host to clear it. */
 void machine_warm_memory(struct machine *m)
 {
+	if (boot_timer_reached(&m->timer, BOOT_VM_CREATED))
+		return; /* the main thread may be loading the kernel: m->kernel is its own */
 	const uint64_t pages[] = {
 		m->memory.low_bytes - HUGE_PAGE_BYTES,
 		m->memory.low_bytes - 2 * HUGE_PAGE_BYTES,

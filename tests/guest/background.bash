@@ -12,7 +12,7 @@ trap 'end_vmm; rm -rf "$tmp"' EXIT
 launcher=()
 vmm_start() {
 	: >"$tmp/out"
-	"${launcher[@]}" ./vmm "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	"${launcher[@]}" "${monitor[@]}" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	vmm_pid=$!
 	(wait_for "$tmp/out" ready) || { show; exit 1; }
 }

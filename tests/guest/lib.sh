@@ -26,11 +26,14 @@ need_kvm() {
 	{ : <>/dev/kvm; } 2>/dev/null || skip "no permission for /dev/kvm"
 }
 
+# tests/tsan/guests.sh has another build of the monitor tested.
+read -ra monitor <<<"${MONITOR:-./vmm}"
+
 # vmm_run ARGUMENT...: runs the monitor with a time limit; its output is in $tmp/out and $tmp/err, its exit
 # status in $status. TIME_LIMIT (s) may be set; a monitor that hangs shows as 137.
 vmm_run() {
 	status=0
-	timeout --foreground -s KILL "${TIME_LIMIT:-20}" ./vmm "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+	timeout --foreground -s KILL "${TIME_LIMIT:-20}" "${monitor[@]}" "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
 }
 
 show() {

@@ -10,16 +10,16 @@ times=300
 make_tap vmtap0 0 1500
 devices=(--kernel "$elf/net_reset.elf" --net tap=vmtap0 --vsock "cid=3,uds=$tmp/v")
 
-ip -o monitor link >"$tmp/monitor" &
-monitor=$!
-trap 'end_vmm; kill $monitor ${host_pids-} 2>/dev/null; rm -rf "$tmp"' EXIT
+ip -o monitor link >"$tmp/links" &
+links=$!
+trap 'end_vmm; kill $links ${host_pids-} 2>/dev/null; rm -rf "$tmp"' EXIT
 vmm_start "${devices[@]}" --cmdline "same=$times"
 wait_for "$tmp/out" "same ok"
 vmm_wait
 expect_status 0
 ip link set vmtap0 mtu 1399
-wait_for "$tmp/monitor" "mtu 1399" # what came before it is there
-told=$(grep -c vmtap0: "$tmp/monitor" || :)
+wait_for "$tmp/links" "mtu 1399" # what came before it is there
+told=$(grep -c vmtap0: "$tmp/links" || :)
 [ "$told" -lt 40 ] || die "$times resets with the same features made $told messages to the whole host"
 echo "$times resets with the same features: $told messages of the interface"
 
