@@ -92,6 +92,16 @@ void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa)
 		madvise(host, PAGE_BYTES, MADV_POPULATE_WRITE);
 }
 
+void guest_memory_copy(void *to, const void *from, size_t bytes)
+{
+#ifdef __SANITIZE_THREAD__
+	/* It would report the guest as a thread that races. */
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+#else
+	memcpy(to, from, bytes);
+#endif
+}
+
 bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *data,
 			size_t length)
 {

@@ -36,6 +36,10 @@ void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa);
  * in one stretch of RAM. Any 64-bit gpa and length are safe to pass. */
 void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length);
 
+/* Copies to or from a place that guest_memory_at() gave, and that the guest may write at any moment. What comes
+ * out is to be checked in the copy. */
+void guest_memory_copy(void *to, const void *from, size_t bytes);
+
 /* Copies into or out of guest RAM; false, and nothing is copied, where guest_memory_at is NULL. */
 bool guest_memory_write(const struct guest_memory *memory, uint64_t gpa, const void *data,
 			size_t length);

@@ -58,7 +58,7 @@ static void finish(struct block_request *request, uint8_t status)
 {
 	struct block *block = request->block;
 
-	*request->status = status;
+	__atomic_store_n(request->status, status, __ATOMIC_RELAXED);
 	virtqueue_push(&block->device.queues[REQUEST_QUEUE], request->chain.head,
 		       request->written + 1);
 	ring_after_batch(block->ring, &block->signal_task);

@@ -46,7 +46,7 @@ static bool take_bytes(struct block_request *request, void *out, size_t length)
 		if (request->n_data == 0)
 			return false;
 		size_t n = request->data->iov_len < length ? request->data->iov_len : length;
-		memcpy(at, request->data->iov_base, n);
+		guest_memory_copy(at, request->data->iov_base, n);
 		advance(request, n);
 		at += n;
 		length -= n;
@@ -261,7 +261,7 @@ static int begin_get_id(struct block_request *request)
 
 	for (; request->n_data > 0 && left > 0; request->data++, request->n_data--) {
 		size_t n = request->data->iov_len < left ? request->data->iov_len : left;
-		memcpy(request->data->iov_base, id + (BLOCK_ID_BYTES - left), n);
+		guest_memory_copy(request->data->iov_base, id + (BLOCK_ID_BYTES - left), n);
 		left -= n;
 	}
 	request->written = (uint32_t)(BLOCK_ID_BYTES - left);

@@ -93,6 +93,17 @@ static uint8_t *header_byte(struct net_read *read, size_t offset)
 	return (uint8_t *)part->iov_base + offset;
 }
 
+/* The guest may write there, too. */
+static uint8_t read_header(struct net_read *read, size_t offset)
+{
+	return __atomic_load_n(header_byte(read, offset), __ATOMIC_RELAXED);
+}
+
+static void write_header(struct net_read *read, size_t offset, uint8_t value)
+{
+	__atomic_store_n(header_byte(read, offset), value, __ATOMIC_RELAXED);
+}
+
 /* Frames that were queued before the driver's features were known may need what it lacks. */
 static bool frame_acceptable(const struct net *net, struct net_read *read, uint32_t length)
 {
@@ -100,8 +111,8 @@ static bool frame_acceptable(const struct net *net, struct net_read *read, uint3
 
 	if (length < TAP_HEADER_BYTES || length > read->bytes)
 		return false;
-	flags = *header_byte(read, HEADER_FLAGS);
-	gso_type = *header_byte(read, HEADER_GSO_TYPE) & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+	flags = read_header(read, HEADER_FLAGS);
+	gso_type = read_header(read, HEADER_GSO_TYPE) & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 	if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !has(net, VIRTIO_NET_F_GUEST_CSUM))
 		return false;
 	switch (gso_type) {
@@ -131,8 +142,8 @@ static void deliver(struct net *net, struct net_read *read, uint32_t length)
 		uint32_t bytes = read->buffers[used]->bytes;
 		left -= left < bytes ? left : bytes;
 	}
-	*header_byte(read, HEADER_COUNT) = (uint8_t)used; /* at most NET_READ_BUFFERS */
-	*header_byte(read, HEADER_COUNT + 1) = 0;
+	write_header(read, HEADER_COUNT, (uint8_t)used); /* at most NET_READ_BUFFERS */
+	write_header(read, HEADER_COUNT + 1, 0);
 	for (uint16_t i = 0; i < used; i++) {
 		struct rx_buffer *buffer = read->buffers[i];
 		uint32_t written = length < buffer->bytes ? length : buffer->bytes;

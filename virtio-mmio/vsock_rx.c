@@ -59,7 +59,7 @@ static void write_header(const struct rx_buffer *buffer, const struct virtio_vso
 
 	for (const struct iovec *part = buffer->parts; left > 0; part++) {
 		size_t n = part->iov_len < left ? part->iov_len : left;
-		memcpy(part->iov_base, at, n);
+		guest_memory_copy(part->iov_base, at, n);
 		at += n;
 		left -= n;
 	}

@@ -62,7 +62,7 @@ static void copy_to_buffer(struct vsock_connection *connection, uint32_t positio
 			uint32_t start = position % VSOCK_BUFFER_BYTES;
 			size_t n = VSOCK_BUFFER_BYTES - start < left ? VSOCK_BUFFER_BYTES - start
 								     : left;
-			memcpy(connection->buffer + start, from, n);
+			guest_memory_copy(connection->buffer + start, from, n);
 			from += n;
 			position += (uint32_t)n;
 			left -= n;

@@ -30,7 +30,7 @@ static bool take_header(struct virtqueue_chain *chain, struct virtio_vsock_hdr *
 
 	for (unsigned i = 0; i < chain->n_readable && left > 0; i++) {
 		size_t n = chain->buffers[i].iov_len < left ? chain->buffers[i].iov_len : left;
-		memcpy(at, chain->buffers[i].iov_base, n);
+		guest_memory_copy(at, chain->buffers[i].iov_base, n);
 		at += n;
 		left -= n;
 	}

@@ -1,0 +1,39 @@
+/* A NIC between two vCPUs, a scribbler, the event loop and the host's network. */
+#include "tests/tsan/race_rig.h"
+
+#include "tests/unit/net_rig.h"
+
+static void offer(unsigned queue, uint16_t head, uint64_t *random)
+{
+	uint64_t gpa = race_buffer_gpa(queue, head);
+
+	race_put64(gpa, 0);
+	race_put64(gpa + 8, check_random(random) << 32);
+	race_put_desc(queue, head, gpa, 1000 + (uint32_t)(check_random(random) % 1000),
+		      queue == NET_RX ? VRING_DESC_F_WRITE : 0);
+}
+
+/* Frames with all headers, and a reader that lags behind. */
+static void *run_host(void *seed)
+{
+	static uint8_t sent[3000], got[NET_MAX_FRAME_BYTES];
+	uint64_t random = (uintptr_t)seed;
+
+	while (!atomic_load(&race.over)) {
+		uint64_t number = check_random(&random);
+		sent[0] = number & 1;
+		sent[1] = (number >> 1) % 6;
+		send(host_fd, sent, 14 + (number >> 8) % 2900, MSG_NOSIGNAL);
+		for (unsigned i = 0; i < 4 && recv(host_fd, got, sizeof(got), 0) > 0; i++)
+			;
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	nic_open(ALL_OFFLOADS, 0);
+	race_run(offer, nic.device.offered_features | RING_FEATURES, run_host);
+	nic_close();
+	return 0;
+}
