@@ -1,9 +1,13 @@
 /*
  * The input is what a driver does with a NIC and what the host's network sends: raw descriptors and
  * good frames, kicks, register writes, resets, index jumps; frames of any size and header, a host that
- * does not read, a TAP that goes away (bug classes 5, 6, 8, 16, 17, 18, 20). After each input all that
- * was in flight is back, no chain is lost, nothing was written outside guest RAM, and a good driver is
- * served again.
+ * does not read, a TAP that goes away, reads and writes that fail with any error, buffers that lie in the
+ * queues' own rings (bug classes 5, 6, 8, 16, 17, 18, 20). After each input all that was in flight is
+ * back, no chain is lost, nothing was written outside guest RAM, and a good driver is served again.
+ *
+ * What no input reaches: net_make_mac(), which is of the set-up; in net_tx.c the turn after a chain that comes between the
+ * look at an empty queue and the wish for kicks, which needs a second thread (tests/tsan/net.c has it); in rx_pool.c
+ * what only the vsock asks. In transport.c, what only reads registers is left to the fuzzer of that.
  */
 #include "tests/fuzz/fuzz.h"
 
@@ -23,6 +27,8 @@ enum operation {
 	OP_HOST_READ,
 	OP_TAP_REMOVED,
 	OP_OLD_HOST,
+	OP_RESULT,
+	OP_RING_BUFFER,
 	OPERATIONS,
 };
 
@@ -43,6 +49,9 @@ static const uint32_t sizes[16] = { 0,
 				    1000,
 				    NET_MAX_FRAME_BYTES,
 				    NET_MAX_FRAME_BYTES + 100 };
+/* EBADFD: the interface is gone. EOPNOTSUPP: the flag is not known after all. */
+static const int errors[] = { EBADFD, EOPNOTSUPP, EAGAIN, EINTR, EIO, EFAULT, EINVAL, ENOBUFS };
+#define ERRORS (sizeof(errors) / sizeof(errors[0]))
 static const uint8_t parts[8] = { 1, 2, 3, 7, 14, 60, 127, 128 };
 
 /* A seed: receive buffers of one shape, frames in both directions of one shape. */
@@ -92,6 +101,58 @@ static void seed_floods(void)
 	fuzz_seed("floods", seed.bytes, seed.n);
 }
 
+/* Frames of every kind for a driver that takes all of them. */
+static void seed_headers(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_HOST_READ, OP_START, 0xff, 0xff, 7);
+	for (uint8_t i = 0; i < 12; i++) {
+		FUZZ_APPEND(&seed, OP_RX_BUFFER, i, 14, OP_KICK, NET_RX);
+		FUZZ_APPEND(&seed, OP_HOST_FRAME, 8, (uint8_t)(i / 6), (uint8_t)(i % 6), OP_RUN,
+			    31);
+	}
+	fuzz_seed("headers", seed.bytes, seed.n);
+}
+
+/* Reads and writes that fail, the one after the other, with each error. */
+static void seed_results(bool old_host)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, old_host ? OP_OLD_HOST : OP_HOST_READ, OP_START, 0xff, 0xff, 7);
+	for (uint8_t i = 1; i <= ERRORS; i++) {
+		uint8_t error = i % ERRORS; /* EBADFD, the first, comes last */
+		FUZZ_APPEND(&seed, OP_RX_BUFFER, i, 9, OP_RX_BUFFER, (uint8_t)(i + 50), 9);
+		FUZZ_APPEND(&seed, OP_KICK, NET_RX, OP_RUN, 2, OP_HOST_FRAME, 8, 0, 0);
+		FUZZ_APPEND(&seed, OP_RUN, 0, OP_RESULT, error, OP_RESULT, error, OP_RUN, 31);
+		FUZZ_APPEND(&seed, OP_TX_FRAME, i, 8, 0, OP_TX_FRAME, (uint8_t)(i + 50), 8, 0);
+		FUZZ_APPEND(&seed, OP_KICK, NET_TX, OP_RUN, 0, OP_RESULT, error, OP_RESULT, error);
+		FUZZ_APPEND(&seed, OP_RUN, 31);
+	}
+	fuzz_seed(old_host ? "results-old" : "results", seed.bytes, seed.n);
+}
+
+/* Frames that are written over the rings which they come by. */
+static void seed_rings(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_HOST_READ, OP_START, 0xff, 0xff, 7);
+	for (uint8_t i = 0; i < 12; i++) {
+		FUZZ_APPEND(&seed, OP_RX_BUFFER, (uint8_t)(i * 3), 9);
+		FUZZ_APPEND(&seed, OP_RING_BUFFER, (uint8_t)(i * 3 + 1), i, (uint8_t)(i * 16));
+		FUZZ_APPEND(&seed, OP_TX_FRAME, i, 9, 0, OP_KICK, NET_RX, OP_KICK, NET_TX, OP_RUN,
+			    31);
+		FUZZ_APPEND(&seed, OP_HOST_FRAME, (uint8_t)(6 + i % 3), 0, 0, OP_HOST_FRAME, 8, 0,
+			    0);
+		FUZZ_APPEND(&seed, OP_RUN, 31);
+		if (i % 4 == 3)
+			FUZZ_APPEND(&seed, OP_RESET, OP_RUN, 31, OP_START, 0xff, 0xff, 7);
+	}
+	fuzz_seed("rings", seed.bytes, seed.n);
+}
+
 static void write_seeds(void)
 {
 	seed_traffic("plain", OP_OLD_HOST, 0, 9);
@@ -102,6 +163,10 @@ static void write_seeds(void)
 	seed_traffic("largest", OP_HOST_READ, 0xffff, 14);
 	seed_ends();
 	seed_floods();
+	seed_headers();
+	seed_results(false);
+	seed_results(true);
+	seed_rings();
 }
 
 static bool removed; /* the TAP, by this input */
@@ -113,7 +178,7 @@ static void renew_tap(void)
 	static uint8_t waste[2 * FRAME_MAX];
 	struct guest_memory memory = rig.memory;
 
-	if (!removed) {
+	if (!removed && !nic.gone) {
 		while (recv(nic.tap.fd, waste, sizeof(waste), 0) >= 0 ||
 		       recv(host_fd, waste, sizeof(waste), 0) >= 0)
 			;
@@ -173,6 +238,34 @@ static void host_read(void)
 		CHECK(n > TAP_HEADER_BYTES && n <= (ssize_t)NET_MAX_FRAME_BYTES);
 }
 
+/* A completion that has come, of a read or a write, is a failure. */
+static void change_result(struct fuzz_input *input)
+{
+	int error = errors[fuzz_byte(input) % ERRORS];
+	struct io_uring_cqe *cqe;
+	unsigned head;
+
+	CHECK(io_uring_submit_and_get_events(&rig_ring.uring) >= 0);
+	io_uring_for_each_cqe(&rig_ring.uring, head, cqe)
+	{
+		const struct ring_op *op = io_uring_cqe_get_data(cqe);
+		if ((op->done != nic.reads[0].op.done && op->done != nic.writes[0].op.done) ||
+		    cqe->res == -error)
+			continue;
+		cqe->res = -error;
+		return;
+	}
+}
+
+/* A receive buffer in the descriptors or one of the rings of a queue. */
+static void ring_buffer(struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input), where = fuzz_byte(input);
+	uint64_t gpa = queue_gpa(where & 1) + (where >> 1 & 3) % 3 * 0x4000u + fuzz_byte(input);
+
+	hostile_offer(NET_RX, head, gpa, 2048, 1 + (where >> 3 & 3), true);
+}
+
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
@@ -186,6 +279,10 @@ static void do_operation(struct fuzz_input *input)
 		removed = shutdown(host_fd, SHUT_RDWR) == 0;
 	else if (operation == OP_OLD_HOST)
 		nic.tap.no_nowait |= !has_queues; /* no host becomes old on the way */
+	else if (operation == OP_RESULT)
+		change_result(input);
+	else if (operation == OP_RING_BUFFER && has_queues)
+		ring_buffer(input);
 	else if (operation == OP_RX_BUFFER && has_queues)
 		rx_buffer(input);
 	else if (operation == OP_TX_FRAME && has_queues)

@@ -1,5 +1,10 @@
-/* The input is a sequence of register accesses (bug classes 1, 2, 4). A queue that is in use never
- * changes, and what is ready lies in RAM. */
+/*
+ * The input is a sequence of register accesses (bug classes 1, 2, 4), of what the device does meanwhile, and of
+ * what happens while a reset waits. A queue that is in use never changes, and what is ready lies in RAM.
+ *
+ * What it does not reach in transport.c: attach, start, detach and kicked(), which the fuzzers of the devices
+ * do.
+ */
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/unit/transport_rig.h"
@@ -15,8 +20,40 @@ enum operation {
 	OP_START_WORK,
 	OP_END_WORK,
 	OP_PUSH,
+	OP_CONFIG_CHANGED,
+	OP_KICK_AGAIN,
 	OPERATIONS,
 };
+
+/* What comes first while a reset waits for the work of the earlier life. */
+enum wait_end {
+	WAIT_TIME_OUT,
+	WAIT_WORK_ENDS,
+	WAIT_OTHER_RESET,
+	WAIT_NOTHING,
+	WAIT_ENDS
+};
+
+static struct fuzz_input *current;
+
+/* The clock and the other threads of a reset that waits. */
+int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
+			   const struct timespec *end)
+{
+	enum wait_end what = (enum wait_end)(fuzz_byte(current) % WAIT_ENDS);
+
+	(void)end;
+	CHECK(condition == &device.drained && mutex == &device.lock && device.resetting);
+	if (what == WAIT_WORK_ENDS) {
+		device.in_flight = 0;
+		virtio_device_drained(&device);
+	} else if (what == WAIT_OTHER_RESET) {
+		CHECK_EQ(pthread_mutex_unlock(mutex), 0);
+		out(VIRTIO_MMIO_STATUS, 0);
+		CHECK_EQ(pthread_mutex_lock(mutex), 0);
+	}
+	return what == WAIT_TIME_OUT ? ETIMEDOUT : 0;
+}
 
 static const uint16_t registers[] = {
 	0x000, 0x004, 0x008, 0x00c, 0x010, 0x014, 0x020, 0x024, 0x030, 0x034, 0x038,
@@ -38,23 +75,64 @@ static size_t put_write(uint8_t *at, uint16_t offset, uint32_t value)
 	return sizeof(bytes);
 }
 
+struct bring_up {
+	uint16_t offset;
+	uint32_t value;
+};
+
+static const struct bring_up bring_up[] = {
+	{ 0x070, 1 }, { 0x070, 3 },  { 0x024, 1 },      { 0x020, 1 },      { 0x070, 11 },
+	{ 0x030, 0 }, { 0x038, 16 }, { 0x080, 0x1000 }, { 0x090, 0x2000 }, { 0x0a0, 0x3000 },
+	{ 0x044, 1 }, { 0x070, 15 }, { 0x050, 0 },      { 0x064, 1 },
+};
+
+static size_t put_bring_up(uint8_t *at)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(bring_up) / sizeof(bring_up[0]); i++)
+		n += put_write(at + n, bring_up[i].offset, bring_up[i].value);
+	return n;
+}
+
+/* A reset waits, with each end; then the driver is back before the work has ended. */
+static void seed_waits(void)
+{
+	struct fuzz_program seed = { .n = put_bring_up(seed.bytes) };
+
+	for (uint8_t end = 0; end < WAIT_ENDS; end++) {
+		FUZZ_APPEND(&seed, OP_START_WORK);
+		seed.n += put_write(seed.bytes + seed.n, 0x070, 0);
+		FUZZ_APPEND(&seed, end, end, WAIT_TIME_OUT);
+		seed.n += put_bring_up(seed.bytes + seed.n);
+		FUZZ_APPEND(&seed, OP_CONFIG_CHANGED, OP_END_WORK, OP_KICK_AGAIN);
+	}
+	fuzz_seed("waits", seed.bytes, seed.n);
+}
+
+/* Every register and the configuration are read, and what must not be written is written. */
+static void seed_reads(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_CLIMB, RUNNING);
+	for (uint8_t i = 0; i < REGISTER_COUNT; i++)
+		FUZZ_APPEND(&seed, OP_READ, i, OP_CLIMB, QUEUE_MADE, OP_READ, i);
+	for (uint8_t i = 0; i < 16; i++)
+		FUZZ_APPEND(&seed, OP_ANY_ACCESS, i, (uint8_t)(1 | i << 4), 0, i, 0);
+	seed.n += put_write(seed.bytes + seed.n, 0x044, 0);
+	fuzz_seed("reads", seed.bytes, seed.n);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	static const struct {
-		uint16_t offset;
-		uint32_t value;
-	} bring_up[] = { { 0x070, 1 },      { 0x070, 3 },      { 0x024, 1 },  { 0x020, 1 },
-			 { 0x070, 11 },     { 0x030, 0 },      { 0x038, 16 }, { 0x080, 0x1000 },
-			 { 0x090, 0x2000 }, { 0x0a0, 0x3000 }, { 0x044, 1 },  { 0x070, 15 },
-			 { 0x050, 0 },      { 0x064, 1 } };
 	uint8_t seed[256];
-	size_t n = 0;
 
 	(void)argc, (void)argv;
 	fuzz_map_memory(&memory, MEM_BYTES);
-	for (size_t i = 0; i < sizeof(bring_up) / sizeof(bring_up[0]); i++)
-		n += put_write(seed + n, bring_up[i].offset, bring_up[i].value);
-	fuzz_seed("bring-up", seed, n);
+	fuzz_seed("bring-up", seed, put_bring_up(seed));
+	seed_waits();
+	seed_reads();
 	for (uint8_t rung = 0; rung < RUNGS; rung++) {
 		uint8_t climbing[] = {
 			OP_CLIMB, rung, OP_READ, 15, OP_PUSH,     OP_START_WORK, OP_WRITE,
@@ -99,6 +177,7 @@ static void do_operation(struct fuzz_input *input)
 		any_access(input);
 	} else if (operation == OP_CLIMB) {
 		climb((enum rung)(fuzz_byte(input) % RUNGS));
+		device.reset_wait_ms = 1;
 	} else if (operation == OP_BREAK) {
 		virtio_device_break(&device);
 	} else if (operation == OP_START_WORK && virtio_device_is_live(&device)) {
@@ -110,6 +189,10 @@ static void do_operation(struct fuzz_input *input)
 		   device.queues[0].ready) {
 		virtqueue_push(&device.queues[0], 0, 0);
 		virtio_device_signal(&device, &device.queues[0]);
+	} else if (operation == OP_CONFIG_CHANGED) {
+		virtio_device_config_changed(&device);
+	} else if (operation == OP_KICK_AGAIN) {
+		virtio_device_kick_again(&device, 1);
 	}
 }
 
@@ -139,7 +222,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	struct fuzz_input input = { data, bytes };
 
+	current = &input;
 	set_up();
+	device.reset_wait_ms = 1;
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		struct state before = state_now();
 		uint32_t generation = device.generation;

@@ -17,7 +17,7 @@
 static struct guest_memory memory;
 static struct virtio_device device;
 static struct virtio_transport transport;
-static unsigned notified, resets;
+static unsigned notified, resets, activations;
 static const uint8_t config[13] = "configuration";
 
 static inline void notify(struct virtio_device *d, unsigned queue)
@@ -32,12 +32,28 @@ static inline void reset(struct virtio_device *d)
 	resets++;
 }
 
+static inline void activate(struct virtio_device *d)
+{
+	CHECK(d->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	activations++;
+}
+
+/* Without the lock. */
+static inline void activated(struct virtio_device *d)
+{
+	CHECK(activations > 0);
+	virtio_device_lock(d);
+	virtio_device_unlock(d);
+}
+
 static const struct virtio_device_type type = {
 	.name = "test",
 	.device_id = 42,
 	.n_queues = 2,
 	.queue_notify = notify,
 	.reset = reset,
+	.activate = activate,
+	.activated = activated,
 };
 
 static inline void set_up(void)
@@ -54,7 +70,7 @@ static inline void set_up(void)
 	device.irq = (struct irq_line){ RIG_VM_FD, 5 };
 	device.kick_fds[0] = device.kick_fds[1] = kick_fd;
 	virtio_transport_init(&transport, &device);
-	notified = resets = 0;
+	notified = resets = activations = 0;
 }
 
 static inline uint32_t in(uint64_t offset)
