@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,18 @@ struct line {
 
 static const char line_start[] = "vmm: ";
 
-/* A reader that stands still loses the line: a message must never hold the monitor up. Appended, and by one write(2),
- * so that it stays whole beside the guest's console and other processes. */
+static atomic_bool reader_stands_still;
+
+/* A reader that stands still loses the line: a message must never hold the monitor up. It is waited for once, not
+ * again before it has taken a line: some callers hold a device's lock. Appended, and by one write(2), so that it
+ * stays whole beside the guest's console and other processes. */
 static void print_line(struct line *line)
 {
+	int wait_ms = atomic_load(&reader_stands_still) ? 0 : STDERR_WAIT_MS;
+
 	line->text[line->length] = '\n';
-	write_within(STDERR_FILENO, line->text, line->length + 1, true, STDERR_WAIT_MS);
+	bool taken = write_within(STDERR_FILENO, line->text, line->length + 1, true, wait_ms);
+	atomic_store(&reader_stands_still, !taken);
 	line->text[line->length] = '\0';
 }
 

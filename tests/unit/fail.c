@@ -2,6 +2,9 @@
  * wrote, 3 for what a retry or the host cures. */
 #include "host/fail.h"
 
+#include <fcntl.h>
+#include <poll.h>
+
 #include "tests/unit/check.h"
 
 static void test_errno_decides(void)
@@ -94,6 +97,46 @@ static void test_one_line(void)
 	CHECK_STRING(error.text, "--kernel a?b??[31m?c?\xc3\xa4: none");
 }
 
+static int waited_ms;
+
+/* No poll() of this test waits. */
+int poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct timespec none = { 0 };
+	int ready = ppoll(fds, n, &none, NULL);
+
+	waited_ms += ready == 0 ? timeout_ms : 0;
+	return ready;
+}
+
+/* Callers may hold a device's lock: a tenth of a second in all, not for each line. */
+static void test_reader_that_stands_still(void)
+{
+	static uint8_t got[1 << 20];
+	int ends[2], real = dup(STDERR_FILENO);
+
+	CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	CHECK(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+	while (write(ends[1], got, 1) == 1)
+		;
+	for (unsigned turn = 0; turn < 2; turn++) {
+		waited_ms = 0;
+		for (unsigned i = 0; i < 100; i++)
+			warn("line %u", i);
+		CHECK_EQ(waited_ms, 100);
+		CHECK(read(ends[0], got, sizeof(got)) > 0);
+		warn("taken");
+		CHECK_EQ(read(ends[0], got, sizeof(got)), 11);
+		CHECK_BYTES(got, "vmm: taken\n", 11);
+		while (write(ends[1], got, 1) == 1)
+			;
+	}
+	CHECK(dup2(real, STDERR_FILENO) == STDERR_FILENO);
+	close(real);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	RUN(test_errno_decides);
@@ -101,5 +144,6 @@ int main(void)
 	RUN(test_middle_left_out);
 	RUN(test_middle_of_anything);
 	RUN(test_one_line);
+	RUN(test_reader_that_stands_still);
 	return 0;
 }
