@@ -24,6 +24,8 @@
 #define VSOCK_RECEIVE_PARTS   VIRTQUEUE_MAX_SIZE /* any one buffer fits */
 #define VSOCK_GREETING_BYTES  32u
 #define VSOCK_HEADER_BYTES    ((uint32_t)sizeof(struct virtio_vsock_hdr))
+/* Reads in a row that find nothing where a poll has said that there is something. */
+#define VSOCK_MAX_IN_VAIN 16u
 /* The most that one packet carries. */
 #define VSOCK_PACKET_BYTES 65536u
 
@@ -63,6 +65,7 @@ struct vsock_connection {
 	struct vsock_connection *next_free, *next_by_port, *next_to_send;
 	int fd;                 /* its socket, or -1 */
 	unsigned ops_in_flight; /* on the ring: the connection stays until they are back */
+	unsigned in_vain;       /* reads, since one has found something */
 	unsigned pending;       /* enum vsock_pending */
 	bool queued_to_send;
 	bool gone; /* the host's program has closed its socket; all it has sent is with the guest */
@@ -149,6 +152,8 @@ void vsock_read_greeting(struct vsock_connection *connection);
 /* vsock_connection.c */
 /* A free one, as new, or NULL. */
 struct vsock_connection *vsock_get_connection(struct vsock *vsock);
+/* Gives it its socket. */
+void vsock_set_socket(struct vsock_connection *connection, int fd);
 /* Back to the free ones; nothing of it is on the ring any more. */
 void vsock_release(struct vsock_connection *connection);
 struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port);
@@ -175,6 +180,9 @@ void vsock_rx_run(struct vsock *vsock);
 void vsock_send_later(struct vsock_connection *connection, unsigned pending);
 struct vsock_connection *vsock_next_to_send(struct vsock *vsock);
 void vsock_poll_in(struct vsock_connection *connection);
+/* A read that has found nothing: waits until there is something, or ends the connection if that was
+ * said too often in vain. */
+void vsock_poll_in_again(struct vsock_connection *connection);
 /* False: no room, the packet must wait. */
 bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to);
 void vsock_signal_later(struct vsock *vsock);

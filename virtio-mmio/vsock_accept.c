@@ -125,8 +125,10 @@ static void greeting_done(struct ring_op *op, int32_t result)
 
 	virtio_device_lock(device);
 	if (vsock_op_done(connection)) {
+		if (result > 0)
+			connection->in_vain = 0;
 		if (result == -EAGAIN || result == -EINTR)
-			vsock_poll_in(connection);
+			vsock_poll_in_again(connection);
 		else if (result <= 0)
 			vsock_end(connection, false);
 		else if (connection->greeting_seen == 0)
@@ -186,7 +188,7 @@ static void accepted(struct ring_op *op, int32_t result)
 		accept_failed(vsock, -result);
 		vsock_release(connection); /* accepts the next */
 	} else {
-		connection->fd = result;
+		vsock_set_socket(connection, result);
 		connection->stream.state = VSOCK_GREETING;
 		connection->greeting_op.done = greeting_done;
 		vsock_read_greeting(connection);

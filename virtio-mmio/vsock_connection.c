@@ -68,6 +68,16 @@ struct vsock_connection *vsock_get_connection(struct vsock *vsock)
 	return connection;
 }
 
+/* What is sent out of band has its place in the stream, as any other byte: left out of it, a look at the
+ * socket would not see what a poll sees. */
+void vsock_set_socket(struct vsock_connection *connection, int fd)
+{
+	int inside = 1;
+
+	connection->fd = fd;
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
+}
+
 void vsock_release(struct vsock_connection *connection)
 {
 	struct vsock *vsock = connection->vsock;
@@ -232,11 +242,12 @@ struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_
 
 	if (connection == NULL)
 		return NULL;
-	connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (connection->fd < 0) {
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
 		vsock_release(connection);
 		return NULL;
 	}
+	vsock_set_socket(connection, fd);
 	connection->stream.state = VSOCK_CONNECTING;
 	connection->stream.guest_port = request->src_port;
 	connection->stream.host_port = request->dst_port;

@@ -252,6 +252,8 @@ static void received(struct vsock_connection *connection, int32_t result)
 	struct vsock *vsock = connection->vsock;
 
 	connection->receiving = false;
+	if (result > 0)
+		connection->in_vain = 0;
 	if (result == -EOPNOTSUPP && !vsock->no_nowait)
 		vsock->no_nowait = true, result = -EAGAIN;
 	if (result > 0 && vsock->no_nowait)
@@ -262,7 +264,7 @@ static void received(struct vsock_connection *connection, int32_t result)
 		host_has_ended(connection);
 	else if (result == -EAGAIN || result == -EINTR) {
 		connection->readable = false;
-		vsock_poll_in(connection);
+		vsock_poll_in_again(connection);
 	} else {
 		vsock_end(connection, true);
 	}
@@ -323,6 +325,14 @@ void vsock_poll_in(struct vsock_connection *connection)
 	ring_commit_socket(sqe, &connection->poll_in_op);
 	connection->polling_in = true;
 	connection->ops_in_flight++;
+}
+
+void vsock_poll_in_again(struct vsock_connection *connection)
+{
+	if (++connection->in_vain < VSOCK_MAX_IN_VAIN)
+		vsock_poll_in(connection);
+	else
+		vsock_end(connection, connection->stream.state != VSOCK_GREETING);
 }
 
 /* One turn of a connection. The pool has a buffer. False: it must wait for a read to come back. */
