@@ -23,13 +23,20 @@ static void signal_guest(struct ring_task *task)
 	virtio_device_unlock(&vsock->device);
 }
 
+void vsock_signal_later(struct vsock *vsock)
+{
+	ring_after_batch(vsock->ring, &vsock->signal_task);
+}
+
 void vsock_drop_old(struct vsock *vsock)
 {
+	struct vsock_link *first;
+
 	if (!vsock->drop_old)
 		return;
 	vsock->drop_old = false;
-	while (vsock->to_send != NULL)
-		vsock_next_to_send(vsock);
+	while ((first = vsock_list_first(&vsock->to_send)) != NULL)
+		vsock_list_remove(first);
 	for (unsigned i = 0; i < vsock->fresh_connections; i++) {
 		struct vsock_connection *connection = &vsock->connections[i];
 		enum vsock_state state = connection->stream.state;

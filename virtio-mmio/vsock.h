@@ -15,6 +15,7 @@
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/rx_pool.h"
 #include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock_list.h"
 #include "virtio-mmio/vsock_stream.h"
 
 #define VSOCK_MAX_CONNECTIONS 2048u
@@ -62,12 +63,12 @@ struct vsock_receive {
 struct vsock_connection {
 	struct vsock *vsock;
 	struct vsock_stream stream;
-	struct vsock_connection *next_free, *next_by_port, *next_to_send;
-	int fd;                 /* its socket, or -1 */
+	struct vsock_connection *next_free, *next_by_port;
+	struct vsock_link to_send, departed, waiting; /* in the vsock's lists */
+	int fd;                                       /* its socket, or -1 */
 	unsigned ops_in_flight; /* on the ring: the connection stays until they are back */
 	unsigned in_vain;       /* reads, since one has found something */
 	unsigned pending;       /* enum vsock_pending */
-	bool queued_to_send;
 	bool gone; /* the host's program has closed its socket; all it has sent is with the guest */
 	bool at_end; /* a read has found the end of what the host's program sends */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit;
@@ -77,6 +78,7 @@ struct vsock_connection {
 	struct sockaddr_un address; /* while it is connecting */
 	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, hang_up_op, send_op,
 		read_shutdown_op, write_shutdown_op, end_shutdown_op;
+	int64_t wait_end_ms; /* CLOCK_MONOTONIC; of the CONNECT line */
 	char greeting[VSOCK_GREETING_BYTES];
 	unsigned greeting_length, greeting_seen; /* taken; to be taken now, 0: to be looked at */
 	uint32_t ok_line_bytes; /* of the "OK" line, until it is sent: no data of the stream */
@@ -114,7 +116,12 @@ struct vsock {
 	struct vsock_connection *free_connections;
 	unsigned fresh_connections;
 	struct vsock_connection *by_port[VSOCK_MAX_CONNECTIONS];
-	struct vsock_connection *to_send, **to_send_end;
+	struct vsock_link to_send;  /* has something for the guest */
+	struct vsock_link departed; /* waits for the guest alone, the longest first */
+	struct vsock_link greeting; /* has not said its line, the longest first */
+	struct ring_op greeting_timer_op;
+	struct __kernel_timespec greeting_timer_end;
+	bool greeting_timer_runs;
 	struct virtio_vsock_hdr replies[VSOCK_MAX_REPLIES];
 	unsigned first_reply, n_replies;
 	uint8_t *buffers; /* VSOCK_BUFFER_BYTES each, in address space only until used */
@@ -144,13 +151,15 @@ void vsock_start(struct vsock *vsock);
 
 /* vsock.c: after a reset, before anything else is done for the new driver */
 void vsock_drop_old(struct vsock *vsock);
+void vsock_signal_later(struct vsock *vsock);
 
 /* vsock_accept.c: of the host's programs */
 void vsock_accept_next(struct vsock *vsock);
 void vsock_read_greeting(struct vsock_connection *connection);
 
 /* vsock_connection.c */
-/* A free one, as new, or NULL. */
+/* A free one, as new, or NULL. If there is none, that which has waited for the guest for the longest time;
+ * so only where no connection is being worked on. */
 struct vsock_connection *vsock_get_connection(struct vsock *vsock);
 /* Gives it its socket. */
 void vsock_set_socket(struct vsock_connection *connection, int fd);
@@ -164,7 +173,11 @@ void vsock_free_ports(struct vsock_connection *connection);
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
 /* Ends it; tell: the guest gets a RST. */
 void vsock_end(struct vsock_connection *connection, bool tell);
+/* If only the guest is waited for, if at all: closes the socket and makes the place one that may be used
+ * again. Without an effect as long as something of it is on the ring. */
 void vsock_release_if_over(struct vsock_connection *connection);
+/* Whether the host's program is gone, as the poll's `events` say, and nothing that it has sent waits. */
+bool vsock_is_drained(const struct vsock_connection *connection, int32_t events);
 /* The guest takes no more: the host's program gets EPIPE at its next write, and what it has written is
  * thrown away, so that one that waits for room to write goes on. At most once. */
 void vsock_end_input(struct vsock_connection *connection);
@@ -172,20 +185,18 @@ void vsock_end_input(struct vsock_connection *connection);
 void vsock_end_output(struct vsock_connection *connection);
 /* An operation of the connection is back. False: it was only waited for, the connection is over. */
 bool vsock_op_done(struct vsock_connection *connection);
+/* A read that has found nothing: waits until there is something, or ends the connection if that was
+ * said too often in vain. */
+void vsock_poll_in_again(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
 
 /* vsock_rx.c: to the guest */
 void vsock_rx_init(struct vsock *vsock);
 void vsock_rx_run(struct vsock *vsock);
 void vsock_send_later(struct vsock_connection *connection, unsigned pending);
-struct vsock_connection *vsock_next_to_send(struct vsock *vsock);
 void vsock_poll_in(struct vsock_connection *connection);
-/* A read that has found nothing: waits until there is something, or ends the connection if that was
- * said too often in vain. */
-void vsock_poll_in_again(struct vsock_connection *connection);
 /* False: no room, the packet must wait. */
 bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to);
-void vsock_signal_later(struct vsock *vsock);
 
 /* vsock_tx.c: from the guest */
 void vsock_tx_run(struct vsock *vsock);

@@ -7,10 +7,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "host/clock.h"
 #include "host/fail.h"
 #include "virtio-mmio/vsock.h"
 
 #define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
+
+/* What a program has for its line, from its being accepted on; and how many are shown the door at a time. */
+#define GREETING_LIMIT_MS 10000
+#define GREETING_SHARE    64u
 
 /* Between two tries to accept, when the host is short of memory or files. */
 static struct __kernel_timespec accept_pause = { .tv_nsec = 100000000 };
@@ -63,6 +68,7 @@ static void greeted(struct vsock_connection *connection)
 	char *line_end = &connection->greeting[connection->greeting_length - 1];
 
 	vsock_drop_old(vsock); /* this one is the new driver's */
+	vsock_list_remove(&connection->waiting);
 	*line_end = '\0';
 	if (!parse_greeting(connection->greeting, line_end, &connection->stream.guest_port) ||
 	    !virtio_device_is_live(&vsock->device)) {
@@ -139,6 +145,47 @@ static void greeting_done(struct ring_op *op, int32_t result)
 	virtio_device_unlock(device);
 }
 
+static void greetings_late(struct ring_op *op, int32_t result);
+
+/* One timer for all; it is let run when the first has said its line meanwhile. */
+static void time_greetings(struct vsock *vsock)
+{
+	struct vsock_link *first = vsock_list_first(&vsock->greeting);
+	struct io_uring_sqe *sqe;
+
+	if (first == NULL || vsock->greeting_timer_runs)
+		return;
+	int64_t end_ms = CONNECTION_OF(first, waiting)->wait_end_ms;
+	vsock->greeting_timer_end = (struct __kernel_timespec){
+		.tv_sec = end_ms / 1000,
+		.tv_nsec = end_ms % 1000 * 1000000,
+	};
+	sqe = ring_prepare(vsock->ring);
+	io_uring_prep_timeout(sqe, &vsock->greeting_timer_end, 0, IORING_TIMEOUT_ABS);
+	vsock->greeting_timer_op.done = greetings_late;
+	ring_commit(sqe, &vsock->greeting_timer_op);
+	vsock->greeting_timer_runs = true;
+}
+
+static void greetings_late(struct ring_op *op, int32_t result)
+{
+	struct vsock *vsock =
+		(struct vsock *)((char *)op - offsetof(struct vsock, greeting_timer_op));
+	int64_t now_ms = clock_now_ms();
+
+	(void)result; /* ETIME */
+	virtio_device_lock(&vsock->device);
+	vsock->greeting_timer_runs = false;
+	for (unsigned share = GREETING_SHARE; share > 0; share--) {
+		struct vsock_link *first = vsock_list_first(&vsock->greeting);
+		if (first == NULL || CONNECTION_OF(first, waiting)->wait_end_ms > now_ms)
+			break;
+		vsock_end(CONNECTION_OF(first, waiting), false);
+	}
+	time_greetings(vsock);
+	virtio_device_unlock(&vsock->device);
+}
+
 static void accept_pause_over(struct ring_op *op, int32_t result)
 {
 	struct vsock *vsock =
@@ -191,6 +238,9 @@ static void accepted(struct ring_op *op, int32_t result)
 		vsock_set_socket(connection, result);
 		connection->stream.state = VSOCK_GREETING;
 		connection->greeting_op.done = greeting_done;
+		connection->wait_end_ms = clock_now_ms() + GREETING_LIMIT_MS;
+		vsock_list_append(&vsock->greeting, &connection->waiting);
+		time_greetings(vsock);
 		vsock_read_greeting(connection);
 		vsock_accept_next(vsock);
 	}

@@ -1,10 +1,14 @@
 /* The life of a connection: its socket, its ports, its end. */
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "virtio-mmio/vsock.h"
 
@@ -46,6 +50,35 @@ void vsock_free_ports(struct vsock_connection *connection)
 		*at = connection->next_by_port;
 }
 
+static void close_socket(struct vsock_connection *connection)
+{
+	if (connection->fd >= 0)
+		close(connection->fd);
+	connection->fd = -1;
+}
+
+static void free_buffer(struct vsock_connection *connection)
+{
+	if (connection->stream.received != 0)
+		madvise(connection->buffer, VSOCK_BUFFER_BYTES, MADV_DONTNEED);
+}
+
+/* The guest's next packet to it is one of no connection, and answered by a RST. */
+static struct vsock_connection *take_departed(struct vsock *vsock)
+{
+	struct vsock_link *first = vsock_list_first(&vsock->departed);
+	struct vsock_connection *connection;
+
+	if (first == NULL)
+		return NULL;
+	connection = CONNECTION_OF(first, departed);
+	vsock_list_remove(&connection->departed);
+	vsock_list_remove(&connection->to_send);
+	vsock_free_ports(connection);
+	free_buffer(connection);
+	return connection;
+}
+
 struct vsock_connection *vsock_get_connection(struct vsock *vsock)
 {
 	struct vsock_connection *connection = vsock->free_connections;
@@ -56,6 +89,8 @@ struct vsock_connection *vsock_get_connection(struct vsock *vsock)
 	else if (vsock->fresh_connections < VSOCK_MAX_CONNECTIONS)
 		connection = &vsock->connections[vsock->fresh_connections++];
 	else
+		connection = take_departed(vsock);
+	if (connection == NULL)
 		return NULL;
 	index = (unsigned)(connection - vsock->connections);
 	*connection = (struct vsock_connection){
@@ -82,28 +117,50 @@ void vsock_release(struct vsock_connection *connection)
 {
 	struct vsock *vsock = connection->vsock;
 
-	if (connection->fd >= 0)
-		close(connection->fd);
-	connection->fd = -1;
-	if (connection->stream.received != 0)
-		madvise(connection->buffer, VSOCK_BUFFER_BYTES, MADV_DONTNEED);
+	close_socket(connection);
+	free_buffer(connection);
 	connection->stream.state = VSOCK_FREE;
 	connection->next_free = vsock->free_connections;
 	vsock->free_connections = connection;
 	vsock_accept_next(vsock); /* if the pool was empty */
 }
 
+/* Whether nothing is wanted of the socket any more: the connection is ending, or the host's program is gone
+ * and the guest is told of both ends. */
+static bool is_over(const struct vsock_connection *connection)
+{
+	const struct vsock_stream *stream = &connection->stream;
+
+	return stream->state == VSOCK_ENDING ||
+	       (stream->state == VSOCK_ESTABLISHED && stream->host_shutdown == VSOCK_SHUTDOWN_BOTH);
+}
+
 void vsock_release_if_over(struct vsock_connection *connection)
 {
-	if (connection->stream.state == VSOCK_ENDING && connection->ops_in_flight == 0 &&
-	    !connection->queued_to_send)
+	if (!is_over(connection) || connection->ops_in_flight > 0)
+		return;
+	if (connection->stream.state == VSOCK_ENDING && !vsock_list_holds(&connection->to_send)) {
+		vsock_list_remove(&connection->departed);
 		vsock_release(connection);
+		return;
+	}
+	close_socket(connection);
+	if (!vsock_list_holds(&connection->departed))
+		vsock_list_append(&connection->vsock->departed, &connection->departed);
+}
+
+bool vsock_is_drained(const struct vsock_connection *connection, int32_t events)
+{
+	int bytes;
+
+	return events > 0 && (events & (POLLHUP | POLLERR)) &&
+	       ioctl(connection->fd, SIOCINQ, &bytes) == 0 && bytes == 0;
 }
 
 bool vsock_op_done(struct vsock_connection *connection)
 {
 	connection->ops_in_flight--;
-	if (connection->stream.state != VSOCK_ENDING)
+	if (!is_over(connection))
 		return true;
 	vsock_release_if_over(connection);
 	return false;
@@ -186,7 +243,7 @@ static void read_shutdown_done(struct ring_op *op, int32_t result)
 
 void vsock_end_input(struct vsock_connection *connection)
 {
-	if (connection->input_ended)
+	if (connection->input_ended || connection->fd < 0)
 		return;
 	connection->input_ended = true;
 	submit_shutdown(connection, &connection->read_shutdown_op, read_shutdown_done, SHUT_RD);
@@ -202,12 +259,23 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 	connection->stream.forwarded =
 		connection->stream.received; /* nobody must wait for credit */
 	vsock_free_ports(connection);
+	vsock_list_remove(&connection->waiting);
 	if (tell)
 		vsock_send_later(connection, VSOCK_PENDING_RST);
+	else
+		vsock_list_remove(&connection->to_send);
 	if (connection->fd >= 0) /* ends the polls that are on the ring, too */
 		submit_shutdown(connection, &connection->end_shutdown_op, end_shutdown_done,
 				SHUT_RDWR);
 	vsock_release_if_over(connection);
+}
+
+void vsock_poll_in_again(struct vsock_connection *connection)
+{
+	if (++connection->in_vain < VSOCK_MAX_IN_VAIN)
+		vsock_poll_in(connection);
+	else
+		vsock_end(connection, connection->stream.state != VSOCK_GREETING);
 }
 
 void vsock_established(struct vsock_connection *connection)

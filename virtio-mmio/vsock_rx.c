@@ -20,35 +20,13 @@
  * not be woken by the end. What it sends then is answered by a RST. */
 #define LAST_CREDIT UINT32_MAX
 
-void vsock_signal_later(struct vsock *vsock)
-{
-	ring_after_batch(vsock->ring, &vsock->signal_task);
-}
-
 void vsock_send_later(struct vsock_connection *connection, unsigned pending)
 {
-	struct vsock *vsock = connection->vsock;
-
 	if (connection->stream.state == VSOCK_DRAINING)
 		return;
 	connection->pending |= pending;
-	if (connection->queued_to_send)
-		return;
-	connection->queued_to_send = true;
-	connection->next_to_send = NULL;
-	*vsock->to_send_end = connection;
-	vsock->to_send_end = &connection->next_to_send;
-}
-
-struct vsock_connection *vsock_next_to_send(struct vsock *vsock)
-{
-	struct vsock_connection *connection = vsock->to_send;
-
-	vsock->to_send = connection->next_to_send;
-	if (vsock->to_send == NULL)
-		vsock->to_send_end = &vsock->to_send;
-	connection->queued_to_send = false;
-	return connection;
+	if (!vsock_list_holds(&connection->to_send))
+		vsock_list_append(&connection->vsock->to_send, &connection->to_send);
 }
 
 /* Writes the header to the front of a buffer, however the driver has divided it. */
@@ -247,6 +225,16 @@ static void tell_end(struct vsock_connection *connection, int32_t events)
 	}
 }
 
+/* Without a read: nothing is left to be read. */
+static void host_is_gone(struct vsock_connection *connection, int32_t events)
+{
+	connection->at_end = true;
+	if ((events & POLLERR) || (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV))
+		vsock_end(connection, true);
+	else
+		tell_end(connection, events);
+}
+
 static void received(struct vsock_connection *connection, int32_t result)
 {
 	struct vsock *vsock = connection->vsock;
@@ -304,6 +292,9 @@ static void poll_in_done(struct ring_op *op, int32_t result)
 			vsock_read_greeting(connection);
 		} else if (connection->at_end) {
 			tell_end(connection, result);
+		} else if (!(connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
+			   vsock_is_drained(connection, result)) {
+			host_is_gone(connection, result); /* no buffer of the guest is needed */
 		} else {
 			connection->readable = true; /* an error or an end shows in the read */
 			vsock_send_later(connection, 0);
@@ -325,14 +316,6 @@ void vsock_poll_in(struct vsock_connection *connection)
 	ring_commit_socket(sqe, &connection->poll_in_op);
 	connection->polling_in = true;
 	connection->ops_in_flight++;
-}
-
-void vsock_poll_in_again(struct vsock_connection *connection)
-{
-	if (++connection->in_vain < VSOCK_MAX_IN_VAIN)
-		vsock_poll_in(connection);
-	else
-		vsock_end(connection, connection->stream.state != VSOCK_GREETING);
 }
 
 /* One turn of a connection. The pool has a buffer. False: it must wait for a read to come back. */
@@ -364,11 +347,12 @@ static bool serve(struct vsock_connection *connection)
 	return true;
 }
 
-void vsock_rx_run(struct vsock *vsock)
+/* As long as there is something to send, and the guest has buffers. */
+static void serve_all(struct vsock *vsock)
 {
 	struct virtqueue *queue = &vsock->device.queues[VSOCK_RX];
+	struct vsock_link *first;
 
-	vsock_drop_old(vsock);
 	if (!virtio_device_is_live(&vsock->device) || !queue->ready)
 		return;
 	virtqueue_disable_kicks(queue);
@@ -379,14 +363,15 @@ void vsock_rx_run(struct vsock *vsock)
 			return;
 		}
 		send_replies(vsock);
-		while (vsock->to_send != NULL && vsock->pool.n_ready > 0) {
-			struct vsock_connection *connection = vsock_next_to_send(vsock);
+		while ((first = vsock_list_first(&vsock->to_send)) && vsock->pool.n_ready > 0) {
+			struct vsock_connection *connection = CONNECTION_OF(first, to_send);
+			vsock_list_remove(first);
 			bool go_on = serve(connection);
 			vsock_release_if_over(connection);
 			if (!go_on)
 				return; /* receive_done() goes on */
 		}
-		if (vsock->to_send == NULL && vsock->n_replies == 0)
+		if (first == NULL && vsock->n_replies == 0)
 			break;
 		if (rx_pool_is_exhausted(&vsock->pool))
 			break; /* a driver that offers heads twice: receive_done() goes on */
@@ -397,9 +382,18 @@ void vsock_rx_run(struct vsock *vsock)
 		virtio_device_kick_again(&vsock->device, VSOCK_TX);
 }
 
+void vsock_rx_run(struct vsock *vsock)
+{
+	vsock_drop_old(vsock);
+	serve_all(vsock);
+	vsock_accept_next(vsock); /* if a departed one has made room; the guest was told first */
+}
+
 void vsock_rx_init(struct vsock *vsock)
 {
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
 		vsock->receives[i].op.done = receive_done;
-	vsock->to_send_end = &vsock->to_send;
+	vsock_list_init(&vsock->to_send);
+	vsock_list_init(&vsock->departed);
+	vsock_list_init(&vsock->greeting);
 }

@@ -90,6 +90,7 @@ static void tell_gone(struct vsock_connection *connection)
 		return;
 	connection->stream.host_shutdown = VSOCK_SHUTDOWN_BOTH;
 	vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
+	vsock_release_if_over(connection);
 }
 
 /* The guest has said what it had to say, and the socket has taken it. */

@@ -283,7 +283,7 @@ static void check_connections_end(void)
 	CHECK_EQ(connections_in(VSOCK_ACCEPTING, VSOCK_ACCEPTING), 1);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
 		CHECK(vsock.by_port[i] == NULL);
-	CHECK(vsock.to_send == NULL);
+	CHECK(vsock_list_first(&vsock.to_send) == NULL);
 }
 
 static void good_packet(uint16_t op, uint32_t host_port, const char *data)

@@ -4,6 +4,19 @@
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_streams_rig.h"
 
+#define MOST (VSOCK_MAX_CONNECTIONS - 1) /* and one place for the next program */
+
+/* What this process takes CLOCK_MONOTONIC for is earlier by so much. */
+static int64_t lag_ms;
+
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, clock, now);
+
+	now->tv_sec -= lag_ms / 1000;
+	return result;
+}
+
 static bool no_out_of_band; /* this host's Unix sockets send nothing so */
 
 static void send_out_of_band(int fd, const char *byte)
@@ -128,10 +141,215 @@ static void test_ready_in_vain(void)
 	close_all();
 }
 
+static unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+
+	CHECK(dir != NULL);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* The guest gives all its receive buffers to the device, which fills them, and offers no more. */
+static void starve(void)
+{
+	struct virtio_vsock_hdr header;
+	const uint8_t *at;
+
+	for (unsigned i = 0; guest_rx_offered() > 0; i++) {
+		guest_send_op(VIRTIO_VSOCK_OP_RW, 1, 1, 0);
+		RIG_RUN_UNTIL(guest_receive(&header, &at));
+	}
+}
+
+/* A host program that comes now and a connection of the guest are served, once there are buffers; packets
+ * of the others come before. */
+static void check_both_are_served(void)
+{
+	struct virtio_vsock_hdr header = { 0 };
+	const uint8_t *at;
+	int client = host_connect(), accepted;
+
+	host_write(client, "CONNECT 77\n");
+	guest_send_op(VIRTIO_VSOCK_OP_REQUEST, 78, PORT, 0);
+	RIG_RUN_UNTIL((accepted = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
+		      0);
+	for (unsigned seen = 0; seen < 2;) {
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+		RIG_RUN_UNTIL(guest_receive(&header, &at));
+		if (header.op == VIRTIO_VSOCK_OP_REQUEST && header.dst_port == 77) {
+			guest_send_op(VIRTIO_VSOCK_OP_RST, 77, header.src_port, 0);
+			seen++;
+		} else if (header.op == VIRTIO_VSOCK_OP_RESPONSE) {
+			guest_send_op(VIRTIO_VSOCK_OP_RST, header.dst_port, header.src_port, 0);
+			seen++;
+		}
+	}
+	host_expect_end(client);
+	host_expect_end(accepted);
+	close(client);
+	close(accepted);
+	while (queues_used(VSOCK_RX) > 0)
+		guest_receive(&header, &at);
+}
+
+/* Programs that leave before the guest has heard of them leave nothing behind. */
+static void test_left_before_the_request(void)
+{
+	open_all();
+	starve();
+	unsigned before = open_descriptors();
+	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS + 52; i++) {
+		int fd = host_connect();
+		host_write(fd, "CONNECT 7\n");
+		RIG_RUN_UNTIL(connections_in(VSOCK_REQUESTED) == 1);
+		close(fd);
+		RIG_RUN_UNTIL(connections_used() == 0);
+	}
+	CHECK_EQ(open_descriptors(), before);
+	CHECK(vsock.fresh_connections < 8);
+	check_both_are_served();
+	close_all();
+}
+
+/* Programs that leave when the guest has been asked: what is left is a place each, until another needs it. */
+static void test_left_before_the_answer(void)
+{
+	static int fds[MOST];
+
+	open_all();
+	starve();
+	unsigned before = open_descriptors();
+	for (unsigned i = 0; i < MOST; i++) {
+		fds[i] = host_connect();
+		host_write(fds[i], "CONNECT 7\n");
+		guest_offer(1, 4096);
+		guest_expect(VIRTIO_VSOCK_OP_REQUEST, 7, 0);
+	}
+	for (unsigned i = 0; i < MOST; i++)
+		close(fds[i]);
+	RIG_RUN_UNTIL(open_descriptors() == before);
+	CHECK_EQ(guest_rx_offered(), 0);
+	check_both_are_served();
+	guest_reset();
+	guest_start();
+	close_all();
+}
+
+/* The same when the guest has accepted, or asked: it hears of no end, or it does and says nothing to it. */
+static void test_left_after_the_answer(void)
+{
+	static int fds[MOST];
+
+	for (unsigned kind = 0; kind < 4; kind++) {
+		uint32_t host_port;
+		open_all();
+		unsigned before = open_descriptors();
+		for (unsigned i = 0; i < MOST; i++) {
+			fds[i] = kind & 1 ? host_open(7, &host_port)
+					  : guest_open(1000 + i, PORT, listener);
+			guest_offer(RIG_QUEUE_SIZE, 4096);
+		}
+		if (kind == 0)
+			starve();
+		for (unsigned i = 0; i < MOST; i++) {
+			close(fds[i]);
+			if (kind >= 2)
+				guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, kind & 1 ? 7 : 1000 + i, 0);
+			guest_offer(kind >= 2, 4096);
+		}
+		RIG_RUN_UNTIL(open_descriptors() == before);
+		check_both_are_served();
+		guest_reset();
+		guest_start();
+		close_all();
+	}
+}
+
+/* What a program has sent to a guest that has accepted it is kept for the guest, also when it has left. */
+static void test_left_with_data(void)
+{
+	open_all();
+	starve();
+	guest_offer(1, 4096);
+	int fd = guest_open(1, PORT, listener);
+	CHECK(send(fd, data, 5000, 0) == 5000);
+	close(fd);
+	check_still();
+	guest_offer(2, 4096);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 4096 - VSOCK_HEADER_BYTES);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 5000 - 4096 + VSOCK_HEADER_BYTES);
+	check_still();
+	unsigned before = open_descriptors();
+	guest_offer(1, 4096);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags, VSOCK_SHUTDOWN_BOTH);
+	RIG_RUN_UNTIL(open_descriptors() == before - 1);
+	guest_sends(1, 100); /* it does not know yet */
+	check_still();
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+	guest_offer(RIG_QUEUE_SIZE, 4096);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RST, 1, PORT).fwd_cnt, 100);
+	close_all();
+}
+
+/* Who does not say its line is closed after 10 s, whoever says it later or meanwhile; and then no timer is
+ * left. */
+static void test_greeting_deadline(void)
+{
+	enum {
+		SILENT = 200
+	};
+	static int fds[SILENT];
+
+	open_all();
+	lag_ms = 10000; /* their time is over at once */
+	for (unsigned i = 0; i < SILENT; i++) {
+		fds[i] = host_connect();
+		if (i % 3 == 0)
+			host_write(fds[i], "CONNECT");
+		RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == i + 1);
+	}
+	int greeted = host_connect();
+	host_write(greeted, "CONNECT 7\n");
+	uint32_t host_port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 7, 0).src_port;
+	lag_ms = 0;
+	int late = host_connect();
+	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 1);
+	for (unsigned i = 0; i < SILENT; i++) {
+		host_expect_end(fds[i]);
+		close(fds[i]);
+	}
+	CHECK(vsock.greeting_timer_runs);
+	check_still();
+	host_write(late, "CONNECT 8\n");
+	uint32_t late_port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 8, 0).src_port;
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 8, late_port, 0);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 7, host_port, 0);
+	host_expect_end(greeted);
+	host_expect_end(late);
+	close(greeted);
+	close(late);
+	close_all();
+}
+
 int main(void)
 {
+	struct rlimit limit = { 8192, 8192 };
+
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+		printf("needs 8192 open files: %s\n", strerror(errno));
+		return 77;
+	}
 	RUN(test_out_of_band_greeting);
 	RUN(test_out_of_band_stream);
 	RUN(test_ready_in_vain);
+	RUN(test_left_before_the_request);
+	RUN(test_left_before_the_answer);
+	RUN(test_left_after_the_answer);
+	RUN(test_left_with_data);
+	RUN(test_greeting_deadline);
 	return 0;
 }

@@ -198,7 +198,9 @@ static inline void check_all_returned(void)
 	CHECK_EQ(n_free + (vsock.accepting != NULL), vsock.fresh_connections);
 	CHECK_EQ(n_directs, vsock.fresh_directs);
 	CHECK_EQ(n_buffers + vsock.pool.n_ready, vsock.pool.fresh);
-	CHECK(vsock.to_send == NULL && vsock.to_send_end == &vsock.to_send);
+	CHECK(vsock_list_first(&vsock.to_send) == NULL);
+	CHECK(vsock_list_first(&vsock.departed) == NULL);
+	CHECK(vsock_list_first(&vsock.greeting) == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
 		CHECK(vsock.by_port[i] == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
