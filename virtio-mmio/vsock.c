@@ -2,6 +2,8 @@
 
 #include <linux/virtio_ids.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 #include "host/fail.h"
@@ -85,6 +87,18 @@ static const struct virtio_device_type vsock_type = {
 	.kicked_after_reset = kicked_after_reset,
 };
 
+/* The kernel gives each process 16 random bytes. The C library takes the first 8 for the canary of its
+ * stacks. */
+static void make_port_key(struct vsock *vsock)
+{
+	unsigned long address = getauxval(AT_RANDOM);
+	const uint8_t *random;
+
+	memcpy(&random, &address, sizeof(random));
+	memcpy(&vsock->port_key[0], random + 8, 8);
+	vsock->port_key[1] = ~vsock->port_key[0];
+}
+
 void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const char *path,
 		const struct guest_memory *memory, struct ring *ring)
 {
@@ -96,6 +110,7 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->path = path;
 	vsock->listen_slot = listen_fd >= 0 ? ring_add_file(ring, listen_fd) : -1;
 	ring_allow_sockets(ring);
+	make_port_key(vsock);
 	vsock->signal_task.run = signal_guest;
 	/* Address space only: a connection's part is used when its socket does not keep up. */
 	vsock->buffers =

@@ -116,6 +116,7 @@ struct vsock {
 	struct vsock_connection *free_connections;
 	unsigned fresh_connections;
 	struct vsock_connection *by_port[VSOCK_MAX_CONNECTIONS];
+	uint64_t port_key[2];       /* of their hash: the guest chooses the ports */
 	struct vsock_link to_send;  /* has something for the guest */
 	struct vsock_link departed; /* waits for the guest alone, the longest first */
 	struct vsock_link greeting; /* has not said its line, the longest first */

@@ -11,13 +11,14 @@
 #include <linux/sockios.h>
 
 #include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock_hash.h"
 
 static struct vsock_connection **bucket(struct vsock *vsock, uint32_t guest_port,
 					uint32_t host_port)
 {
-	uint32_t hash = (guest_port * 0x9e3779b1u) ^ (host_port * 0x85ebca6bu);
+	uint64_t hash = vsock_hash(vsock->port_key, (uint64_t)host_port << 32 | guest_port);
 
-	return &vsock->by_port[(hash >> 16) % VSOCK_MAX_CONNECTIONS];
+	return &vsock->by_port[hash % VSOCK_MAX_CONNECTIONS];
 }
 
 struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
