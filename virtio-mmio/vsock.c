@@ -36,7 +36,6 @@ void vsock_drop_old(struct vsock *vsock)
 
 	if (!vsock->drop_old)
 		return;
-	vsock->drop_old = false;
 	while ((first = vsock_list_first(&vsock->to_send)) != NULL)
 		vsock_list_remove(first);
 	for (unsigned i = 0; i < vsock->fresh_connections; i++) {
@@ -47,6 +46,7 @@ void vsock_drop_old(struct vsock *vsock)
 		else if (state != VSOCK_FREE && state != VSOCK_ACCEPTING && state != VSOCK_GREETING)
 			vsock_end(connection, false);
 	}
+	vsock->drop_old = false;
 }
 
 /* Buffers for events stay with the device: the only event is a migration's (5.10.6.7). */

@@ -76,9 +76,12 @@ struct vsock_connection {
 		output_ended; /* of the socket, by vsock_end_input(), vsock_end_output() */
 
 	struct sockaddr_un address; /* while it is connecting */
+	struct vsock_link behind; /* others that wait for the same listener, if this is the first */
+	unsigned connect_pause_ms; /* before its next try */
+	struct __kernel_timespec connect_pause;
 	struct ring_op connect_op, poll_in_op, poll_out_op, greeting_op, hang_up_op, send_op,
 		read_shutdown_op, write_shutdown_op, end_shutdown_op;
-	int64_t wait_end_ms; /* CLOCK_MONOTONIC; of the CONNECT line */
+	int64_t wait_end_ms; /* CLOCK_MONOTONIC; of the CONNECT line, of room in a backlog; or 0 */
 	char greeting[VSOCK_GREETING_BYTES];
 	unsigned greeting_length, greeting_seen; /* taken; to be taken now, 0: to be looked at */
 	uint32_t ok_line_bytes; /* of the "OK" line, until it is sent: no data of the stream */
@@ -120,6 +123,7 @@ struct vsock {
 	struct vsock_link to_send;  /* has something for the guest */
 	struct vsock_link departed; /* waits for the guest alone, the longest first */
 	struct vsock_link greeting; /* has not said its line, the longest first */
+	struct vsock_link full;     /* the first of those that wait for each full listener */
 	struct ring_op greeting_timer_op;
 	struct __kernel_timespec greeting_timer_end;
 	bool greeting_timer_runs;
@@ -170,8 +174,6 @@ struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, ui
 /* vsock_find() finds it from now on, or not any more: the guest may use the ports again. */
 void vsock_insert(struct vsock_connection *connection);
 void vsock_free_ports(struct vsock_connection *connection);
-/* A new connection to the host's socket for the request's port, or NULL. */
-struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
 /* Ends it; tell: the guest gets a RST. */
 void vsock_end(struct vsock_connection *connection, bool tell);
 /* If only the guest is waited for, if at all: closes the socket and makes the place one that may be used
@@ -190,6 +192,12 @@ bool vsock_op_done(struct vsock_connection *connection);
  * said too often in vain. */
 void vsock_poll_in_again(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
+
+/* vsock_connect.c: of the guest's programs */
+/* A new connection to the host's socket for the request's port, or NULL. */
+struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
+/* It does not wait any more, for a line or for a listener: lets the next try. */
+void vsock_stop_waiting(struct vsock_connection *connection);
 
 /* vsock_rx.c: to the guest */
 void vsock_rx_init(struct vsock *vsock);

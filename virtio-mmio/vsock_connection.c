@@ -1,8 +1,6 @@
 /* The life of a connection: its socket, its ports, its end. */
-#include <errno.h>
 #include <poll.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -260,7 +258,7 @@ void vsock_end(struct vsock_connection *connection, bool tell)
 	connection->stream.forwarded =
 		connection->stream.received; /* nobody must wait for credit */
 	vsock_free_ports(connection);
-	vsock_list_remove(&connection->waiting);
+	vsock_stop_waiting(connection);
 	if (tell)
 		vsock_send_later(connection, VSOCK_PENDING_RST);
 	else
@@ -283,53 +281,9 @@ void vsock_established(struct vsock_connection *connection)
 {
 	connection->stream.state = VSOCK_ESTABLISHED;
 	vsock_poll_in(connection);
+	/* What came before the socket was connected: */
 	if (connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)
-		vsock_end_input(connection); /* it came before the socket was connected */
-}
-
-static void connect_done(struct ring_op *op, int32_t result)
-{
-	struct vsock_connection *connection = CONNECTION_OF(op, connect_op);
-	struct vsock *vsock = connection->vsock;
-
-	virtio_device_lock(&vsock->device);
-	if (vsock_op_done(connection)) {
-		if (result == 0) {
-			vsock_send_later(connection, VSOCK_PENDING_RESPONSE);
-			vsock_established(connection);
-		} else {
-			vsock_end(connection, true); /* nobody listens there */
-		}
-		vsock_rx_run(vsock);
-	}
-	virtio_device_unlock(&vsock->device);
-}
-
-struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request)
-{
-	struct vsock_connection *connection = vsock->path ? vsock_get_connection(vsock) : NULL;
-
-	if (connection == NULL)
-		return NULL;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		vsock_release(connection);
-		return NULL;
-	}
-	vsock_set_socket(connection, fd);
-	connection->stream.state = VSOCK_CONNECTING;
-	connection->stream.guest_port = request->src_port;
-	connection->stream.host_port = request->dst_port;
-	vsock_stream_update_credit(&connection->stream, request);
-	vsock_insert(connection);
-	connection->address.sun_family = AF_UNIX;
-	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u",
-		 vsock->path, request->dst_port);
-	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
-	io_uring_prep_connect(sqe, connection->fd, (struct sockaddr *)&connection->address,
-			      sizeof(connection->address));
-	connection->connect_op.done = connect_done;
-	ring_commit_socket(sqe, &connection->connect_op);
-	connection->ops_in_flight++;
-	return connection;
+		vsock_end_input(connection);
+	if (connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND)
+		vsock_tx_send(connection);
 }

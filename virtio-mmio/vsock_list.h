@@ -43,4 +43,15 @@ static inline void vsock_list_remove(struct vsock_link *link)
 	*link = (struct vsock_link){ .next = NULL };
 }
 
+/* All of the one list are in the other. */
+static inline void vsock_list_move(struct vsock_link *from, struct vsock_link *to)
+{
+	vsock_list_init(to);
+	if (vsock_list_first(from) == NULL)
+		return;
+	*to = *from;
+	to->next->before = to->before->next = to;
+	vsock_list_init(from);
+}
+
 #endif

@@ -396,4 +396,5 @@ void vsock_rx_init(struct vsock *vsock)
 	vsock_list_init(&vsock->to_send);
 	vsock_list_init(&vsock->departed);
 	vsock_list_init(&vsock->greeting);
+	vsock_list_init(&vsock->full);
 }

@@ -103,8 +103,9 @@ static void all_is_sent(struct vsock_connection *connection)
 		vsock_end(connection, true);
 	} else if (connection->gone) {
 		tell_gone(connection);
-	} else if (guest & VIRTIO_VSOCK_SHUTDOWN_SEND) {
-		vsock_end_output(connection);
+	} else if ((guest & VIRTIO_VSOCK_SHUTDOWN_SEND) &&
+		   connection->stream.state == VSOCK_ESTABLISHED) {
+		vsock_end_output(connection); /* or when it is */
 	}
 }
 

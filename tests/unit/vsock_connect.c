@@ -234,32 +234,6 @@ static void test_nobody_at_the_path(void)
 	}
 }
 
-/* A full backlog of the host's program: the guest is refused at once, and nothing waits for it. */
-static void test_backlog_full(void)
-{
-	int listener, fd;
-
-	open_all();
-	listener = listen_at_port(6000, 0);
-	guest_send_op(VIRTIO_VSOCK_OP_REQUEST, 1, 6000, 0);
-	guest_expect(VIRTIO_VSOCK_OP_RESPONSE, 1, 6000);
-	for (uint32_t port = 2; port < 60; port++) {
-		guest_send_op(VIRTIO_VSOCK_OP_REQUEST, port, 6000, 0);
-		guest_expect(VIRTIO_VSOCK_OP_RST, port, 6000);
-	}
-	RIG_RUN_UNTIL(connections_used() == 1);
-	fd = accept(listener, NULL, NULL);
-	CHECK(fd >= 0);
-	close(fd);
-	guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, 6000);
-	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, 6000, 0);
-	guest_send_op(VIRTIO_VSOCK_OP_REQUEST, 2, 6000, 0);
-	guest_expect(VIRTIO_VSOCK_OP_RESPONSE, 2, 6000);
-	guest_send_op(VIRTIO_VSOCK_OP_RST, 2, 6000, 0);
-	close(listener);
-	close_all();
-}
-
 /* socket() fails for want of descriptors: the guest is refused, and served when there are some. */
 static void test_no_descriptors(void)
 {
@@ -336,7 +310,6 @@ int main(void)
 	RUN(test_no_driver);
 	RUN(test_gone_before_the_answer);
 	RUN(test_nobody_at_the_path);
-	RUN(test_backlog_full);
 	RUN(test_no_descriptors);
 	RUN(test_accept_recovers);
 	return 0;

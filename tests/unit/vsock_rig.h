@@ -201,6 +201,7 @@ static inline void check_all_returned(void)
 	CHECK(vsock_list_first(&vsock.to_send) == NULL);
 	CHECK(vsock_list_first(&vsock.departed) == NULL);
 	CHECK(vsock_list_first(&vsock.greeting) == NULL);
+	CHECK(vsock_list_first(&vsock.full) == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
 		CHECK(vsock.by_port[i] == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
