@@ -14,7 +14,7 @@ struct listen_socket {
  * on which nobody listens any more after a second, is replaced. False: *error says what is in the way. Once a process. */
 bool listen_socket_open(struct listen_socket *socket, const char *path, struct error_text *error);
 
-/* Takes over an inherited listening Unix stream socket. */
+/* Takes over an inherited listening Unix stream socket, whose flags stay as they are: it may be non-blocking. */
 bool listen_socket_adopt(struct listen_socket *socket, int fd, struct error_text *error);
 
 #endif

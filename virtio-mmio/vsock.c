@@ -122,6 +122,10 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	madvise(vsock->buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES,
 		MADV_NOHUGEPAGE);
 	rx_pool_reset(&vsock->pool);
+	vsock_list_init(&vsock->to_send);
+	vsock_list_init(&vsock->departed);
+	vsock_list_init(&vsock->greeting);
+	vsock_list_init(&vsock->full);
 	vsock_rx_init(vsock);
 }
 

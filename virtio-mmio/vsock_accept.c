@@ -210,7 +210,6 @@ static void accept_failed(struct vsock *vsock, int error)
 	case ENFILE:
 	case ENOMEM:
 	case ENOBUFS:
-	case EAGAIN: /* somebody who shares the socket has made it non-blocking */
 		sqe = ring_prepare(vsock->ring);
 		io_uring_prep_timeout(sqe, &accept_pause, 0, 0);
 		vsock->accept_pause_op.done = accept_pause_over;
@@ -224,12 +223,44 @@ static void accept_failed(struct vsock *vsock, int error)
 	}
 }
 
+static void accepted(struct ring_op *op, int32_t result);
+static void submit_accept(struct vsock *vsock);
+
+static void somebody_is_there(struct ring_op *op, int32_t result)
+{
+	struct vsock *vsock = (struct vsock *)((char *)op - offsetof(struct vsock, accept_op));
+
+	if (result < 0) {
+		accepted(op, result);
+		return;
+	}
+	virtio_device_lock(&vsock->device);
+	submit_accept(vsock);
+	virtio_device_unlock(&vsock->device);
+}
+
+/* An inherited socket may be non-blocking, for others who share it: the ring's accept does not wait then, nor
+ * is there always somebody left after the poll. */
+static void poll_before_accept(struct vsock *vsock)
+{
+	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
+
+	io_uring_prep_poll_add(sqe, vsock->listen_slot, POLLIN);
+	vsock->accept_op.done = somebody_is_there;
+	ring_commit(sqe, &vsock->accept_op);
+}
+
 static void accepted(struct ring_op *op, int32_t result)
 {
 	struct vsock *vsock = (struct vsock *)((char *)op - offsetof(struct vsock, accept_op));
 	struct vsock_connection *connection = vsock->accepting;
 
 	virtio_device_lock(&vsock->device);
+	if (result == -EAGAIN) {
+		poll_before_accept(vsock);
+		virtio_device_unlock(&vsock->device);
+		return;
+	}
 	vsock->accepting = NULL;
 	if (result < 0) {
 		accept_failed(vsock, -result);
@@ -247,10 +278,18 @@ static void accepted(struct ring_op *op, int32_t result)
 	virtio_device_unlock(&vsock->device);
 }
 
+static void submit_accept(struct vsock *vsock)
+{
+	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
+
+	io_uring_prep_accept(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	vsock->accept_op.done = accepted;
+	ring_commit(sqe, &vsock->accept_op);
+}
+
 void vsock_accept_next(struct vsock *vsock)
 {
 	struct vsock_connection *connection;
-	struct io_uring_sqe *sqe;
 
 	if (vsock->listen_slot < 0 || vsock->accepting != NULL || vsock->accept_paused)
 		return;
@@ -259,8 +298,5 @@ void vsock_accept_next(struct vsock *vsock)
 		return; /* clients wait in the socket's backlog; vsock_release() goes on */
 	connection->stream.state = VSOCK_ACCEPTING;
 	vsock->accepting = connection;
-	vsock->accept_op.done = accepted;
-	sqe = ring_prepare(vsock->ring);
-	io_uring_prep_accept(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	ring_commit(sqe, &vsock->accept_op);
+	submit_accept(vsock);
 }

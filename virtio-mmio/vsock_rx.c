@@ -393,8 +393,4 @@ void vsock_rx_init(struct vsock *vsock)
 {
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
 		vsock->receives[i].op.done = receive_done;
-	vsock_list_init(&vsock->to_send);
-	vsock_list_init(&vsock->departed);
-	vsock_list_init(&vsock->greeting);
-	vsock_list_init(&vsock->full);
 }

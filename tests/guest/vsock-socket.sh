@@ -67,8 +67,13 @@ expect_status 0
 expect_no_errors
 [ -S "$sock" ] || die "the inherited socket was removed"
 rm "$sock"
+# It may be non-blocking, for others who share it, and it stays so.
+launcher=(python3 $host with-non-blocking-listener 9 "$sock" --)
 vmm_start "${vmm[@]}" --vsock cid=5,uds-fd=9
+flags=$(sed -n 's/^flags:\t*//p' "/proc/$vmm_pid/fdinfo/9")
+(($((8#$flags)) & 8#4000)) || die "the inherited socket has lost O_NONBLOCK: 0$flags"
 talk echo
 talk end
 vmm_wait
 expect_status 0
+expect_no_errors

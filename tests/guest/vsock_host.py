@@ -4,6 +4,8 @@
     vsock_host.py NAME PATH               one of the functions test_NAME below
     vsock_host.py with-listener FD PATH -- COMMAND...
                                           COMMAND with a listening socket at PATH as descriptor FD
+    vsock_host.py with-non-blocking-listener FD PATH -- COMMAND...
+                                          the same, O_NONBLOCK
 """
 import hashlib
 import os
@@ -262,13 +264,13 @@ def test_end(path):
         pass
 
 
-def with_listener(number, path, arguments):
+def with_listener(number, path, arguments, blocking):
     listener = listen(path)
-    listener.setblocking(True)
+    listener.setblocking(blocking)
     os.dup2(listener.fileno(), number)
     os.execvp(arguments[0], arguments)
 
 
-if sys.argv[1] == "with-listener":
-    with_listener(int(sys.argv[2]), sys.argv[3], sys.argv[5:])
+if sys.argv[1] in ("with-listener", "with-non-blocking-listener"):
+    with_listener(int(sys.argv[2]), sys.argv[3], sys.argv[5:], sys.argv[1] == "with-listener")
 globals()["test_" + sys.argv[1]](sys.argv[2])
