@@ -182,7 +182,7 @@ static void sent(struct vsock_connection *connection, int32_t result)
 		result = (uint32_t)result == connection->ok_line_bytes ? 0 : -EIO;
 		connection->ok_line_bytes = 0;
 	}
-	if (result == -EOPNOTSUPP) {
+	if (result == -EOPNOTSUPP && !connection->vsock->no_nowait) {
 		connection->vsock->no_nowait = true;
 		result = 0; /* what was direct is in the buffer now */
 	}

@@ -141,6 +141,32 @@ static void test_ready_in_vain(void)
 	close_all();
 }
 
+static unsigned sends;
+
+static void not_supported(struct ring_op *op, int32_t result)
+{
+	(void)result;
+	CHECK(sends++ < 10);
+	real_done(op, -EOPNOTSUPP);
+}
+
+/* A host whose sockets do not take RWF_NOWAIT is asked without; one that refuses that, too, is not asked
+ * again. */
+static void test_send_not_supported(void)
+{
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	struct vsock_connection *connection = vsock_find(&vsock, 1, PORT);
+	real_done = connection->send_op.done;
+	connection->send_op.done = not_supported;
+	guest_sends(1, 100);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags, VIRTIO_VSOCK_SHUTDOWN_RCV);
+	CHECK(vsock.no_nowait && sends == 2);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+	close(fd);
+	close_all();
+}
+
 static unsigned open_descriptors(void)
 {
 	unsigned n = 0;
@@ -346,6 +372,7 @@ int main(void)
 	RUN(test_out_of_band_greeting);
 	RUN(test_out_of_band_stream);
 	RUN(test_ready_in_vain);
+	RUN(test_send_not_supported);
 	RUN(test_left_before_the_request);
 	RUN(test_left_before_the_answer);
 	RUN(test_left_after_the_answer);
