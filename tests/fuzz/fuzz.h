@@ -93,7 +93,7 @@ static inline bool fuzz_in_memory(const struct guest_memory *memory, const void 
 
 /* A seed that is put together step by step. */
 struct fuzz_program {
-	uint8_t bytes[2048];
+	uint8_t bytes[4096];
 	size_t n;
 };
 

@@ -4,124 +4,18 @@
  * programs that connect, send their CONNECT line or something else, write, close, and never read (bug
  * classes 5, 8, 16, 17, 19, 20, 21). After each input all that was in flight is back, no chain and no
  * connection is lost, nothing was written outside guest RAM, and a good driver is served again.
+ *
+ * No input reaches: vsock_init() without memory for the buffers; vsock_reply_reset() without room, because
+ * vsock_tx_run() stops before; vsock_poll_in() and vsock_end() where they have nothing to do, which nobody
+ * asks of them now; and chains that a driver offers between a last look and vsock_tx_run()'s asking for kicks,
+ * because here the driver and the device take turns.
  */
-#include "tests/fuzz/vsock_fuzz_rig.h"
+#include "tests/fuzz/vsock_seeds.h"
 
-#include <linux/vm_sockets.h>
+#define OPERATIONS_MAX 400
 
-#define OPERATIONS_MAX 250
-
-enum operation {
-	OP_RX_BUFFER = DRIVER_OPERATIONS,
-	OP_PACKET,
-	OP_CONNECT,
-	OP_ACCEPT,
-	OP_GREET,
-	OP_WRITE,
-	OP_READ,
-	OP_SHUTDOWN,
-	OP_CLOSE,
-	OP_OLD_HOST,
-	OPERATIONS,
-};
-
-static const uint32_t sizes[16] = { 0,    1,    43,   44,    45,    46,         60,    200,
-				    1044, 4096, 4140, 16384, 65536, 65536 + 44, 70000, 100000 };
-static const uint8_t parts[8] = { 1, 2, 3, 7, 46, 70, 127, 128 };
-static const uint32_t credits[8] = { 65536, 0, 1, 100, 262144, UINT32_MAX, 0x80000000, 4096 };
-
-/* A program connects and the guest agrees: connection `k`, whose credit is number `credit`. */
-static void append_stream(struct fuzz_program *seed, uint8_t k, uint8_t credit)
-{
-	FUZZ_APPEND(seed, OP_CONNECT, OP_GREET, k, 0, OP_RUN, 31);
-	FUZZ_APPEND(seed, OP_PACKET, 0, VIRTIO_VSOCK_OP_RESPONSE, k, 0, credit, 0, 0);
-	FUZZ_APPEND(seed, OP_KICK, VSOCK_TX, OP_RUN, 31);
-}
-
-static void append_packet(struct fuzz_program *seed, uint8_t op, uint8_t which, uint8_t size,
-			  uint8_t shape)
-{
-	FUZZ_APPEND(seed, OP_PACKET, 2, op, which, size, 0, 0, shape, OP_KICK, VSOCK_TX, OP_RUN,
-		    31);
-}
-
-static void append_buffers(struct fuzz_program *seed, uint8_t shape)
-{
-	for (uint8_t head = 0; head < 128; head += 16)
-		FUZZ_APPEND(seed, OP_RX_BUFFER, head, shape);
-	FUZZ_APPEND(seed, OP_KICK, VSOCK_RX);
-}
-
-/* Streams both ways with data both ways, in chains of one shape, that end in each way. */
-static void seed_streams(const char *name, uint8_t features, uint8_t shape, uint8_t credit)
-{
-	struct fuzz_program seed = { .n = 0 };
-
-	FUZZ_APPEND(&seed, OP_START, features, 0, 7);
-	for (uint8_t i = 0; i < 4; i++) {
-		append_buffers(&seed, shape);
-		append_stream(&seed, i, credit);
-		append_packet(&seed, VIRTIO_VSOCK_OP_RW, i, 9, shape);
-		FUZZ_APPEND(&seed, OP_WRITE, i, 4, OP_RUN, 31, OP_READ, i, 1);
-		append_packet(&seed, VIRTIO_VSOCK_OP_CREDIT_REQUEST, i, 0, 0);
-		append_packet(&seed, VIRTIO_VSOCK_OP_CREDIT_UPDATE, i, 0, 0);
-		append_packet(&seed, (uint8_t)(VIRTIO_VSOCK_OP_SHUTDOWN | i << 6), i, 0, 0);
-		append_packet(&seed, VIRTIO_VSOCK_OP_REQUEST, (uint8_t)(0x80 | i << 2), 0, 0);
-		FUZZ_APPEND(&seed, OP_ACCEPT, (uint8_t)(i & 1 ? OP_SHUTDOWN : OP_CLOSE), i, i);
-		FUZZ_APPEND(&seed, OP_RUN, 31);
-	}
-	append_packet(&seed, VIRTIO_VSOCK_OP_RST, 0, 0, 0);
-	fuzz_seed(name, seed.bytes, seed.n);
-}
-
-/* A reader that does not read, then does: the buffer fills and empties. */
-static void seed_slow_reader(void)
-{
-	struct fuzz_program seed = { .n = 0 };
-
-	FUZZ_APPEND(&seed, OP_START, 0, 0, 7);
-	append_buffers(&seed, 10);
-	append_stream(&seed, 0, 0);
-	for (unsigned i = 0; i < 10; i++)
-		append_packet(&seed, VIRTIO_VSOCK_OP_RW, 0, 11, 0);
-	for (unsigned i = 0; i < 10; i++)
-		FUZZ_APPEND(&seed, OP_READ, 0, 1, OP_RUN, 31);
-	append_packet(&seed, VIRTIO_VSOCK_OP_SHUTDOWN | 2 << 6, 0, 0, 0);
-	append_packet(&seed, VIRTIO_VSOCK_OP_RW, 0, 8, 0);
-	fuzz_seed("slow-reader", seed.bytes, seed.n);
-}
-
-/* More programs that write than there are reads, and packets to nobody that nobody answers. */
-static void seed_floods(void)
-{
-	struct fuzz_program seed = { .n = 0 };
-
-	FUZZ_APPEND(&seed, OP_START, 0, 0, 7);
-	append_buffers(&seed, 8);
-	append_buffers(&seed, 8);
-	for (uint8_t i = 0; i < HOST_PROGRAMS; i++)
-		append_stream(&seed, i, 0);
-	for (uint8_t i = 0; i < HOST_PROGRAMS; i++)
-		FUZZ_APPEND(&seed, OP_WRITE, i, 3);
-	for (unsigned i = 0; i < 2; i++)
-		append_buffers(&seed, 8);
-	FUZZ_APPEND(&seed, OP_RUN, 31, OP_PACKET, 0, VIRTIO_VSOCK_OP_RW, 0x84, 7, 0, 0, 0);
-	for (unsigned i = 0; i < 4; i++)
-		FUZZ_APPEND(&seed, OP_OFFER, VSOCK_TX, 0, 100, OP_KICK, VSOCK_TX, OP_RUN, 31);
-	append_buffers(&seed, 8);
-	FUZZ_APPEND(&seed, OP_OFFER, VSOCK_RX, 0, 100, OP_KICK, VSOCK_RX, OP_RUN, 31);
-	fuzz_seed("floods", seed.bytes, seed.n);
-}
-
-static void write_seeds(void)
-{
-	seed_streams("streams", 0, 10, 0);
-	seed_streams("indirect", 3, 0xea, 4);
-	seed_streams("tiny-buffers", 2, 5, 3);
-	seed_streams("no-credit", 0, 10, 1);
-	seed_slow_reader();
-	seed_floods();
-}
+static unsigned seconds_pass;
+static int vsock_listen_slot;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -132,6 +26,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	vsock_init(&vsock, GUEST_CID, vsock_listener, vsock_path, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
+	vsock_listen_slot = vsock.listen_slot;
+	shrink_pools();
+	memset(vsock.port_key, 0, sizeof(vsock.port_key)); /* an input does the same each time */
 	write_seeds();
 	return 0;
 }
@@ -144,10 +41,34 @@ static void rx_buffer(struct fuzz_input *input)
 		      parts[shape >> 5], shape != 0x1f);
 }
 
+/* Programs' connections in the order in which they came about, then the guest's. */
+static uint64_t place_of(const struct vsock_connection *connection)
+{
+	const struct vsock_stream *stream = &connection->stream;
+
+	return (uint64_t)(stream->host_port - 0x40000000u) << 32 | stream->guest_port;
+}
+
+/* Of those that the guest knows, the one behind `last` (NULL: the first), or if there is none that. */
+static const struct vsock_connection *next_connection(const struct vsock_connection *last)
+{
+	const struct vsock_connection *next = NULL;
+
+	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
+		const struct vsock_connection *at = &vsock.connections[i];
+		if (at->stream.state >= VSOCK_REQUESTED &&
+		    (last == NULL || place_of(at) > place_of(last)) &&
+		    (next == NULL || place_of(at) < place_of(next)))
+			next = at;
+	}
+	return next ? next : last;
+}
+
 /* The ports of one of the connections that the guest knows, or of a table. */
 static const struct vsock_connection *choose_ports(uint8_t which, struct virtio_vsock_hdr *header)
 {
-	static const uint32_t guest_ports[] = { 1234, 1, 0, UINT32_MAX };
+	/* With 4 added the two in the middle share a chain, for host port 0. */
+	static const uint32_t guest_ports[] = { 1234, 1, 780, UINT32_MAX };
 	unsigned n = connections_in(VSOCK_REQUESTED, VSOCK_ENDING);
 	unsigned skip = n > 0 ? which % n : 0;
 
@@ -155,13 +76,12 @@ static const struct vsock_connection *choose_ports(uint8_t which, struct virtio_
 	header->dst_port = (which >> 2 & 7) % (PORTS + 1);
 	if (which >= 0x80 || n == 0)
 		return NULL;
-	for (const struct vsock_connection *at = vsock.connections;; at++) {
-		if (at->stream.state < VSOCK_REQUESTED || skip-- > 0)
-			continue;
-		header->src_port = at->stream.guest_port;
-		header->dst_port = at->stream.host_port;
-		return at;
-	}
+	const struct vsock_connection *chosen = next_connection(NULL);
+	while (skip-- > 0)
+		chosen = next_connection(chosen);
+	header->src_port = chosen->stream.guest_port;
+	header->dst_port = chosen->stream.host_port;
+	return chosen;
 }
 
 /* A packet whose header and length may be those of no good driver. */
@@ -213,12 +133,45 @@ static void program(uint8_t operation, struct fuzz_input *input)
 		program_close(i);
 }
 
+static void plan_faults(struct fuzz_input *input)
+{
+	faults = fuzz_byte(input);
+	fault_error = fuzz_byte(input);
+	faults_left = fault_error >> 4 << 1;
+}
+
+/* The event loop turns; OP_TIME before it: and time passes. */
+static void run(uint8_t how)
+{
+	unsigned turns = how & 31, patience = (how & 0xe0) == RUN_PATIENTLY ? 8 : 0;
+
+	ahead_s = seconds_pass;
+	for (; turns > 0; turns--) {
+		if (faulty_turn())
+			continue;
+		if (patience-- == 0)
+			break;
+		usleep(100); /* for a timer, or a worker of the kernel */
+	}
+	ahead_s = seconds_pass = 0;
+}
+
+/* The host is in order again. */
+static void end_faults(void)
+{
+	faults_left = 0;
+	vsock.listen_slot = vsock_listen_slot; /* it may have been given up */
+	vsock_accept_next(&vsock);
+}
+
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
 	bool has_queues = rig.queues[0].desc != NULL;
 
-	if (operation < DRIVER_OPERATIONS)
+	if (operation == OP_RUN)
+		run(fuzz_byte(input));
+	else if (operation < DRIVER_OPERATIONS)
 		hostile_operation(operation, input);
 	else if (operation == OP_RX_BUFFER && has_queues)
 		rx_buffer(input);
@@ -227,9 +180,15 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_CONNECT)
 		program_connect();
 	else if (operation == OP_ACCEPT)
-		program_accept();
+		program_accept(fuzz_byte(input));
 	else if (operation == OP_OLD_HOST)
 		vsock.no_nowait = true;
+	else if (operation == OP_SHRINK)
+		shrink_socket(fuzz_byte(input));
+	else if (operation == OP_FAULT)
+		plan_faults(input);
+	else if (operation == OP_TIME)
+		seconds_pass = fuzz_byte(input);
 	else if (operation > OP_ACCEPT)
 		program(operation, input);
 }
@@ -258,7 +217,7 @@ static void check_invariants(void)
 	unsigned receiving = check_receives(), sending = 0;
 
 	CHECK(vsock.n_replies <= VSOCK_MAX_REPLIES);
-	for (unsigned i = 0; i < vsock.fresh_connections; i++) {
+	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
 		const struct vsock_connection *connection = &vsock.connections[i];
 		const struct vsock_stream *stream = &connection->stream;
 		CHECK(stream->received - stream->forwarded <= VSOCK_BUFFER_BYTES);
@@ -280,10 +239,13 @@ static void check_connections_end(void)
 	RIG_RUN_UNTIL(connections_in(VSOCK_REQUESTED, VSOCK_ENDING) == 0);
 	programs_end();
 	RIG_RUN_UNTIL(!programs_wait() && connections_in(VSOCK_GREETING, VSOCK_ENDING) == 0);
+	RIG_RUN_UNTIL(!vsock.accept_paused);
 	CHECK_EQ(connections_in(VSOCK_ACCEPTING, VSOCK_ACCEPTING), 1);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
 		CHECK(vsock.by_port[i] == NULL);
-	CHECK(vsock_list_first(&vsock.to_send) == NULL);
+	CHECK(vsock_list_first(&vsock.to_send) == NULL &&
+	      vsock_list_first(&vsock.departed) == NULL &&
+	      vsock_list_first(&vsock.greeting) == NULL && vsock_list_first(&vsock.full) == NULL);
 }
 
 static void good_packet(uint16_t op, uint32_t host_port, const char *data)
@@ -373,6 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		do_operation(&input);
 		check_invariants();
 	}
+	end_faults();
 	hostile_end();
 	check_connections_end();
 	check_good_driver_is_served();

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "tests/fuzz/hostile_driver.h"
+#include "tests/fuzz/vsock_faults.h"
 
-#include "virtio-mmio/vsock.h"
+#include "tests/fuzz/hostile_driver.h"
 
 #define RX_BUFFER_GPA 0x400000u /* 128 KiB a head */
 #define TX_BUFFER_GPA 0x2400000u
@@ -29,9 +29,8 @@ enum host_port {
 	PORTS,
 };
 
-static struct vsock vsock;
 static char vsock_dir[64], vsock_path[80];
-static int vsock_listener, port_listener, full_listener;
+static int vsock_listener, port_listener, full_listener, full_client;
 static int programs[HOST_PROGRAMS]; /* the host's programs; -1: none */
 static uint8_t host_bytes[256 << 10];
 
@@ -44,10 +43,15 @@ static inline struct sockaddr_un host_address(const char *suffix)
 	return address;
 }
 
+static inline int host_socket(int type)
+{
+	return (int)syscall(SYS_socket, AF_UNIX, type | SOCK_CLOEXEC, 0);
+}
+
 static inline int host_bind(int type, const char *suffix, int backlog)
 {
 	struct sockaddr_un address = host_address(suffix);
-	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	int fd = host_socket(type);
 
 	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
 	CHECK(type != SOCK_STREAM || listen(fd, backlog) == 0);
@@ -58,7 +62,7 @@ static inline int host_bind(int type, const char *suffix, int backlog)
 static inline int host_connect(const char *suffix)
 {
 	struct sockaddr_un address = host_address(suffix);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = host_socket(SOCK_STREAM | SOCK_NONBLOCK);
 
 	CHECK(fd >= 0);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
@@ -89,8 +93,8 @@ static inline void host_open(void)
 	port_listener = host_bind(SOCK_STREAM, "_0", 16);
 	CHECK(fcntl(port_listener, F_SETFL, O_NONBLOCK) == 0);
 	full_listener = host_bind(SOCK_STREAM, "_2", 0);
-	while (host_connect("_2") >= 0)
-		;
+	CHECK(fcntl(full_listener, F_SETFL, O_NONBLOCK) == 0);
+	CHECK((full_client = host_connect("_2")) >= 0);
 	close(open(host_address("_3").sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	host_bind(SOCK_DGRAM, "_4", 0);
 	memset(programs, -1, sizeof(programs));
@@ -114,13 +118,23 @@ static inline void program_connect(void)
 		*program = host_connect("");
 }
 
-/* The listener at PORT_LISTENER takes a connection of the guest. */
-static inline void program_accept(void)
+/* The listener at PORT_LISTENER takes a connection of the guest, or that at PORT_FULL the first one. */
+static inline void program_accept(uint8_t kind)
 {
 	int *program = free_program();
 
 	if (program != NULL)
-		*program = accept4(port_listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		*program = accept4(kind & 1 ? full_listener : port_listener, NULL, NULL,
+				   SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+/* The device's end of a connection takes little from now on. */
+static inline void shrink_socket(uint8_t which)
+{
+	int least = 0;
+
+	setsockopt(vsock.connections[which % FEW_CONNECTIONS].fd, SOL_SOCKET, SO_SNDBUF, &least,
+		   sizeof(least));
 }
 
 static inline void program_greet(int fd, uint8_t kind)
@@ -148,7 +162,7 @@ static inline void program_write(int fd, uint8_t kind)
 {
 	static const uint32_t sizes[] = { 1, 2, 100, 4096, 65536, 70000, 200000, 256 << 10 };
 
-	send(fd, host_bytes, sizes[kind & 7], MSG_NOSIGNAL);
+	send(fd, host_bytes, sizes[kind & 7], MSG_NOSIGNAL | (kind & 8 ? MSG_OOB : 0));
 }
 
 static inline void program_read(int fd, uint8_t kind)
@@ -168,8 +182,11 @@ static inline void program_close(unsigned i)
 /* Everybody goes, also who was never accepted. */
 static inline void programs_end(void)
 {
-	for (int fd; (fd = accept4(port_listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+	for (int fd; (fd = accept4(port_listener, NULL, NULL, SOCK_CLOEXEC)) >= 0 ||
+		     (fd = accept4(full_listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
 		close(fd);
+	close(full_client);
+	CHECK((full_client = host_connect("_2")) >= 0);
 	for (unsigned i = 0; i < HOST_PROGRAMS; i++)
 		program_close(i);
 }
@@ -186,7 +203,7 @@ static inline unsigned connections_in(enum vsock_state first, enum vsock_state l
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.fresh_connections; i++)
+	for (unsigned i = 0; i < FEW_CONNECTIONS; i++)
 		n += vsock.connections[i].stream.state >= first &&
 		     vsock.connections[i].stream.state <= last;
 	return n;

@@ -1,0 +1,177 @@
+/*
+ * What a host does now and then, for the fuzzer of vsock: an operation fails, is interrupted or does half of
+ * its work; there are no descriptors; time passes. And pools so small that an input can exhaust them.
+ */
+#ifndef TESTS_FUZZ_VSOCK_FAULTS_H
+#define TESTS_FUZZ_VSOCK_FAULTS_H
+
+#include "tests/fuzz/fuzz.h"
+
+#include "tests/unit/net_queues.h"
+#include "virtio-mmio/vsock.h"
+
+/* What is free of the device's pools. */
+#define FEW_CONNECTIONS 24u
+#define FEW_DIRECTS     6u
+
+/* Whatever is waited for is so with short timers. */
+#undef RIG_RUN_UNTIL
+#define RIG_RUN_UNTIL(condition)                                                                   \
+	do {                                                                                       \
+		int64_t end = clock_now_ms() + RIG_WAIT_MS;                                        \
+		while (!(condition)) {                                                             \
+			CHECK(clock_now_ms() < end);                                               \
+			hurry_timers();                                                            \
+			CHECK_EQ(ring_wait_for(&rig_ring, 20), 0);                                 \
+		}                                                                                  \
+	} while (0)
+
+/* The operations that a fault may befall. */
+enum fault_kind {
+	FAULT_ACCEPT = 1,
+	FAULT_READ = 2,
+	FAULT_SEND = 4,
+	FAULT_GREETING = 8,
+	FAULT_POLL = 16,
+	FAULT_CONNECT = 32,
+	FAULT_SHUTDOWN = 64, /* and the reads behind it */
+	FAULT_SOCKET = 128,  /* there is no new one */
+};
+
+static const int fault_errors[] = { EAGAIN,     EINTR,      EMFILE, ENOMEM, ECONNABORTED,
+				    EOPNOTSUPP, ECONNRESET, EPIPE,  EINVAL, 0 /* half is done */ };
+
+static struct vsock vsock;
+static uint8_t faults; /* enum fault_kind; none if none is left */
+static unsigned faults_left, fault_error;
+static unsigned ahead_s; /* of CLOCK_MONOTONIC, while the loop turns */
+static ring_done_fn *accepted_fn;
+
+/* The device's clock, and its new sockets. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+	int result = (int)syscall(SYS_clock_gettime, clock, now);
+
+	now->tv_sec += clock == CLOCK_MONOTONIC ? ahead_s : 0; /* the fuzzer has the other */
+	return result;
+}
+
+int socket(int domain, int type, int protocol)
+{
+	if (faults_left > 0 && (faults & FAULT_SOCKET)) {
+		faults_left--;
+		errno = EMFILE;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+/* The timers that are about to be started: an input does not wait for seconds. */
+static inline void hurry_timers(void)
+{
+	struct io_uring_sq *queue = &rig_ring.uring.sq;
+	struct timespec soon;
+
+	for (unsigned at = queue->sqe_head; at != queue->sqe_tail; at++) {
+		struct io_uring_sqe *sqe = &queue->sqes[at & *queue->kring_mask];
+		if (sqe->opcode != IORING_OP_TIMEOUT)
+			continue;
+		syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &soon);
+		soon.tv_nsec += 100000;
+		if (!(sqe->timeout_flags & IORING_TIMEOUT_ABS))
+			soon = (struct timespec){ .tv_nsec = 100000 };
+		*(struct __kernel_timespec *)(uintptr_t)sqe->addr = (struct __kernel_timespec){
+			.tv_sec = soon.tv_sec,
+			.tv_nsec = soon.tv_nsec,
+		};
+	}
+}
+
+static inline enum fault_kind kind_of_connection_op(size_t offset)
+{
+	if (offset == offsetof(struct vsock_connection, connect_op))
+		return FAULT_CONNECT;
+	if (offset == offsetof(struct vsock_connection, greeting_op))
+		return FAULT_GREETING;
+	if (offset == offsetof(struct vsock_connection, send_op))
+		return FAULT_SEND;
+	if (offset == offsetof(struct vsock_connection, poll_in_op) ||
+	    offset == offsetof(struct vsock_connection, poll_out_op) ||
+	    offset == offsetof(struct vsock_connection, hang_up_op))
+		return FAULT_POLL;
+	return FAULT_SHUTDOWN;
+}
+
+/* 0: it is not the vsock's. */
+static inline enum fault_kind kind_of_op(const struct ring_op *op)
+{
+	uintptr_t at = (uintptr_t)op, receives = (uintptr_t)vsock.receives,
+		  connections = (uintptr_t)vsock.connections;
+
+	if (op == &vsock.accept_op)
+		return FAULT_ACCEPT;
+	if (at >= receives && at < receives + sizeof(vsock.receives))
+		return FAULT_READ;
+	if (at >= connections && at < connections + sizeof(vsock.connections))
+		return kind_of_connection_op((at - connections) % sizeof(struct vsock_connection));
+	return 0;
+}
+
+/* What an operation has found or done is lost with it, or in half. */
+static inline int32_t faulty_result(const struct ring_op *op, int32_t result)
+{
+	int error = fault_errors[fault_error % (sizeof(fault_errors) / sizeof(int))];
+
+	if (op == &vsock.accept_op && op->done == accepted_fn && result >= 0) {
+		if (error == 0)
+			return result;
+		close(result);
+	}
+	if (error != 0)
+		return -error;
+	return kind_of_op(op) == FAULT_SEND && result > 1 ? result / 2 : result;
+}
+
+/* One turn of the event loop, without waiting. False: nothing had completed. */
+static inline bool faulty_turn(void)
+{
+	struct io_uring_cqe *completion;
+	unsigned head;
+	bool some;
+
+	hurry_timers();
+	CHECK(io_uring_submit_and_get_events(&rig_ring.uring) >= 0);
+	some = io_uring_cq_ready(&rig_ring.uring) > 0;
+	io_uring_for_each_cqe(&rig_ring.uring, head, completion)
+	{
+		struct ring_op *op = io_uring_cqe_get_data(completion);
+		if (faults_left == 0 || !(faults & kind_of_op(op)))
+			continue;
+		faults_left--;
+		completion->res = faulty_result(op, completion->res);
+	}
+	if (some)
+		CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+	return some;
+}
+
+/* The device is new: all but few of its pools is used for ever. */
+static inline void shrink_pools(void)
+{
+	struct vsock_connection *connections[FEW_CONNECTIONS - 1];
+	struct vsock_direct *directs[FEW_DIRECTS];
+
+	accepted_fn = vsock.accept_op.done;
+	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
+		connections[i] = vsock_get_connection(&vsock);
+	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
+		vsock_release(connections[i]);
+	vsock.fresh_connections = VSOCK_MAX_CONNECTIONS;
+	for (unsigned i = 0; i < FEW_DIRECTS; i++)
+		directs[i] = vsock_get_direct(&vsock);
+	for (unsigned i = 0; i < FEW_DIRECTS; i++)
+		vsock_put_direct(&vsock, directs[i]);
+	vsock.fresh_directs = VIRTQUEUE_MAX_SIZE;
+}
+
+#endif
