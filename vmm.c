@@ -147,6 +147,7 @@ static _Noreturn void *second_thread(void *argument)
 	machine_start_devices(m);
 	run(m);
 	machine_stop_vcpus(m);
+	machine_close_queues(m);
 	int status = exit_status(m, finish_disks(m));
 	status_report_send(status, finish_console(m), NULL);
 	machine_detach_devices(m);

@@ -112,6 +112,16 @@ void machine_start_devices(struct machine *m)
 	}
 }
 
+void machine_close_queues(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_disks; i++)
+		virtio_device_close_queues(&m->disks[i].block.device);
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		virtio_device_close_queues(&m->nics[i].net.device);
+	if (m->config.vsock.guest_cid != 0)
+		virtio_device_close_queues(&m->vsock.device);
+}
+
 void machine_detach_devices(struct machine *m)
 {
 	/* Whoever reads the console gets its end now: the ring has a reference to it. */

@@ -107,6 +107,7 @@ void machine_warm_memory(struct machine *m); /* as long as the host makes the VM
 void machine_open_ring(struct machine *m);
 void machine_attach_devices(struct machine *m);
 void machine_start_devices(struct machine *m);
+void machine_close_queues(struct machine *m); /* the vCPUs have stopped: no new requests */
 void machine_detach_devices(struct machine *m);
 
 /* vm.c, on the second thread. */

@@ -57,6 +57,7 @@ bool virtqueue_make_ready(struct virtqueue *queue, const struct guest_memory *me
 	queue->next_avail = queue->next_used = queue->signalled_used = 0;
 	queue->event_idx = event_idx;
 	queue->indirect = indirect;
+	queue->closed = false;
 	queue->ready = true;
 	return true;
 }
@@ -126,6 +127,8 @@ static bool walk_indirect(const struct virtqueue *queue, struct virtqueue_chain 
 
 enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
+	if (queue->closed)
+		return VIRTQUEUE_EMPTY;
 	uint16_t available = (uint16_t)(load_acquire(&queue->avail->idx) - queue->next_avail);
 
 	if (available == 0)
@@ -147,8 +150,15 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 	return VIRTQUEUE_CHAIN;
 }
 
+void virtqueue_close(struct virtqueue *queue)
+{
+	queue->closed = true;
+}
+
 bool virtqueue_enable_kicks(struct virtqueue *queue)
 {
+	if (queue->closed)
+		return false;
 	if (queue->event_idx)
 		store_release(avail_event(queue), queue->next_avail);
 	else

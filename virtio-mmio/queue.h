@@ -34,6 +34,7 @@ struct virtqueue {
 	struct vring_used *used;
 	uint16_t next_avail, next_used, signalled_used; /* free-running */
 	bool event_idx, indirect;
+	bool closed; /* no chain is taken any more */
 };
 
 /* A request: first the buffers that the device reads, then those that it writes. */
@@ -50,17 +51,20 @@ enum virtqueue_result {
 };
 
 /* Checks size, alignment and place of the three parts, and starts at index 0. False: the driver's
- * values are not usable. */
+ * values are not usable. It is not closed. */
 bool virtqueue_make_ready(struct virtqueue *queue, const struct guest_memory *memory,
 			  bool event_idx, bool indirect);
 
 /* Takes the next available chain. Every buffer in it lies in guest RAM and is at least 1 byte
- * long. */
+ * long. A closed queue is empty. */
 enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 
 /* Asks the driver for a kick, or (EVENT_IDX) for one at the next chain. Returns whether chains have
  * become available meanwhile: then pop again. */
 bool virtqueue_enable_kicks(struct virtqueue *queue);
+
+/* Takes no more chains; those that were taken may still be pushed. */
+void virtqueue_close(struct virtqueue *queue);
 
 /* Spares the driver its kicks while the device looks at the queue anyway. */
 void virtqueue_disable_kicks(struct virtqueue *queue);

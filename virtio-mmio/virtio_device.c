@@ -38,6 +38,14 @@ bool virtio_device_is_live(const struct virtio_device *device)
 	       !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !device->resetting;
 }
 
+void virtio_device_close_queues(struct virtio_device *device)
+{
+	virtio_device_lock(device);
+	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		virtqueue_close(&device->queues[i]);
+	virtio_device_unlock(device);
+}
+
 static void raise_interrupt(struct virtio_device *device, uint32_t cause)
 {
 	atomic_fetch_or(&device->interrupt_status, cause);

@@ -76,6 +76,10 @@ void virtio_device_unlock(struct virtio_device *device);
  * flight. */
 bool virtio_device_is_live(const struct virtio_device *device);
 
+/* The vCPUs have stopped: nothing more is taken from any queue, whatever is written to it meanwhile (a device's own
+ * reads may do so). What was taken is finished. */
+void virtio_device_close_queues(struct virtio_device *device);
+
 /* The driver broke a rule: DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2), and nothing more until a reset. */
 void virtio_device_break(struct virtio_device *device);
 
