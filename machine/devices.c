@@ -37,7 +37,8 @@ static void attach_disks(struct machine *m)
 {
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		struct disk *disk = &m->disks[i];
-		block_init(&disk->block, &m->disks[i].image, &m->memory, &m->ring);
+		block_image_set_id(&disk->image, i);
+		block_init(&disk->block, &disk->image, &m->memory, &m->ring);
 		attach_virtio(m, &disk->transport, &disk->block.device, i);
 	}
 }

@@ -11,6 +11,8 @@
 #include "host/ioctl.h"
 #include "host/release.h"
 
+static const char with_ro[] = " (with ,ro it is opened for reading only)";
+
 static bool lock_refused(const struct block_image *image, struct error_text *error)
 {
 	if (errno == EAGAIN || errno == EACCES)
@@ -64,11 +66,17 @@ static bool measure_image(struct block_image *image, struct error_text *error)
 		return error_set(error, "it has %llu bytes, expected at least one sector of %u",
 				 (unsigned long long)bytes, SECTOR_BYTES);
 	image->sectors = bytes / SECTOR_BYTES;
-	/* The same for the same image, another for any other on this host. */
-	snprintf(image->id, sizeof(image->id), "%llx-%llx",
-		 (unsigned long long)(S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev),
-		 (unsigned long long)status.st_ino);
 	return true;
+}
+
+/* A read-only device can be opened for writing; only the writes fail. */
+static bool can_be_written(const struct block_image *image, struct error_text *error)
+{
+	int read_only = 0;
+
+	if (host_ioctl(image->fd, BLKROGET, &read_only) < 0 || !read_only)
+		return true;
+	return error_set(error, "the device is read-only%s", with_ro);
 }
 
 bool block_image_open(struct block_image *image, const char *path, bool read_only,
@@ -92,13 +100,18 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 	image->fd = open_image(path, flags);
 	if (image->fd < 0)
 		return error_set_errno(error, "%s%s", strerror(errno),
-				       !read_only && (errno == EACCES || errno == EROFS)
-					       ? " (with ,ro it is opened for reading only)"
-					       : "");
-	if (lock_image(image, error) && measure_image(image, error))
+				       !read_only && (errno == EACCES || errno == EROFS) ? with_ro
+											 : "");
+	if ((!S_ISBLK(status.st_mode) || read_only || can_be_written(image, error)) &&
+	    lock_image(image, error) && measure_image(image, error))
 		return true;
 	close(image->fd);
 	return false;
+}
+
+void block_image_set_id(struct block_image *image, unsigned index)
+{
+	snprintf(image->id, sizeof(image->id), "vmm-disk-%u", index);
 }
 
 void block_image_unlock(const struct block_image *image)

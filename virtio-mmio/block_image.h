@@ -16,6 +16,7 @@ struct block_image {
 	int fd;
 	const char *path;
 	bool read_only;
+	bool reads_need_worker; /* the host cannot begin a read of it without waiting */
 	uint64_t sectors; /* whole ones; a shorter rest at the end is out of the guest's reach */
 	char id[BLOCK_ID_BYTES + 1];
 };
@@ -24,6 +25,13 @@ struct block_image {
  * says what is wrong, among it that another process uses it; that is waited out for a second. */
 bool block_image_open(struct block_image *image, const char *path, bool read_only,
 		      struct error_text *error);
+
+/* The VM's disk number `index`: its id is the same at each start, and says nothing of the host. */
+void block_image_set_id(struct block_image *image, unsigned index);
+
+/* Reads the image's head; sets reads_need_worker. Warns of what its user may not know: an image format that is not raw, a
+ * last sector that is not whole, another user on the host. `option` is what named it. */
+void block_image_look(struct block_image *image, const char *option);
 
 /* Lets the next monitor have the image. Closing it would do that late: the ring holds the file, too.
  * Only when nothing is on its way to it any more. */
