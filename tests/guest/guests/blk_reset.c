@@ -7,14 +7,34 @@
 #define MARK         0x1badb002u
 #define CANARY       0x5a
 
+#define PATIENCE_TSC (30 * VIRTIO_WAIT_TSC) /* a busy host's disk may take long */
+
 static struct blk disk;
 static uint8_t data[BLK_SLOTS][BUFFER_BYTES] __attribute__((aligned(4096)));
 
+/* However long the requests of an earlier life take, for which new ones wait. */
 static bool still_works(void)
 {
+	uint64_t start = read_tsc();
+	bool done = false;
+
 	*(uint32_t *)(void *)data[0] = 0;
-	return blk_io(&disk, BLK_IN, 0, data[0], 512) == BLK_OK &&
-	       *(uint32_t *)(void *)data[0] == MARK;
+	virtio_offer(&disk.queue, blk_prepare(&disk, 0, BLK_IN, 0, data[0], 512));
+	virtio_kick(&disk.device, &disk.queue);
+	while (!done && read_tsc() - start < PATIENCE_TSC)
+		done = virtio_wait(&disk.queue, 1);
+	return done && disk.status[0] == BLK_OK && *(uint32_t *)(void *)data[0] == MARK;
+}
+
+/* virtio 1.2, 2.4.1: the reset is complete when the status reads 0, however long the disk takes. */
+static bool wait_until_reset(void)
+{
+	uint64_t start = read_tsc();
+
+	while (virtio_read(&disk.device, REG_STATUS) != 0)
+		if (read_tsc() - start > PATIENCE_TSC)
+			return false;
+	return true;
 }
 
 static bool reset_in_flight(unsigned depth, uint32_t type)
@@ -25,9 +45,8 @@ static bool reset_in_flight(unsigned depth, uint32_t type)
 		virtio_offer(&disk.queue, blk_prepare(&disk, i, type, 512u * i + 8, data[i],
 						      type == BLK_FLUSH ? 0 : BUFFER_BYTES));
 	virtio_kick(&disk.device, &disk.queue);
-	/* Linux does not wait for the 0 when a driver is unbound: it must be there at once. */
 	virtio_write(&disk.device, REG_STATUS, 0);
-	if (virtio_read(&disk.device, REG_STATUS) != 0)
+	if (!wait_until_reset())
 		return false;
 	/* Complete: the memory is the guest's again. */
 	uint16_t used = disk.queue.used.index;
