@@ -10,6 +10,7 @@ VMM_SOURCES = \
 	cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \
 	virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
+	virtio-mmio/block_workers.c \
 	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c \
 	virtio-mmio/rx_pool.c virtio-mmio/vsock.c virtio-mmio/vsock_accept.c \
 	virtio-mmio/vsock_connection.c virtio-mmio/vsock_connect.c \

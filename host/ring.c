@@ -13,8 +13,11 @@
 #define COMPLETIONS_MAX   2048u
 #define BATCH_COMPLETIONS 64u
 #define NEEDED_FEATURES   (IORING_FEAT_EXT_ARG | IORING_FEAT_NATIVE_WORKERS)
-#define SUBMIT_TRIES      1000
-#define SUBMIT_PAUSE_US   1000u
+/* Standard input and output as files, a socket's shutdown; as terminals. */
+#define OTHER_FILE_WORKERS 3u
+#define OTHER_WORKERS      2u
+#define SUBMIT_TRIES       1000
+#define SUBMIT_PAUSE_US    1000u
 /* How long the end waits for operations that cannot be taken back: those of a disk that hangs. */
 #define CANCEL_WAIT_NS 100000000
 /* A guest boots without any: with one CPU they are in vain. */
@@ -66,6 +69,7 @@ void ring_init(struct ring *ring, unsigned in_flight)
 	int error = -EINVAL;
 
 	ring->sockets_allowed = false;
+	ring->n_workers = 0;
 	ring->tasks = NULL;
 	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
 	ring->with_workers = 0;
@@ -89,6 +93,11 @@ int ring_add_file(struct ring *ring, int fd)
 {
 	(void)ring;
 	return fd;
+}
+
+void ring_allow_workers(struct ring *ring, unsigned n)
+{
+	ring->n_workers += n;
 }
 
 void ring_allow_sockets(struct ring *ring)
@@ -120,8 +129,18 @@ static void restrict_ring(struct ring *ring)
 	}
 }
 
+/* Linux 5.15 or later; older ones allow 4 for each CPU, and for what is neither file nor disk (a terminal) any number. */
+static void limit_workers(struct ring *ring)
+{
+	unsigned limits[2] = { ring->n_workers + OTHER_FILE_WORKERS, OTHER_WORKERS };
+
+	if (ring->n_workers > 0)
+		io_uring_register_iowq_max_workers(&ring->uring, limits);
+}
+
 void ring_start(struct ring *ring)
 {
+	limit_workers(ring);
 	restrict_ring(ring);
 	int error = io_uring_enable_rings(&ring->uring);
 	if (error < 0) {

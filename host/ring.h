@@ -47,6 +47,7 @@ struct ring_looks {
 struct ring {
 	struct io_uring uring;
 	bool sockets_allowed;
+	unsigned n_workers;
 	struct ring_task *tasks;
 	struct ring_looks looks;
 	/* Operations that a worker of the kernel may have: it needs the CPU more than a loop that looks for its
@@ -64,6 +65,10 @@ int ring_add_file(struct ring *ring, int fd);
 
 /* The operations of sockets, too. Before ring_start(). */
 void ring_allow_sockets(struct ring *ring);
+
+/* What the kernel cannot do at once it gives to a worker. Operations of one file must not keep those from it that
+ * another's need: whoever has n of them at most on the ring asks for n workers. Before ring_start(). */
+void ring_allow_workers(struct ring *ring, unsigned n);
 
 /* Does not return on failure (exit 3). */
 void ring_start(struct ring *ring);

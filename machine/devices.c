@@ -38,7 +38,7 @@ static void attach_disks(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		struct disk *disk = &m->disks[i];
 		block_image_set_id(&disk->image, i);
-		block_init(&disk->block, &disk->image, &m->memory, &m->ring);
+		block_init(&disk->block, &disk->image, &m->memory, &m->ring, &m->exit);
 		attach_virtio(m, &disk->transport, &disk->block.device, i);
 	}
 }
@@ -103,8 +103,10 @@ void machine_start_devices(struct machine *m)
 	signals_start(&m->signals);
 	if (m->config.serial != SERIAL_NONE)
 		console_start(&m->console);
-	for (unsigned i = 0; i < m->config.n_disks; i++)
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		virtio_transport_start(&m->disks[i].transport);
+		block_start(&m->disks[i].block);
+	}
 	for (unsigned i = 0; i < m->config.n_nets; i++)
 		virtio_transport_start(&m->nics[i].transport);
 	if (m->config.vsock.guest_cid != 0) {

@@ -67,7 +67,7 @@ void machine_open_images(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		const struct disk_config *disk = &m->config.disks[i];
 		if (block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error)) {
-			block_image_look(&m->disks[i].image, disk_option(m, i));
+			block_image_look(&m->disks[i].image);
 			continue;
 		}
 		if (error.code == EXIT_HOST_REFUSED)

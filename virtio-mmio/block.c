@@ -5,6 +5,8 @@
  * short read or write is continued like a step. Completions push the chain to the used ring; one
  * interrupt follows after the batch.
  *
+ * What may need one of the kernel's workers may have to wait for its turn (block_workers.c).
+ *
  * A reset forgets requests at once: it changes the device's generation, and a completion of another
  * generation only returns its request to the pool.
  */
@@ -38,7 +40,7 @@ static struct block_request *get_request(struct block *block)
 	if (pool_is_empty(block))
 		return NULL;
 	if (request != NULL) {
-		block->free_requests = request->next_free;
+		block->free_requests = request->next;
 	} else {
 		request = &block->requests[block->fresh_requests++];
 		request->op.done = complete;
@@ -49,7 +51,7 @@ static struct block_request *get_request(struct block *block)
 
 static void put_request(struct block_request *request)
 {
-	request->next_free = request->block->free_requests;
+	request->next = request->block->free_requests;
 	request->block->free_requests = request;
 }
 
@@ -80,21 +82,28 @@ static void complete(struct ring_op *op, int32_t result)
 	struct block_request *request = (struct block_request *)op;
 	struct block *block = request->block;
 	struct virtio_device *device = &block->device;
+
 	virtio_device_lock(device);
-	device->in_flight--;
-	block->ring->with_workers--;
+	block_operation_ended(request, result);
 	if (request->generation != device->generation || !virtio_device_is_live(device)) {
 		put_request(request);
-	} else {
+	} else if (!block_try_again(request, result)) {
 		int status = block_request_step_done(request, result);
 		if (status != BLOCK_IN_PROGRESS)
 			finish(request, (uint8_t)status);
 	}
+	block_start_waiting(block);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
 	if (block->starved && !pool_is_empty(block) && virtio_device_is_live(device))
 		take_requests(device, REQUEST_QUEUE);
 	virtio_device_unlock(device);
+}
+
+static void forget_waiting(struct block *block)
+{
+	for (struct block_request *request; (request = block_take_waiting(block)) != NULL;)
+		put_request(request);
 }
 
 /* Pops chains until the queue is empty, the pool is empty, or a queue's worth is done: a driver that
@@ -125,6 +134,7 @@ static void take_requests(struct virtio_device *device, unsigned queue_index)
 		if (result == VIRTQUEUE_BROKEN || !block_request_begin(request, &status)) {
 			put_request(request);
 			virtio_device_break(device);
+			forget_waiting(block);
 			return;
 		}
 		if (status != BLOCK_IN_PROGRESS)
@@ -136,6 +146,7 @@ static void take_requests(struct virtio_device *device, unsigned queue_index)
 static void reset(struct virtio_device *device)
 {
 	block_of(device)->starved = false;
+	forget_waiting(block_of(device));
 }
 
 static const struct virtio_device_type block_type = {
@@ -174,28 +185,52 @@ static void announce(struct block *block)
 }
 
 void block_init(struct block *block, const struct block_image *image,
-		const struct guest_memory *memory, struct ring *ring)
+		const struct guest_memory *memory, struct ring *ring, struct exit_request *exit)
 {
 	virtio_device_init(&block->device, &block_type, memory);
 	block->image = *image;
 	block->ring = ring;
+	block->exit = exit;
 	block->slot = ring_add_file(ring, image->fd);
 	block->zero_method = ZERO_BY_RANGE;
 	block->signal_task.run = signal_guest;
+	block->waiting_end = &block->waiting;
+	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->head_unseen);
 	announce(block);
+}
+
+static void head_read(struct ring_op *op, int32_t result)
+{
+	struct block *block = (struct block *)((char *)op - offsetof(struct block, head_op));
+
+	if (result == BLOCK_HEAD_BYTES)
+		block_image_see_head(&block->image, block->head);
+}
+
+void block_start(struct block *block)
+{
+	if (!block->image.head_unseen)
+		return;
+	struct io_uring_sqe *sqe = ring_prepare(block->ring);
+	io_uring_prep_read(sqe, block->slot, block->head, BLOCK_HEAD_BYTES, 0);
+	if (block->image.reads_need_worker)
+		sqe->flags |= IOSQE_ASYNC;
+	block->head_op.done = head_read;
+	ring_commit(sqe, &block->head_op);
 }
 
 bool block_is_busy(const struct block *block)
 {
-	return block->device.in_flight > 0;
+	return block->device.in_flight > 0 || block->waiting != NULL;
 }
 
 static void final_flush_done(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = (struct block_request *)op;
 
-	request->block->device.in_flight--;
-	request->block->ring->with_workers--;
+	block_operation_ended(request, result);
+	if (block_try_again(request, result))
+		return;
 	if (result < 0) {
 		request->block->error_reported = false; /* this one is always told */
 		block_request_fail(request, -result);

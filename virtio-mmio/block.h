@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/exit_request.h"
 #include "host/ring.h"
 #include "virtio-mmio/block_image.h"
 #include "virtio-mmio/queue.h"
@@ -13,6 +14,9 @@
 
 /* The most that one discard or write-zeroes may cover: 1 GiB. */
 #define BLOCK_MAX_RANGE_SECTORS (1u << 21)
+
+/* How many of a disk's operations may have a worker of the kernel at once (block_workers.c). */
+#define BLOCK_MAX_WORKERS 4u
 
 /* Instead of a VIRTIO_BLK_S_ status: a step of the request is on the ring. */
 #define BLOCK_IN_PROGRESS (-1)
@@ -30,14 +34,15 @@ enum zero_method {
 struct block_request {
 	struct ring_op op; /* first: the completion finds the request by it */
 	struct block *block;
-	struct block_request *next_free;
-	uint32_t generation;    /* of the device when the request was taken */
-	uint32_t type;          /* VIRTIO_BLK_T_ */
-	uint8_t *status;        /* the chain's last byte */
-	uint64_t offset;        /* in the image, of what is still to be done */
-	uint64_t remaining;     /* bytes still to be done */
-	uint32_t written;       /* bytes written to the guest, without the status */
-	uint64_t writes_before; /* for a flush: writes completed when it began */
+	struct block_request *next; /* free, or waiting */
+	bool has_share;             /* on the ring, and may have a worker */
+	uint32_t generation;        /* of the device when the request was taken */
+	uint32_t type;              /* VIRTIO_BLK_T_ */
+	uint8_t *status;            /* the chain's last byte */
+	uint64_t offset;            /* in the image, of what is still to be done */
+	uint64_t remaining;         /* bytes still to be done */
+	uint32_t written;           /* bytes written to the guest, without the status */
+	uint64_t writes_before;     /* for a flush: writes completed when it began */
 	enum zero_method zero_method;
 	struct iovec *data; /* what is still to be done, inside chain.buffers */
 	unsigned n_data;
@@ -49,22 +54,33 @@ struct block {
 	struct block_image image;
 	struct virtio_blk_config config;
 	struct ring *ring;
+	struct exit_request *exit;
 	int slot;
 	enum zero_method zero_method;
 	bool starved; /* requests wait because the pool is empty */
 	bool error_reported, final_flush_failed;
 	uint64_t writes, flushed_writes; /* completed, and of these on stable storage */
 	struct ring_task signal_task;
+	struct ring_op head_op;
+	char head[BLOCK_HEAD_BYTES];
+	unsigned n_shares; /* operations on the ring that may have a worker */
+	struct block_request *waiting, **waiting_end; /* for a share, in their order */
+	struct ring_op retry_op;                      /* a timer, for what the host refused */
+	bool retry_pending;
+	int64_t refused_since_ms; /* 0: the host does what is asked */
 	struct block_request *free_requests;
 	unsigned fresh_requests; /* how many of requests[] were ever used */
 	struct block_request requests[VIRTQUEUE_MAX_SIZE];
 };
 
-/* Takes over `image`. Before ring_start(). */
+/* Takes over `image`. Before ring_start(). A host that does not work any more ends the VM by `exit`. */
 void block_init(struct block *block, const struct block_image *image,
-		const struct guest_memory *memory, struct ring *ring);
+		const struct guest_memory *memory, struct ring *ring, struct exit_request *exit);
 
-/* Whether requests are on their way to or from the host. Ring's thread. */
+/* After ring_start(), on the ring's thread. */
+void block_start(struct block *block);
+
+/* Whether requests wait for the host, or are on their way to or from it. Ring's thread. */
 bool block_is_busy(const struct block *block);
 
 /* After the vCPUs have stopped: begins to write what the guest has written but not flushed to stable
@@ -75,8 +91,24 @@ void block_start_final_flush(struct block *block);
  * has no room for header and status, which breaks the device. */
 bool block_request_begin(struct block_request *request, int *status);
 
-/* Prepares the request's next step on the ring. */
+/* Has the request's next step done: at once, or when the disk has a share of the workers free. */
 void block_request_submit(struct block_request *request);
+
+/* Puts the request's next step on the ring. */
+void block_request_prepare(struct block_request *request);
+
+/* To be called first with each result. */
+void block_operation_ended(struct block_request *request, int32_t result);
+
+/* True: the host had nobody to do it, and it is tried again a little later. After a second of that it is an error like
+ * others, and the VM ends. */
+bool block_try_again(struct block_request *request, int32_t result);
+
+/* To be called when a share may have become free. */
+void block_start_waiting(struct block *block);
+
+/* The first request that waits, which does so no more; NULL if there is none. */
+struct block_request *block_take_waiting(struct block *block);
 
 /* Takes a step's result: returns the answer, or BLOCK_IN_PROGRESS with another step on the ring. */
 int block_request_step_done(struct block_request *request, int32_t result);

@@ -12,11 +12,15 @@
 /* virtio 1.2, 5.2.6.1: the identification string is zero-padded to this. */
 #define BLOCK_ID_BYTES 20
 
+/* As much of an image's beginning as tells its format. */
+#define BLOCK_HEAD_BYTES 32
+
 struct block_image {
 	int fd;
 	const char *path;
 	bool read_only;
 	bool reads_need_worker; /* the host cannot begin a read of it without waiting */
+	bool head_unseen;
 	uint64_t sectors; /* whole ones; a shorter rest at the end is out of the guest's reach */
 	char id[BLOCK_ID_BYTES + 1];
 };
@@ -29,9 +33,11 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 /* The VM's disk number `index`: its id is the same at each start, and says nothing of the host. */
 void block_image_set_id(struct block_image *image, unsigned index);
 
-/* Reads the image's head; sets reads_need_worker. Warns of what its user may not know: an image format that is not raw, a
- * last sector that is not whole, another user on the host. `option` is what named it. */
-void block_image_look(struct block_image *image, const char *option);
+/* Warns of what the user of the image may not know: a format that is not raw, a last sector that is not whole, another
+ * user on the host. Sets reads_need_worker, and head_unseen if the head could not be read without waiting: then
+ * block_image_see_head() is to be called with it. */
+void block_image_look(struct block_image *image);
+void block_image_see_head(const struct block_image *image, const char *head);
 
 /* Lets the next monitor have the image. Closing it would do that late: the ring holds the file, too.
  * Only when nothing is on its way to it any more. */

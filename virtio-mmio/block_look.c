@@ -15,7 +15,6 @@
 #include "host/ioctl.h"
 #include "virtio-mmio/block_image.h"
 
-#define HEAD_BYTES   32
 #define CLAIM_TRIES  5
 #define CLAIM_NAP_US 1000
 
@@ -42,27 +41,28 @@ static const struct {
 	{ "PK\x03\x04", 4, "a zip file", UNPACK },
 };
 
-/* Reads the head, and learns whether the file can be read without waiting. */
-static bool read_head(struct block_image *image, char *head)
-{
-	struct iovec to = { head, HEAD_BYTES };
-	ssize_t n = syscall(SYS_preadv2, image->fd, &to, 1, 0L, 0L, RWF_NOWAIT);
-
-	image->reads_need_worker = n < 0 && errno != EAGAIN;
-	if (n != HEAD_BYTES)
-		n = pread(image->fd, head, HEAD_BYTES, 0);
-	return n == HEAD_BYTES;
-}
-
-static void warn_of_format(const struct block_image *image, const char *option, const char *head)
+void block_image_see_head(const struct block_image *image, const char *head)
 {
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		if (memcmp(head, formats[i].magic, formats[i].bytes) != 0)
 			continue;
-		warn("%s %s: it begins like %s; the guest gets these bytes as they are (%s)",
-		     option, image->path, formats[i].what, formats[i].remedy);
+		warn("disk %s: it begins like %s; the guest gets these bytes as they are (%s)",
+		     image->path, formats[i].what, formats[i].remedy);
 		return;
 	}
+}
+
+/* Never waits: a disk that hangs must not keep the VM from its start. */
+static void look_at_head(struct block_image *image)
+{
+	char head[BLOCK_HEAD_BYTES];
+	struct iovec to = { head, sizeof(head) };
+	long n = syscall(SYS_preadv2, image->fd, &to, 1, 0L, 0L, RWF_NOWAIT);
+
+	image->reads_need_worker = n < 0 && errno != EAGAIN;
+	image->head_unseen = n != BLOCK_HEAD_BYTES;
+	if (!image->head_unseen)
+		block_image_see_head(image, head);
 }
 
 /* Whether nobody else has the file open. The signal, if somebody opens it in this moment, is one that nobody heeds. */
@@ -105,8 +105,7 @@ static bool is_shared_with(const char *device, const struct block_image *image,
 		 read_only[0] == '1');
 }
 
-static void warn_of_loop_device(const struct block_image *image, const char *option,
-				const struct stat *status)
+static void warn_of_loop_device(const struct block_image *image, const struct stat *status)
 {
 	DIR *devices = is_ours_alone(image->fd) ? NULL : opendir("/sys/block");
 	const struct dirent *device;
@@ -116,9 +115,9 @@ static void warn_of_loop_device(const struct block_image *image, const char *opt
 	while ((device = readdir(devices)) != NULL) {
 		if (!is_shared_with(device->d_name, image, status))
 			continue;
-		warn("%s %s: it is also the host's /dev/%s (is it mounted?): two that use it at "
+		warn("disk %s: it is also the host's /dev/%s (is it mounted?): two that use it at "
 		     "once damage it, or read nonsense",
-		     option, image->path, device->d_name);
+		     image->path, device->d_name);
 		break;
 	}
 	closedir(devices);
@@ -139,34 +138,32 @@ static bool is_claimed(const char *path)
 	return true;
 }
 
-static void warn_of_claimed_device(const struct block_image *image, const char *option)
+static void warn_of_claimed_device(const struct block_image *image)
 {
 	int device_is_read_only = 0;
 
 	if (!image->read_only || host_ioctl(image->fd, BLKROGET, &device_is_read_only) < 0 ||
 	    device_is_read_only || !is_claimed(image->path))
 		return;
-	warn("%s %s: it is mounted or otherwise in use on the host: the guest reads nonsense when "
-	     "it is written there",
-	     option, image->path);
+	warn("disk %s: it is mounted or otherwise in use on the host: when it is written there the "
+	     "guest reads nonsense",
+	     image->path);
 }
 
-void block_image_look(struct block_image *image, const char *option)
+void block_image_look(struct block_image *image)
 {
-	char head[HEAD_BYTES];
 	struct stat status;
 
-	if (read_head(image, head))
-		warn_of_format(image, option, head);
+	look_at_head(image);
 	if (fstat(image->fd, &status) < 0)
 		return;
 	if (S_ISBLK(status.st_mode)) {
-		warn_of_claimed_device(image, option);
+		warn_of_claimed_device(image);
 		return;
 	}
 	if (status.st_size % SECTOR_BYTES != 0)
-		warn("%s %s: its last %u bytes are no whole sector of %u: they are out of the "
+		warn("disk %s: its last %u bytes are no whole sector of %u: they are out of the "
 		     "guest's reach",
-		     option, image->path, (unsigned)(status.st_size % SECTOR_BYTES), SECTOR_BYTES);
-	warn_of_loop_device(image, option, &status);
+		     image->path, (unsigned)(status.st_size % SECTOR_BYTES), SECTOR_BYTES);
+	warn_of_loop_device(image, &status);
 }

@@ -102,7 +102,7 @@ static void prepare_zeroes(struct block_request *request, struct io_uring_sqe *s
 	io_uring_prep_fallocate(sqe, block->slot, mode, (off_t)request->offset, (off_t)length);
 }
 
-void block_request_submit(struct block_request *request)
+void block_request_prepare(struct block_request *request)
 {
 	struct block *block = request->block;
 	struct io_uring_sqe *sqe = ring_prepare(block->ring);
@@ -126,9 +126,9 @@ void block_request_submit(struct block_request *request)
 			sqe->rw_flags = RWF_DSYNC;
 		break;
 	}
+	if (block->image.reads_need_worker)
+		sqe->flags |= IOSQE_ASYNC; /* FUSE claims that it does not wait, and does */
 	ring_commit(sqe, &request->op);
-	block->device.in_flight++;
-	block->ring->with_workers++;
 }
 
 int block_request_fail(struct block_request *request, int error)

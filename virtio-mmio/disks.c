@@ -3,43 +3,50 @@
 #include "host/clock.h"
 #include "host/fail.h"
 
-static bool any_is_busy(const struct disk *disks, unsigned n)
+/* Goes on as far as there is nothing to wait for. Returns whether the end is reached. */
+static bool advance(struct disk *disk, bool hurry)
 {
-	for (unsigned i = 0; i < n; i++)
-		if (block_is_busy(&disks[i].block))
-			return true;
-	return false;
+	if (disk->end == DISK_RUNS && !block_is_busy(&disk->block)) {
+		disk->end = DISK_FLUSHES;
+		if (!hurry)
+			block_start_final_flush(&disk->block);
+	}
+	if (disk->end == DISK_FLUSHES && !block_is_busy(&disk->block)) {
+		disk->end = DISK_ENDED;
+		block_image_unlock(&disk->image);
+	}
+	return disk->end == DISK_ENDED;
 }
 
-/* False: it took too long, or the ring failed. */
-static bool wait_until_idle(struct disk *disks, unsigned n, struct ring *ring,
-			    const struct disk_limits *limits, const bool *hurry)
+static bool advance_all(struct disk *disks, unsigned n, bool hurry)
 {
-	int64_t start = clock_now_ms();
+	bool all = true;
 
-	while (any_is_busy(disks, n)) {
-		int64_t left =
-			start + (*hurry ? limits->hurry_ms : limits->total_ms) - clock_now_ms();
-		if (left <= 0 || ring_wait_for(ring, (unsigned)left) < 0)
-			return false;
-	}
-	return true;
+	for (unsigned i = 0; i < n; i++)
+		all &= advance(&disks[i], hurry);
+	return all;
+}
+
+static bool finished_well(const struct disk *disk)
+{
+	if (disk->end != DISK_ENDED)
+		warn("disk %s: the last requests did not finish in time", disk->image.path);
+	return disk->end == DISK_ENDED && !disk->block.final_flush_failed;
 }
 
 bool disks_finish(struct disk *disks, unsigned n, struct ring *ring,
 		  const struct disk_limits *limits, const bool *hurry)
 {
-	bool done = wait_until_idle(disks, n, ring, limits, hurry);
+	int64_t start = clock_now_ms();
+	bool all_well = true;
 
-	for (unsigned i = 0; done && !*hurry && i < n; i++)
-		block_start_final_flush(&disks[i].block);
-	if (!done || !wait_until_idle(disks, n, ring, limits, hurry)) {
-		warn("the disks' last requests did not finish in time");
-		return false;
+	while (!advance_all(disks, n, *hurry)) {
+		int64_t left =
+			start + (*hurry ? limits->hurry_ms : limits->total_ms) - clock_now_ms();
+		if (left <= 0 || ring_wait_for(ring, (unsigned)left) < 0)
+			break;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		block_image_unlock(&disks[i].image);
-		done &= !disks[i].block.final_flush_failed;
-	}
-	return done;
+	for (unsigned i = 0; i < n; i++)
+		all_well &= finished_well(&disks[i]);
+	return all_well;
 }

@@ -9,10 +9,17 @@
 #include "virtio-mmio/block_image.h"
 #include "virtio-mmio/transport.h"
 
+enum disk_end {
+	DISK_RUNS, /* or finishes its requests */
+	DISK_FLUSHES,
+	DISK_ENDED,
+};
+
 struct disk {
 	struct block_image image;
 	struct block block;
 	struct virtio_transport transport;
+	enum disk_end end;
 };
 
 /* How long the end may take, in milliseconds; as soon as *hurry (a signal wants an end within a
@@ -21,8 +28,8 @@ struct disk_limits {
 	unsigned total_ms, hurry_ms;
 };
 
-/* After the vCPUs have stopped: requests on their way are waited for, what the guest believes written
- * reaches stable storage, and the images are unlocked. With *hurry nothing is flushed: the host's page
+/* After the queues are closed: requests on their way are waited for, what the guest believes written
+ * reaches stable storage, and the images are unlocked, each disk for itself. With *hurry nothing is flushed: the host's page
  * cache has it all. Returns whether all of that succeeded; says on stderr what did not. */
 bool disks_finish(struct disk *disks, unsigned n, struct ring *ring,
 		  const struct disk_limits *limits, const bool *hurry);

@@ -9,7 +9,7 @@ need_kvm
 boots() {
 	vmm_run --kernel "$elf/hello.elf" --disk "$1"
 	expect_status 0 "$1"
-	if [ $# -gt 1 ]; then expect_error "--disk ${1%,ro}: $2"; else expect_no_errors; fi
+	if [ $# -gt 1 ]; then expect_error "disk ${1%,ro}: $2"; else expect_no_errors; fi
 }
 
 image=$tmp/disk

@@ -33,7 +33,7 @@ chmod 444 "$tmp/ro"
 
 vmm_run --kernel "$elf/blk_io.elf" --disk "$tmp/disk" --disk "$tmp/ro,ro"
 expect_status 0
-expect_error "--disk $tmp/disk: its last 100 bytes "
+expect_error "disk $tmp/disk: its last 100 bytes "
 expect_output "start ok
 capacity 0x2000
 read ok

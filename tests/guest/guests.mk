@@ -13,7 +13,12 @@ GUEST_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -m
 GUEST_LDFLAGS = -nostdlib -static -no-pie -Wl,-T,tests/guest/rt/guest.ld -Wl,--build-id=none \
 	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
-guests: $(GUEST_ELFS)
+guests: $(GUEST_ELFS) build/tests/guest/fuse_disk
+
+# A program of the host.
+build/tests/guest/fuse_disk: tests/guest/fuse_disk.c tests/unit/fuse_disk.h
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -O1 -o $@ $<
 
 build/tests/guest/%.elf: build/tests/guest/guests/%.c.o $(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld
 	$(Q)gcc $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)

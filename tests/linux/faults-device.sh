@@ -95,7 +95,7 @@ until cat /proc/"$vm_pid"/task/*/status | grep -q '^State:.D'; do
 	sleep 0.1
 done
 kill -TERM "$vm_pid"
-wait_for_text "$work/flush.err" "the disks' last requests did not finish in time"
+wait_for_text "$work/flush.err" "disk /dev/mapper/$hung: the last requests did not finish in time"
 dmsetup resume "$hung"
 vm_wait
 expect_status 143 "hung flush"

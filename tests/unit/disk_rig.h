@@ -37,6 +37,7 @@ struct rig_request {
 };
 
 static struct disk_rig rig;
+static struct exit_request rig_exit;
 
 /* Takes over image->fd. The driver has not started yet. */
 static inline void rig_open(const struct block_image *image)
@@ -44,7 +45,8 @@ static inline void rig_open(const struct block_image *image)
 	memset(&rig, 0, sizeof(rig));
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
 	ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
-	block_init(&rig.block, image, &rig.memory, &rig_ring);
+	exit_request_init(&rig_exit, &rig_ring);
+	block_init(&rig.block, image, &rig.memory, &rig_ring, &rig_exit);
 	virtio_transport_init(&rig.transport, &rig.block.device);
 	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);
 	rig.block.device.reset_wait_ms = 0; /* this thread is the event loop, too */
