@@ -1,6 +1,8 @@
 /* The end of a run: what the guest may do to its disks then, and what a disk may do to the others. */
 #include "tests/unit/check.h"
 #include "tests/unit/disk_rig.h"
+#include "tests/unit/fuse_disk.h"
+#include "virtio-mmio/disks.h"
 
 /* A read that writes the ring's next index, and the next read's header, over the ring and the header that it came
  * from: safety class 25. Sector n of the image is what the guest would have written for read n + 1. */
@@ -80,8 +82,70 @@ static void test_taken_requests_are_finished(void)
 	rig_close();
 }
 
+static void open_dirty_disk(struct disk *disk, const char *path)
+{
+	struct error_text error;
+
+	CHECK(block_image_open(&disk->image, path, false, &error));
+	block_image_look(&disk->image);
+	block_init(&disk->block, &disk->image, &rig.memory, &rig_ring, &rig_exit);
+	disk->block.writes = 1;
+}
+
+static bool is_unlocked(const char *path)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	bool locked = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+
+	close(fd);
+	return locked;
+}
+
+/* Each disk goes its way to the end alone: one whose flush hangs keeps neither flush nor lock of another. */
+static void test_class_24_ends(void)
+{
+	static struct disk disks[2];
+	static const struct disk_limits limits = { 1500, 1500 };
+	char directory[] = "/tmp/vmm-test-XXXXXX", hung[64], healthy[] = "/tmp/vmm-test-XXXXXX";
+	const bool hurry = false;
+	int fd = mkostemp(healthy, O_CLOEXEC);
+
+	CHECK(fd >= 0 && ftruncate(fd, 1 << 20) == 0 && mkdtemp(directory) != NULL);
+	struct fuse_disk *fuse = fuse_disk_mount(directory, 1 << 20);
+	if (fuse == NULL) {
+		puts("no FUSE can be had here: not tried");
+	} else {
+		snprintf(hung, sizeof(hung), "%s/disk", directory);
+		ring_init(&rig_ring);
+		exit_request_init(&rig_exit, &rig_ring);
+		open_dirty_disk(&disks[0], hung);
+		open_dirty_disk(&disks[1], healthy);
+		CHECK(disks[0].image.reads_need_worker);
+		fuse->hang = FUSE_DISK_FSYNC;
+		ring_start(&rig_ring);
+		CHECK(!disks_finish(disks, 2, &rig_ring, &limits, &hurry));
+		CHECK_EQ(disks[0].end, DISK_FLUSHES);
+		CHECK_EQ(disks[1].end, DISK_ENDED);
+		CHECK(!is_unlocked(hung));
+		CHECK(is_unlocked(healthy));
+		fuse->hang = 0;
+		CHECK(disks_finish(disks, 2, &rig_ring, &limits, &hurry));
+		CHECK_EQ(fuse->fsyncs, 1);
+		CHECK(is_unlocked(hung));
+		ring_close(&rig_ring);
+		block_image_close(&disks[0].image);
+		block_image_close(&disks[1].image);
+		CHECK(umount2(directory, MNT_DETACH) == 0); /* the ring lets go of it later */
+		munmap(fuse, sizeof(*fuse));
+	}
+	CHECK(rmdir(directory) == 0 && unlink(healthy) == 0);
+	close(fd);
+}
+
 int main(void)
 {
+	RUN(test_class_24_ends); /* first: the server is a child without this program's files */
 	RUN(test_class_25_ring_that_refills_itself);
 	RUN(test_taken_requests_are_finished);
 	return 0;
