@@ -1,0 +1,54 @@
+#!/bin/bash
+# A host that makes no more tasks for the VM (pids.max): the disks cannot work, and the VM ends with one line and status
+# 3. With one task more it works: one worker does everything.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+
+group=
+for root in /sys/fs/cgroup/pids /sys/fs/cgroup; do
+	[ ! -w "$root/cgroup.procs" ] || { mkdir "$root/vmm-test-$$" 2>/dev/null && group=$root/vmm-test-$$; }
+	[ -z "$group" ] || [ ! -e "$group/pids.max" ] || break
+	[ -z "$group" ] || rmdir "$group"
+	group=
+done
+[ -n "$group" ] || skip "no cgroup can be had that limits tasks"
+pid=
+trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :; sleep 0.2; rmdir "$group" 2>/dev/null || :; rm -rf "$tmp"' EXIT
+mkfifo "$tmp/keys" "$tmp/pipe"
+exec 9<>"$tmp/keys"
+
+# run MORE: a VM whose cgroup lets it have so many tasks more when it comes to its disk.
+run() {
+	truncate -s 1M "$tmp/disk"
+	echo max >"$group/pids.max"
+	# Not to a file: that would need a worker, too, and it would be there for the disk.
+	cat "$tmp/pipe" >"$tmp/out" &
+	reader=$!
+	(
+		echo "$BASHPID" >"$group/cgroup.procs"
+		exec ./vmm --kernel "$elf/blk_late.elf" --disk "$tmp/disk" <&9 >"$tmp/pipe" 2>"$tmp/err"
+	) &
+	pid=$!
+	wait_for "$tmp/out" "start ok"
+	# What is left of the run before is counted, too.
+	for ((i = 0; i < 500; i++)); do
+		tasks=$(ls "/proc/$pid/task" | wc -l)
+		[ "$(cat "$group/pids.current")" != "$tasks" ] || break
+		sleep 0.01
+	done
+	echo $((tasks + $1)) >"$group/pids.max"
+	echo go >&9
+	status=0
+	wait "$pid" || status=$?
+	pid=
+	wait "$reader"
+}
+
+run 1
+expect_status 0 "one task more"
+expect_checks "start" "write" "flush"
+expect_no_errors
+run 0
+expect_status 3 "no task more"
+expect_error "disk $tmp/disk: the host makes no task that would do its I/O \(pids.max .*RLIMIT_NPROC"
