@@ -195,7 +195,7 @@ void block_init(struct block *block, const struct block_image *image,
 	block->zero_method = ZERO_BY_RANGE;
 	block->signal_task.run = signal_guest;
 	block->waiting_end = &block->waiting;
-	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->head_unseen);
+	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->is_regular + image->head_unseen);
 	announce(block);
 }
 

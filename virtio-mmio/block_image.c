@@ -56,7 +56,8 @@ static bool measure_image(struct block_image *image, struct error_text *error)
 
 	if (fstat(image->fd, &status) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	if (S_ISREG(status.st_mode))
+	image->is_regular = S_ISREG(status.st_mode);
+	if (image->is_regular)
 		bytes = (uint64_t)status.st_size;
 	else if (!S_ISBLK(status.st_mode))
 		return error_set(error, "expected a raw image file or a block device");

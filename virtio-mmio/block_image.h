@@ -19,6 +19,7 @@ struct block_image {
 	int fd;
 	const char *path;
 	bool read_only;
+	bool is_regular;        /* a file, no device */
 	bool reads_need_worker; /* the host cannot begin a read of it without waiting */
 	bool head_unseen;
 	uint64_t sectors; /* whole ones; a shorter rest at the end is out of the guest's reach */

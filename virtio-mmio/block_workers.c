@@ -3,7 +3,7 @@
  * fallocate, most writes, and all that is done to files which cannot be read without waiting (FUSE, overlayfs, tmpfs).
  * All disks share these workers, so none may have more than its share: each has BLOCK_MAX_WORKERS operations on the ring
  * that may need one, and its further ones wait here, in their order. The ring is told to allow as many workers as all
- * shares are.
+ * shares are, and one more for each disk's writes.
  *
  * A host that can make no worker (pids.max, RLIMIT_NPROC) cancels the operation. It is tried again for a while; then the
  * VM ends, because its disks no longer work and that is no fault of theirs.
@@ -18,10 +18,18 @@
 #define RETRY_NS      50000000
 #define RETRY_LAST_MS 1000
 
-/* All but reads that can be begun without waiting. */
-static bool may_need_worker(const struct block_request *request)
+/* All but reads that can be begun without waiting, and the writes of a regular file: of these the kernel does one after
+ * the other, with a single worker however many there are, and the more there are the less often it sleeps. */
+static bool needs_share(const struct block_request *request)
 {
-	return request->type != VIRTIO_BLK_T_IN || request->block->image.reads_need_worker;
+	const struct block_image *image = &request->block->image;
+	bool is_write =
+		request->type == VIRTIO_BLK_T_OUT || (request->type == VIRTIO_BLK_T_WRITE_ZEROES &&
+						      request->zero_method == ZERO_BY_WRITE);
+
+	if (request->type == VIRTIO_BLK_T_IN)
+		return image->reads_need_worker;
+	return !(is_write && image->is_regular);
 }
 
 static void append(struct block_request *request)
@@ -45,12 +53,12 @@ static void start(struct block_request *request, bool has_share)
 void block_request_submit(struct block_request *request)
 {
 	struct block *block = request->block;
-	bool needs_share = may_need_worker(request);
+	bool has_share = needs_share(request);
 
-	if (needs_share && (block->n_shares == BLOCK_MAX_WORKERS || block->waiting != NULL))
+	if (has_share && (block->n_shares == BLOCK_MAX_WORKERS || block->waiting != NULL))
 		append(request);
 	else
-		start(request, needs_share);
+		start(request, has_share);
 }
 
 struct block_request *block_take_waiting(struct block *block)

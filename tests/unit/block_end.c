@@ -117,7 +117,7 @@ static void test_class_24_ends(void)
 		puts("no FUSE can be had here: not tried");
 	} else {
 		snprintf(hung, sizeof(hung), "%s/disk", directory);
-		ring_init(&rig_ring);
+		ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
 		exit_request_init(&rig_exit, &rig_ring);
 		open_dirty_disk(&disks[0], hung);
 		open_dirty_disk(&disks[1], healthy);

@@ -1,5 +1,5 @@
 /* Two disks, the first of which answers nothing: `op=` (in, out, flush) and `depth=` say what waits there while the
- * second is used in every way. Then it waits for its end. */
+ * second is used in every way, `rounds=` times. Then it waits for its end. */
 #include "rt/blk.h"
 #include "rt/rt.h"
 
@@ -45,9 +45,9 @@ static bool batch(uint32_t type)
 	return done;
 }
 
-static bool rounds(void)
+static bool rounds(uint64_t n)
 {
-	for (unsigned i = 0; i < ROUNDS; i++)
+	for (uint64_t i = 0; i < n; i++)
 		if (!batch(BLK_OUT) || !batch(BLK_FLUSH) || !batch(BLK_IN))
 			return false;
 	return true;
@@ -60,7 +60,7 @@ void guest_main(const uint8_t *zero_page)
 	print_check("start",
 		    blk_start(&hung, 0, FEATURE_FLUSH) && blk_start(&healthy, 1, FEATURE_FLUSH));
 	fill_hung_disk(operation(zero_page), depth);
-	print_check("healthy", rounds());
+	print_check("healthy", rounds(cmdline_number(zero_page, "rounds=", ROUNDS)));
 	print_check("hung", hung.queue.used.index == 0);
 	for (;;)
 		cpu_pause();
