@@ -45,7 +45,6 @@ struct fuse_disk {
 	_Atomic unsigned delay_ms; /* before every answer to one of these */
 	_Atomic unsigned fsyncs;   /* answered well */
 	uint64_t bytes;
-	pid_t server;
 	int fuse_fd;
 	uint8_t *data;
 	uint8_t *request;
@@ -241,8 +240,8 @@ static inline struct fuse_disk *fuse_disk_mount(const char *directory, uint64_t 
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("vmm-test", directory, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
 		return NULL;
-	disk->server = fork();
-	if (disk->server == 0) {
+	pid_t server = fork();
+	if (server == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != caller)
 			_exit(0);
@@ -252,7 +251,7 @@ static inline struct fuse_disk *fuse_disk_mount(const char *directory, uint64_t 
 		fuse_disk_serve(disk);
 	}
 	close(disk->fuse_fd);
-	return disk->server > 0 ? disk : NULL;
+	return server > 0 ? disk : NULL;
 }
 
 #endif
