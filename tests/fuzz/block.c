@@ -1,9 +1,13 @@
 /*
  * The input is what a driver does with a disk: requests of every kind, raw descriptors, kicks,
- * register writes, resets and a file that changes its size, against the device, the transport and
- * the ring as they are (bug classes 5, 8, 15, 16, 17, 22). After each input every request is back,
- * nothing behind the disk's end has changed, and a good driver is served again.
+ * register writes, resets, reads into its own rings, and what the host does: a file that changes its size, results of
+ * every kind, and the end of the run, against the device, the transport and the ring as they are (bug classes 5, 8, 15,
+ * 16, 17, 22, 24, 25). After each input every request is back, nothing behind the disk's end has changed, and a good
+ * driver is served again.
  */
+#include <errno.h>
+#include <stdatomic.h>
+
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/unit/disk_rig.h"
@@ -27,13 +31,67 @@ enum operation {
 	OP_START,
 	OP_TRUNCATE,
 	OP_INDEX_JUMP,
+	OP_REQUEST_PARTS,
+	OP_RESULTS, /* what the next operations shall come to */
+	OP_TIME,    /* passes */
+	OP_RESET_WAIT,
+	OP_IMAGE,
+	OP_END,
 	OPERATIONS,
 };
 
 static int file_fd;
 static bool truncated; /* by this input */
 static uint8_t tail[TAIL_BYTES];
+static ring_done_fn *real_done;
+static uint8_t result_kind, results_left;
 static const uint8_t types[16] = { 0, 1, 4, 8, 11, 13, 0, 1, 0, 1, 13, 11, 8, 2, 5, 255 };
+
+/* What the host may make of an operation, in place of what it did. */
+enum result_kind {
+	RESULT_SHORT,
+	RESULT_NOTHING,
+	RESULT_ERRORS,
+	RESULT_KINDS = RESULT_ERRORS + 10,
+};
+
+static int32_t result_of(uint8_t kind, int32_t result)
+{
+	static const int32_t errors[RESULT_KINDS - RESULT_ERRORS] = {
+		-EINTR,  -EIO,    -EOPNOTSUPP, -EINVAL, -ECANCELED,
+		-EAGAIN, -ENOSPC, -EFBIG,      -EBADF,  -ENOMEM,
+	};
+
+	if (kind == RESULT_SHORT)
+		return result > 1 ? result / 2 : result;
+	return kind == RESULT_NOTHING ? 0 : errors[kind - RESULT_ERRORS];
+}
+
+static void operation_done(struct ring_op *op, int32_t result)
+{
+	if (results_left > 0) {
+		results_left--;
+		result = result_of(result_kind, result);
+	}
+	real_done(op, result);
+}
+
+/* Comes between the ring and the disk, for requests that have been used for the first time. */
+static void come_between(void)
+{
+	for (unsigned i = 0; i < rig.block.fresh_requests; i++) {
+		struct ring_op *op = &rig.block.requests[i].op;
+		if (op->done != operation_done)
+			real_done = op->done;
+		op->done = operation_done;
+	}
+}
+
+static void run_ring(void)
+{
+	CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+	come_between();
+}
 
 static void seed_requests(const char *name, uint8_t operation, uint8_t features)
 {
@@ -47,6 +105,43 @@ static void seed_requests(const char *name, uint8_t operation, uint8_t features)
 		n += sizeof(request);
 	}
 	fuzz_seed(name, seed, n);
+}
+
+/* Zeroes where the file system has no fallocate, interrupted, refused and failed operations. */
+static void seed_results(void)
+{
+	static const uint8_t request_types[] = { 0, 1, 2, 4, 5 };
+	char name[20];
+
+	for (uint8_t kind = 0; kind < RESULT_KINDS; kind++) {
+		struct fuzz_program seed = { 0 };
+		FUZZ_APPEND(&seed, OP_IMAGE, kind & 3, OP_START, kind & 1 ? 5 : 1, 7);
+		for (size_t i = 0; i < sizeof(request_types); i++) {
+			FUZZ_APPEND(&seed, OP_REQUEST, (uint8_t)(i * 3), request_types[i], 3, 0, 0,
+				    1);
+			if (request_types[i] >= 4)
+				FUZZ_APPEND(&seed, 0, 4, 0, 8, 0); /* the range */
+			FUZZ_APPEND(&seed, OP_RESULTS, kind, 2, OP_KICK, OP_RUN, OP_RUN, OP_RUN,
+				    OP_TIME, 0, OP_RUN, OP_TIME, 1, OP_RUN);
+		}
+		FUZZ_APPEND(&seed, OP_REQUEST_PARTS, 90, 0, 1, 7, 0, OP_REQUEST_PARTS, 91, 1, 1, 7,
+			    0, OP_KICK, OP_RUN, OP_RUN, OP_RESULTS, kind, 1, OP_END, OP_RESET_WAIT);
+		snprintf(name, sizeof(name), "results-%u", kind);
+		fuzz_seed(name, seed.bytes, seed.n);
+	}
+}
+
+/* More chains than there are requests; a reset that waits; a write that nobody has flushed. */
+static void seed_ends(void)
+{
+	struct fuzz_program seed = { 0 };
+
+	FUZZ_APPEND(&seed, OP_START, 5, 7, OP_REQUEST, 0, 1, 3, 0, 0, 1, OP_OFFER, 0, 126, OP_KICK,
+		    OP_RUN, OP_OFFER, 0, 127, OP_KICK, OP_RUN, OP_RUN, OP_RESULTS,
+		    RESULT_ERRORS + 4, 15, OP_KICK, OP_RUN, OP_RESET_WAIT, OP_START, 5, 7,
+		    OP_REQUEST, 0, 1, 3, 0, 0, 1, OP_KICK, OP_RUN, OP_RESULTS, RESULT_ERRORS + 1, 2,
+		    OP_END);
+	fuzz_seed("ends", seed.bytes, seed.n);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -109,6 +204,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	guest_memory_unmap(&rig.memory);
 	fuzz_map_memory(&rig.memory, RIG_MEM_BYTES);
 	rig.block.error_reported = true; /* one line would say nothing here */
+	rig.block.image.is_regular = true;
+	rig.block.image.head_unseen = true;
+	block_start(&rig.block);
+	rig.block.image.head_unseen = false;
+	block_start(&rig.block);
+	seed_results();
+	seed_ends();
 	seed_requests("direct", OP_REQUEST, 1);
 	seed_requests("indirect", OP_REQUEST_INDIRECT, 3);
 	fuzz_seed("resets", resets, sizeof(resets));
@@ -148,12 +250,16 @@ static void request(struct fuzz_input *input, bool indirect)
 					    17,  2u << 20, 512 * 3, 512 * 65 };
 	uint8_t head = fuzz_byte(input) % 120;
 	uint32_t type = types[fuzz_byte(input) & 15];
+	static const uint32_t own[] = { DRIVER_DESC_GPA,     DRIVER_AVAIL_GPA, DRIVER_USED_GPA,
+					DRIVER_INDIRECT_GPA, RIG_HEADER_GPA,   RIG_STATUS_GPA };
 	uint64_t sector = fuzz_byte(input), gpa = DATA_GPA;
 
 	sector = sector < 0xf0 ? sector : fuzz_number(input);
 	uint8_t place = fuzz_byte(input);
 	if (place >= 0xf0)
 		gpa = fuzz_number(input);
+	else if (place >= 0xe0)
+		gpa = own[place % 6];
 	if (fuzz_byte(input) & 1)
 		gpa += place;
 	uint32_t bytes = sizes[fuzz_byte(input) & 15];
@@ -166,6 +272,73 @@ static void request(struct fuzz_input *input, bool indirect)
 	if (rig.queue.size < 4 && !indirect)
 		return;
 	rig_offer(head, &(struct rig_request){ type, sector, gpa, bytes }, indirect);
+}
+
+/* Many buffers, which lie apart, in an indirect table. */
+static void request_parts(struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input) % 120;
+	uint32_t type = types[fuzz_byte(input) & 15], unit = 32u << (fuzz_byte(input) % 10);
+	unsigned n = 2 + (fuzz_byte(input) & 63);
+	uint64_t table_gpa = DRIVER_INDIRECT_GPA + head * 0x1000u, gpa = DATA_GPA;
+	struct vring_desc *table = (void *)rig_at(table_gpa);
+
+	if (head >= rig.queue.size || n + 2 > rig.queue.size)
+		return;
+	rig_frame(head, type, fuzz_byte(input));
+	driver_set_desc(&table[0], RIG_HEADER_GPA + head * 16u, 16, VRING_DESC_F_NEXT, 1);
+	for (uint16_t i = 1; i <= n; i++, gpa += unit + 64)
+		driver_set_desc(&table[i], gpa, unit,
+				VRING_DESC_F_NEXT |
+					(type == VIRTIO_BLK_T_OUT ? 0 : VRING_DESC_F_WRITE),
+				i + 1);
+	driver_set_desc(&table[n + 1], RIG_STATUS_GPA + head, 1, VRING_DESC_F_WRITE, 0);
+	driver_set_desc(&rig.queue.desc[head], table_gpa, (n + 2) * 16u, VRING_DESC_F_INDIRECT, 0);
+	driver_offer(&rig.queue, head);
+}
+
+/* Until the next try, or until the host has refused for too long. */
+static void pass_time(uint8_t long_time)
+{
+	if (long_time & 1 && rig.block.refused_since_ms != 0)
+		rig.block.refused_since_ms = 1;
+	if (rig.block.retry_pending)
+		rig.block.retry_op.done(&rig.block.retry_op, -ETIME);
+}
+
+static void reset_and_wait(void)
+{
+	rig.block.device.reset_wait_ms = 1;
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	rig.block.device.reset_wait_ms = 0;
+}
+
+static void choose_image(uint8_t kind)
+{
+	rig.block.image.is_regular = kind & 1;
+	rig.block.image.reads_need_worker = kind & 2;
+	rig.block.image.read_only = kind & 4;
+}
+
+/* The run is over: what was taken is finished, what was written is flushed. Then it begins anew. */
+static void end_run(void)
+{
+	virtio_device_close_queues(&rig.block.device);
+	while (block_is_busy(&rig.block)) {
+		pass_time(results_left);
+		run_ring();
+	}
+	CHECK_EQ(rig.block.n_shares, 0);
+	block_start_final_flush(&rig.block);
+	come_between();
+	while (block_is_busy(&rig.block)) {
+		pass_time(results_left);
+		run_ring();
+	}
+	rig.block.free_requests = NULL;
+	rig.block.fresh_requests = 0;
+	rig.block.error_reported = true;
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 }
 
 static void descriptor(struct fuzz_input *input)
@@ -198,10 +371,21 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_KICK)
 		rig_kick();
 	else if (operation == OP_RUN)
-		CHECK_EQ(ring_wait_for(&rig_ring, 0), 0);
+		run_ring();
+	else if (operation == OP_TIME)
+		pass_time(fuzz_byte(input));
+	else if (operation == OP_RESET_WAIT)
+		reset_and_wait();
+	else if (operation == OP_IMAGE)
+		choose_image(fuzz_byte(input));
+	else if (operation == OP_END)
+		end_run();
 	else if (operation == OP_TRUNCATE) {
 		CHECK(ftruncate(file_fd, fuzz_byte(input) * 512) == 0);
 		truncated = true;
+	} else if (operation == OP_RESULTS) {
+		result_kind = fuzz_byte(input) % RESULT_KINDS;
+		results_left = fuzz_byte(input) & 15;
 	} else if (operation == OP_REGISTER) {
 		uint8_t offset = fuzz_byte(input);
 		driver_write(&rig.transport, (offset & 63) * 4u, (uint32_t)fuzz_number(input));
@@ -209,11 +393,15 @@ static void do_operation(struct fuzz_input *input)
 		return;
 	else if (operation == OP_REQUEST || operation == OP_REQUEST_INDIRECT)
 		request(input, operation == OP_REQUEST_INDIRECT);
+	else if (operation == OP_REQUEST_PARTS)
+		request_parts(input);
 	else if (operation == OP_DESCRIPTOR)
 		descriptor(input);
-	else if (operation == OP_OFFER)
-		driver_offer(&rig.queue, fuzz_byte(input) & 0x7f);
-	else
+	else if (operation == OP_OFFER) {
+		uint8_t head = fuzz_byte(input) & 0x7f;
+		for (unsigned n = 1 + (fuzz_byte(input) & 0x7f); n > 0; n--)
+			driver_offer(&rig.queue, head);
+	} else
 		rig.queue.avail->idx = (uint16_t)(rig.queue.avail->idx + fuzz_byte(input));
 }
 
@@ -234,7 +422,9 @@ static void check_tail(void)
 static void check_good_driver_is_served(void)
 {
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
-	RIG_RUN_UNTIL(rig.block.device.in_flight == 0);
+	RIG_RUN_UNTIL(!block_is_busy(&rig.block));
+	CHECK_EQ(rig.block.n_shares, 0);
+	results_left = 0;
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
 	check_tail();
 	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
@@ -253,6 +443,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	rig.queue.desc = NULL;
 	rig.block.zero_method = ZERO_BY_RANGE;
+	rig.block.error_reported = true;
+	rig.block.refused_since_ms = 0;
+	rig.block.writes = rig.block.flushed_writes = 0;
+	atomic_store(&rig_exit.status, EXIT_REQUEST_NONE);
+	results_left = 0;
+	choose_image(1);
 	truncated = false;
 	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
 	CHECK(pwrite(file_fd, tail, sizeof(tail), DISK_SECTORS * SECTOR_BYTES) == sizeof(tail));
