@@ -37,6 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	write_seed("chained", 1, 16, 1);
 	write_seed("writable", 3, 16, 2);
 	write_seed("indirect", 2, 16, 4);
+	write_seed("closed", 5, 16, 1);
 	write_seed("loop", 3, 5, 1);
 	return 0;
 }
@@ -115,8 +116,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		virtqueue_wants_interrupt(&queue);
 		if (pops % 3 == 0)
 			virtqueue_disable_kicks(&queue);
+		if (features & 4 && pops == 4)
+			virtqueue_close(&queue);
+		CHECK(pops <= 4 || !queue.closed);
 	}
-	virtqueue_enable_kicks(&queue);
+	CHECK(!virtqueue_enable_kicks(&queue) || !queue.closed);
 	CHECK_EQ((uint16_t)(queue.next_used - first), pops);
 	fuzz_clear_memory(&memory);
 	return 0;

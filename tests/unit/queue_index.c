@@ -172,6 +172,25 @@ static void test_kicks(void)
 }
 
 /* Neither part is written to beyond its end. */
+/* A closed queue takes nothing, asks for nothing, and gives back what it had taken. */
+static void test_closed(void)
+{
+	for (int event_idx = 0; event_idx < 2; event_idx++) {
+		set_up(8, event_idx);
+		driver_offer(&driver, 3);
+		driver_offer(&driver, 4);
+		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_CHAIN);
+		virtqueue_close(&queue);
+		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_EMPTY);
+		driver.avail->idx = 1000;
+		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_EMPTY);
+		CHECK(!virtqueue_enable_kicks(&queue));
+		virtqueue_push(&queue, 3, 5);
+		CHECK_EQ(driver.used->idx, 1);
+		CHECK_EQ(driver.used->ring[0].id, 3);
+	}
+}
+
 static void test_push_stays_in_the_ring(void)
 {
 	set_up(8, true);
@@ -284,6 +303,7 @@ int main(void)
 	RUN(test_event_index);
 	RUN(test_flags_instead_of_events);
 	RUN(test_kicks);
+	RUN(test_closed);
 	RUN(test_push_stays_in_the_ring);
 	RUN(test_class_12_torn_index);
 	RUN(test_class_13_mutator);
