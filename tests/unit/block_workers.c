@@ -56,7 +56,8 @@ static void test_class_24_share(void)
 		for (unsigned n = 1; n <= DEPTH; n++) {
 			feed(1);
 			RIG_RUN_UNTIL(rig_used_count() == n);
-			CHECK_EQ(rig.block.n_shares, n < DEPTH - 3 ? BLOCK_MAX_WORKERS : DEPTH - n);
+			CHECK_EQ(rig.block.n_shares,
+				 n <= DEPTH - BLOCK_MAX_WORKERS ? BLOCK_MAX_WORKERS : DEPTH - n);
 		}
 		for (unsigned n = 0; n < DEPTH; n++)
 			CHECK_EQ(*rig_status_of((uint16_t)rig_take_used().id), VIRTIO_BLK_S_OK);
