@@ -17,24 +17,32 @@ static bool looks_like_bzimage(const uint8_t *head)
 	       memcmp(head + SETUP_MAGIC_OFFSET, "HdrS", 4) == 0;
 }
 
-/* What a person is likely to have passed instead of a kernel. */
+/* What a person is likely to have passed instead of a kernel; the first that fits. */
+static const struct {
+	size_t offset, bytes;
+	const char *magic, *what;
+} foreign[] = {
+	{ 0, 2, "\x1f\x8b", " (this is a gzip file: unpack it first)" },
+	{ 0, 5, "\xfd\x37zXZ", " (this is an xz file: unpack it first)" },
+	{ 0, 4, "\x28\xb5\x2f\xfd", " (this is a zstd file: unpack it first)" },
+	{ 0, 3, "BZh", " (this is a bzip2 file: unpack it first)" },
+	{ 0, 2, "MZ", " (this is an EFI or DOS program without a Linux x86 setup header)" },
+	{ 0x38, 4, "ARM\x64", " (this is an arm64 kernel)" },
+	{ 0, 2, "#!", " (this is a script)" },
+	{ 0, 4, "QFI\xfb", " (this is a qcow2 disk image)" },
+	{ 0, 4, "KDMV", " (this is a VMDK disk image)" },
+	{ 0, 8, "conectix", " (this is a VHD disk image)" },
+	{ 0, 8, "vhdxfile", " (this is a VHDX disk image)" },
+	{ 0, 6, "070701", " (this is a cpio archive, such as an initrd)" },
+	{ 0x438, 2, "\x53\xef", " (this is an ext2, ext3 or ext4 file system)" },
+	{ SETUP_BOOT_FLAG_OFFSET, 2, "\x55\xaa", " (this is a disk image with a boot sector)" },
+};
+
 static const char *describe_foreign(const uint8_t *head)
 {
-	if (head[0] == 0x1f && head[1] == 0x8b)
-		return " (this is a gzip file: unpack it first)";
-	if (memcmp(head,
-		   "\xfd"
-		   "7zXZ",
-		   5) == 0)
-		return " (this is an xz file: unpack it first)";
-	if (memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0)
-		return " (this is a zstd file: unpack it first)";
-	if (memcmp(head, "MZ", 2) == 0)
-		return " (this is an EFI or DOS program without a Linux x86 setup header)";
-	if (memcmp(head + 0x38, "ARM\x64", 4) == 0)
-		return " (this is an arm64 kernel)";
-	if (memcmp(head, "#!", 2) == 0)
-		return " (this is a script)";
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+		if (memcmp(head + foreign[i].offset, foreign[i].magic, foreign[i].bytes) == 0)
+			return foreign[i].what;
 	return "";
 }
 

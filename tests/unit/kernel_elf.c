@@ -255,18 +255,25 @@ static void check_foreign(const void *head, size_t bytes, const char *part)
 
 static void test_foreign_files(void)
 {
-	uint8_t arm64[64] = { 0 };
+	uint8_t arm64[64] = { 0 }, disk[2048] = { 0 };
 
 	check_foreign("\x1f\x8b\x08", 3, "this is a gzip file");
 	check_foreign("\xfd"
 		      "7zXZ",
 		      6, "this is an xz file");
 	check_foreign("\x28\xb5\x2f\xfd", 4, "this is a zstd file");
+	check_foreign("QFI\xfb", 4, "this is a qcow2 disk image");
+	check_foreign("vhdxfile", 8, "this is a VHDX disk image");
+	check_foreign("070701", 6, "this is a cpio archive, such as an initrd");
 	check_foreign("#!/bin/sh\n", 10, "this is a script");
 	check_foreign("hello, world\n", 13, "expected a bzImage");
 	check_foreign("MZ", 2, "this is an EFI or DOS program");
 	memcpy(arm64 + 0x38, "ARM\x64", 4);
 	check_foreign(arm64, sizeof(arm64), "this is an arm64 kernel");
+	memcpy(disk + 510, "\x55\xaa", 2);
+	check_foreign(disk, sizeof(disk), "this is a disk image with a boot sector");
+	memcpy(disk + 1024 + 56, "\x53\xef", 2);
+	check_foreign(disk, sizeof(disk), "this is an ext2, ext3 or ext4 file system");
 }
 
 static void check_not_openable(const char *path, const char *part)
