@@ -9,7 +9,7 @@
 
 static unsigned operations_in_flight(const struct vm_config *config)
 {
-	return RING_OWN_OPERATIONS + config->n_disks * (VIRTQUEUE_MAX_SIZE + 1) +
+	return RING_OWN_OPERATIONS + config->n_disks * (VIRTQUEUE_MAX_SIZE + 3) +
 	       config->n_nets * (VIRTQUEUE_MAX_SIZE + NET_MAX_READS + 3) +
 	       (config->vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS / 2 : 0);
 }
