@@ -6,6 +6,7 @@
 #define DISK_SECTORS 2048u
 
 static struct block block;
+static struct exit_request exit_request;
 
 /* Header, data and status; the chain ends where the scribbler likes. */
 static void offer(unsigned queue, uint16_t head, uint64_t *random)
@@ -37,8 +38,10 @@ int main(void)
 
 	CHECK(ftruncate(image.fd, (off_t)DISK_SECTORS * SECTOR_BYTES) == 0);
 	queues_open();
-	block_init(&block, &image, &rig.memory, &rig_ring);
+	exit_request_init(&exit_request, &rig_ring);
+	block_init(&block, &image, &rig.memory, &rig_ring, &exit_request);
 	queues_attach(&block.device);
+	block_start(&block);
 	race_run(offer, block.device.offered_features | FEATURE(VIRTIO_RING_F_EVENT_IDX), NULL);
 	queues_close();
 	return 0;
