@@ -36,5 +36,9 @@ if [ -c /dev/full ]; then
 	status=0
 	timeout -s KILL 30 ./vmm "${flood[@]}" 2>"$tmp/err" >/dev/full || status=$?
 	expect_status 0 "stdout is full"
+	sed '2!d' "$tmp/err" >"$tmp/lost"
+	sed -i 2d "$tmp/err"
 	expect_error 'console: cannot write: .*[Nn]o space'
+	grep -qE "^vmm: console: the guest's last [0-9]+ bytes are lost: they could not be written" "$tmp/lost" ||
+		die "what is lost is not told: $(cat "$tmp/lost")"
 fi
