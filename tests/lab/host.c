@@ -71,6 +71,7 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 		{ "directory", required_argument, NULL, 'd' },
 		{ "writable", required_argument, NULL, 'w' },
 		{ "copy", required_argument, NULL, 'c' },
+		{ "qemu", required_argument, NULL, 'q' },
 		{ "words", required_argument, NULL, 'W' },
 		{ "counted", no_argument, NULL, 'C' },
 		{ "time-limit", required_argument, NULL, 't' },
@@ -105,6 +106,9 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 			break;
 		case 'c':
 			options->copies = list_add(options->copies, optarg);
+			break;
+		case 'q':
+			options->qemu = optarg;
 			break;
 		case 'W':
 			options->words = optarg;

@@ -16,6 +16,7 @@ struct host_options {
 	const char *modules;   /* directory holding <kernel release>/modules.dep, absolute */
 	const char *mem;       /* QEMU size, "8G" */
 	const char *cpus;      /* decimal */
+	const char *qemu;      /* an unpacked QEMU's /usr, NULL: the installed one */
 	const char *words;     /* more of the kernel command line, NULL: none */
 	const char *directory; /* the command's working directory */
 	const char **writable; /* NULL-terminated lists, absolute, no symbolic links in writable */

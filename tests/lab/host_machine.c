@@ -101,7 +101,15 @@ static pid_t virtiofsd_start(int listening, int console_fd, const sigset_t *unbl
 
 static void machine_describe(struct command_line *line, const struct host_options *options)
 {
-	line_add(line, "qemu-system-x86_64");
+	if (options->qemu) {
+		line_addf(line, "%s/bin/qemu-system-x86_64", options->qemu);
+		line_add(line, "-L");
+		line_addf(line, "%s/share/qemu", options->qemu);
+		line_add(line, "-L");
+		line_add(line, "/usr/share/seabios");
+	} else {
+		line_add(line, "qemu-system-x86_64");
+	}
 	line_add(line, "-nodefaults");
 	line_add(line, "-no-user-config");
 	line_add(line, "-no-reboot");

@@ -9,6 +9,7 @@
  */
 #include "init.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -35,21 +36,7 @@
 #define NEW  "/new"
 
 static int port_fd[WIRE_PORTS] = { -1, -1, -1, -1 };
-static int modules_fd;
-
-static const char *const modules_early[] = {
-	"virtio_ring",
-	"virtio",
-	"virtio_pci_legacy_dev",
-	"virtio_pci_modern_dev",
-	"virtio_pci",
-	"virtio_console",
-	"fuse",
-	"virtiofs",
-	"overlay",
-	NULL,
-};
-static const char *const modules_kvm[] = { "irqbypass", "kvm", "kvm-amd", NULL };
+static int modules_fd, modules_kvm_fd;
 
 /* Opening one of these loads its module by alias. */
 static const struct {
@@ -76,25 +63,32 @@ _Noreturn void init_fail(const char *doing, const char *what)
 		pause();
 }
 
-/* Relative to modules_fd: the other thread may change the root meanwhile. */
-static void modules_load(const char *const *names)
+static int is_module(const struct dirent *entry)
 {
-	char path[64];
+	const size_t length = strlen(entry->d_name);
 
-	for (; *names; names++) {
-		int fd;
+	return length > 3 && strcmp(entry->d_name + length - 3, ".ko") == 0;
+}
 
-		snprintf(path, sizeof(path), "%s.ko", *names);
-		fd = openat(modules_fd, path, O_RDONLY | O_CLOEXEC);
+/* By name, relative to the directory's descriptor: the other thread may change the root meanwhile. */
+static void modules_load(int directory_fd)
+{
+	struct dirent **entries;
+	int count = scandirat(directory_fd, ".", &entries, is_module, alphasort);
+
+	for (int i = 0; i < count; i++) {
+		const char *name = entries[i]->d_name;
+		int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC);
+
 		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
-			init_fail("loading module", *names);
+			init_fail("loading module", name);
 		close(fd);
 	}
 }
 
 static void *modules_load_kvm(void *unused)
 {
-	modules_load(modules_kvm);
+	modules_load(modules_kvm_fd);
 	return unused;
 }
 
@@ -267,9 +261,10 @@ int main(void)
 	wire_zero_is_wait = 1;
 	umask(0);
 	modules_fd = open("/modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	modules_kvm_fd = open("/modules/kvm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
 	pthread_create(&kvm_loader, NULL, modules_load_kvm, NULL);
-	modules_load(modules_early);
+	modules_load(modules_fd);
 	root_mount();
 	devices_create();
 	ports_open();

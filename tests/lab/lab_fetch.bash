@@ -1,0 +1,87 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by the script `lab`: fetches kernels and emulators by Debian package name into the cache, once.
+
+# Writes the ELF image inside a bzImage: entered through PVH, it spares the emulator the decompression, 1 s.
+extract_vmlinux() { # bzImage, vmlinux
+	local setup offset bytes unpack=lz4
+	setup=$(od -An -tu1 -j $((0x1f1)) -N 1 "$1")
+	offset=$(($(od -An -tu4 -j $((0x248)) -N 4 "$1") + (setup + 1) * 512))
+	bytes=$(od -An -tu4 -j $((0x24c)) -N 4 "$1")
+	[ "$(od -An -tx4 -j $offset -N 4 "$1")" != " fd2fb528" ] || unpack=zstd
+	# The payload's last four bytes are its unpacked size, which the program must not see.
+	tail -c +$((offset + 1)) "$1" | head -c $((bytes - 4)) | $unpack -dc >"$2" &&
+		readelf -n "$2" | grep -q Xen
+}
+
+# Gives apt a source list and a state folder of its own in $1, for the release's backports on the mirror
+# that this machine uses: its own lists stay as they are. Sets apt_options.
+backports_open() { # directory
+	local release mirror
+	release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		sed -n "s/ $release main\$//p" | head -n 1)
+	[ -n "$mirror" ] || fail "apt has no source for $release main"
+	mkdir -p "$1/lists/partial"
+	echo "deb $mirror $release-backports main" >"$1/sources.list"
+	apt_options=(-o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o "Dir::State::lists=$1/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
+	apt-get -q "${apt_options[@]}" update >"$1/log" 2>&1 ||
+		{ cat "$1/log" >&2; fail "apt-get update for $release-backports failed (see above)"; }
+}
+
+# Unpacks packages into $1/root.
+packages_unpack() { # directory, package...
+	local directory=$1
+	shift
+	echo "lab: fetching $*" >&2
+	(cd "$directory" && apt-get -q "${apt_options[@]}" download "$@" >log 2>&1 &&
+		for file in ./*.deb; do dpkg -x "$file" root || exit 1; done 2>>log) ||
+		{ cat "$directory/log" >&2; rm -rf "$directory"; fail "downloading $* failed (see above)"; }
+}
+
+# The newest kernel of the wanted kind in the cache, complete for the wanted emulator; nothing if there is none.
+find_kernel() {
+	local found
+	found=$(find "$cache" -maxdepth 1 -name "${host_kernel:+host-}kernel-${host_kernel:-[0-9]}*" | sort -V | tail -n 1)
+	[ "$cpu" = amd ] || [ -e "$found/vmlinuz" ] || return 0
+	echo "$found"
+}
+
+# Unpacks Debian's newest cloud kernel into the cache, once; an older one already there is good enough.
+fetch_kernel() {
+	local package work release apt_options=()
+	work=$(mktemp -d "$cache/new.XXXXXX")
+	[ -z "$host_kernel" ] || backports_open "$work"
+	package=$(apt-cache "${apt_options[@]}" depends linux-image-cloud-amd64 2>/dev/null |
+		sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
+	[ -n "$package" ] || fail "apt knows no linux-image-cloud-amd64: run apt-get update"
+	[[ $package == linux-image-${host_kernel:-[0-9]}* ]] ||
+		fail "--host-kernel $host_kernel: Debian's backports have $package"
+	packages_unpack "$work" "$package"
+	mkdir "$work/kernel"
+	mv "$work"/root/boot/vmlinuz-* "$work/kernel/vmlinuz"
+	extract_vmlinux "$work/kernel/vmlinuz" "$work/kernel/vmlinux" ||
+		{ rm -rf "$work"; fail "$package holds no kernel with a PVH entry compressed by lz4 or zstd"; }
+	mv "$work/root/lib" "$work/kernel/lib"
+	release=$(basename "$work"/kernel/lib/modules/*)
+	depmod -b "$work/kernel" "$release" || { rm -rf "$work"; fail "depmod failed"; }
+	mv -T "$work/kernel" "$cache/${host_kernel:+host-}kernel-$release" 2>/dev/null ||
+		mv "$work/kernel/vmlinuz" "$cache/${host_kernel:+host-}kernel-$release/"
+	rm -rf "$work"
+}
+
+# Unpacks QEMU of Debian's backports into the cache, once. It runs from there, with the libraries and the
+# BIOS that belong to the installed one.
+fetch_qemu() {
+	local work apt_options=()
+	[ ! -d "$cache/qemu-$qemu" ] || return 0
+	work=$(mktemp -d "$cache/new.XXXXXX")
+	backports_open "$work"
+	apt-cache "${apt_options[@]}" policy qemu-system-x86 | grep -q "^ *Candidate: 1:$qemu\." ||
+		fail "--qemu $qemu: not in Debian's backports"
+	packages_unpack "$work" qemu-system-x86 qemu-system-data
+	"$work/root/usr/bin/qemu-system-x86_64" --version >"$work/log" 2>&1 ||
+		{ cat "$work/log" >&2; rm -rf "$work"; fail "QEMU $qemu does not run here (see above)"; }
+	mv -T "$work/root" "$cache/qemu-$qemu"
+	rm -rf "$work"
+}
