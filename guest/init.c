@@ -4,8 +4,8 @@
  * Stages, in the order of main(): tell the monitor that userspace is reached,
  * mount what programs expect, run one command (the words after "--" on the
  * kernel command line, or a login shell), and when it ends, or when a signal
- * asks for it, leave nothing unwritten and reset the machine: without ACPI a
- * reset is the only way out of the VM.
+ * asks for it, leave nothing unwritten or unprinted and reset the machine:
+ * without ACPI a reset is the only way out of the VM.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,11 +24,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define BOOT_TIMER_GPA  0xc0000000
 #define BOOT_TIMER_BYTE 123
 #define GRACE_SECONDS   1
+#define DRAIN_SECONDS   5
 #define MOUNTS_MAX      64
 
 /* Writes the byte by which a monitor measures the boot; without a /dev/mem it is not written. */
@@ -219,6 +221,31 @@ static void filesystems_end(void)
 	sync();
 }
 
+static void alarm_handle(int number)
+{
+	(void)number;
+}
+
+/*
+ * Waits until the console has taken everything that was printed: with more than one CPU the interrupt that
+ * prints it may be served on another one while this one resets the machine. A console that takes nothing, for
+ * five seconds and after a Ctrl-s has been undone, does not hold the end up.
+ */
+static void console_drain(void)
+{
+	const struct sigaction action = { .sa_handler = alarm_handle };
+	sigset_t alarm_only;
+
+	tcflow(STDOUT_FILENO, TCOON);
+	sigaction(SIGALRM, &action, NULL);
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
+	alarm(DRAIN_SECONDS);
+	tcdrain(STDOUT_FILENO);
+	alarm(0);
+}
+
 int main(int argc, char **argv)
 {
 	static char *shell[] = { "/bin/sh", "-l", NULL };
@@ -254,6 +281,7 @@ int main(int argc, char **argv)
 
 	processes_end(&set);
 	filesystems_end();
+	console_drain();
 	reboot(RB_AUTOBOOT);
 	return 1;
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
@@ -72,6 +73,9 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 		{ "writable", required_argument, NULL, 'w' },
 		{ "copy", required_argument, NULL, 'c' },
 		{ "qemu", required_argument, NULL, 'q' },
+		{ "bochs-cd", required_argument, NULL, 'B' },
+		{ "root-fd", required_argument, NULL, 'r' },
+		{ "work-fd", required_argument, NULL, 'f' },
 		{ "words", required_argument, NULL, 'W' },
 		{ "counted", no_argument, NULL, 'C' },
 		{ "time-limit", required_argument, NULL, 't' },
@@ -110,6 +114,15 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 		case 'q':
 			options->qemu = optarg;
 			break;
+		case 'B':
+			options->bochs_cd = optarg;
+			break;
+		case 'r':
+			options->root_fd = atoi(optarg);
+			break;
+		case 'f':
+			options->work_fd = atoi(optarg);
+			break;
 		case 'W':
 			options->words = optarg;
 			break;
@@ -132,12 +145,11 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 }
 
 /* Keeps the last of what the machine's kernel, QEMU and virtiofsd say, to be shown if they fail. */
-static void console_drain(void)
+static void console_drain(int fd)
 {
 	ssize_t got;
 
-	while ((got = read(machine.console_fd, console_tail + console_bytes,
-			   TAIL_BYTES - console_bytes)) > 0) {
+	while ((got = read(fd, console_tail + console_bytes, TAIL_BYTES - console_bytes)) > 0) {
 		console_bytes += (size_t)got;
 		if (console_bytes < TAIL_BYTES)
 			continue;
@@ -148,7 +160,8 @@ static void console_drain(void)
 
 static _Noreturn void machine_failed(const char *how)
 {
-	console_drain();
+	console_drain(machine.display_fd);
+	console_drain(machine.console_fd);
 	host_terminal_restore();
 	dprintf(STDERR_FILENO, "lab: the emulated machine %s before the command ended%s%.*s\n", how,
 		console_bytes ? "; its last words:\n" : "", (int)console_bytes, console_tail);
@@ -180,12 +193,13 @@ static void signal_handle(int signal_fd, const struct host_streams *streams, int
 	}
 	if (info.ssi_signo != SIGCHLD)
 		host_exit(128 + (int)info.ssi_signo);
-	if (waitpid(machine.qemu, NULL, WNOHANG) == machine.qemu) {
-		machine.qemu = 0;
+	if (waitpid(machine.emulator, NULL, WNOHANG) == machine.emulator) {
+		machine.emulator = 0;
 		machine_died();
 	}
-	if (waitpid(machine.virtiofsd, NULL, WNOHANG) == machine.virtiofsd) {
-		machine.virtiofsd = 0;
+	if (machine.file_server > 0 &&
+	    waitpid(machine.file_server, NULL, WNOHANG) == machine.file_server) {
+		machine.file_server = 0;
 		machine_died();
 	}
 }
@@ -234,11 +248,30 @@ static int timer_open(unsigned int seconds)
 	return fd;
 }
 
+static void machine_start(struct host_streams *streams, const struct host_options *options,
+			  const sigset_t *unblocked)
+{
+	int job_fd;
+
+	if (!options->bochs_cd) {
+		host_machine_start(&machine, options, unblocked);
+		return;
+	}
+	/* A UART loses what comes too fast: there is no input but the job, which comes on a disk. */
+	streams->terminal = streams->err_apart = 0;
+	streams->no_input = 1;
+	job_fd = memfd_create("job", MFD_CLOEXEC);
+	if (job_fd < 0)
+		host_fail("making", "the job");
+	host_streams_write_job(streams, options, job_fd);
+	host_bochs_start(&machine, options, job_fd, unblocked);
+}
+
 int main(int argc, char **argv)
 {
 	struct host_options options = { 0 };
 	struct host_streams streams = { 0 };
-	struct pollfd poll_fds[4];
+	struct pollfd poll_fds[5];
 	sigset_t handled, before;
 	int events[2];
 	int started = 0;
@@ -255,7 +288,8 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &handled, &before);
 	if (pipe2(events, O_CLOEXEC) < 0)
 		host_fail("opening", "a pipe");
-	host_machine_start(&machine, &options, &before);
+	host_streams_look(&streams);
+	machine_start(&streams, &options, &before);
 	memcpy(streams.port_fd, machine.port_fd, sizeof(streams.port_fd));
 	streams.event_fd = events[1];
 	host_streams_start(&streams, &options);
@@ -264,8 +298,9 @@ int main(int argc, char **argv)
 	poll_fds[1] = (struct pollfd){ .fd = timer_open(options.time_limit_s), .events = POLLIN };
 	poll_fds[2] = (struct pollfd){ .fd = events[0], .events = POLLIN };
 	poll_fds[3] = (struct pollfd){ .fd = machine.console_fd, .events = POLLIN };
+	poll_fds[4] = (struct pollfd){ .fd = machine.display_fd, .events = POLLIN };
 	for (;;) {
-		int ready = poll(poll_fds, 4, 1000);
+		int ready = poll(poll_fds, 5, 1000);
 
 		if (ready < 0 && errno != EINTR)
 			host_fail("waiting for", "the command");
@@ -281,7 +316,8 @@ int main(int argc, char **argv)
 				options.time_limit_s);
 			host_exit(EXIT_TIME_LIMIT);
 		}
-		if (poll_fds[3].revents)
-			console_drain();
+		for (int i = 3; i < 5; i++)
+			if (poll_fds[i].revents)
+				console_drain(poll_fds[i].fd);
 	}
 }

@@ -1,9 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,8 +15,6 @@
 
 #include "host.h"
 
-#define ARGUMENTS_MAX 64
-
 #define KERNEL_WORDS "quiet loglevel=1 mitigations=off panic=-1 console=ttyS0"
 
 /* Each saves 0.1 s or more of emulated boot. A counted machine goes without: they would shift its counts. */
@@ -22,52 +22,51 @@
 	"cryptomgr.notests init_on_alloc=0 swiotlb=noforce lpj=10000000 tsc=reliable "             \
 	"no_timer_check"
 
-struct command_line {
-	const char *argv[ARGUMENTS_MAX + 1];
-	int count;
-};
-
-static void line_add(struct command_line *line, const char *argument)
+void host_command_add(struct host_command *command, const char *format, ...)
 {
-	if (line->count == ARGUMENTS_MAX)
+	va_list values;
+	char *text;
+
+	va_start(values, format);
+	if (command->count == HOST_ARGUMENTS_MAX || vasprintf(&text, format, values) < 0)
 		abort();
-	line->argv[line->count++] = strdup(argument);
+	va_end(values);
+	command->argv[command->count++] = text;
 }
 
-#define line_addf(line, ...)                                                                       \
-	do {                                                                                       \
-		char *text_;                                                                       \
-		if (asprintf(&text_, __VA_ARGS__) < 0)                                             \
-			abort();                                                                   \
-		line_add(line, text_);                                                             \
-		free(text_);                                                                       \
-	} while (0)
+/* The terminal's signals are ours to handle: a child gets a terminal of its own, or none. */
+static void child_leave(int terminal_fd)
+{
+	if (terminal_fd < 0) {
+		setpgid(0, 0);
+		return;
+	}
+	setsid();
+	ioctl(terminal_fd, TIOCSCTTY, 0);
+}
 
-/* A child keeps only the descriptors named in keep[] and dies with us, however we die. */
-static pid_t child_start(const struct command_line *line, const int *keep, int console_fd,
-			 const sigset_t *unblocked)
+pid_t host_command_start(const struct host_command *command, const int *keep, int console_fd,
+			 int terminal_fd, const sigset_t *unblocked)
 {
 	const pid_t parent = getpid();
 	const pid_t pid = fork();
-	int null_fd;
 
 	if (pid < 0)
-		host_fail("starting", line->argv[0]);
+		host_fail("starting", command->argv[0]);
 	if (pid > 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(125);
-	setpgid(0, 0); /* the terminal's signals are ours to handle */
+	child_leave(terminal_fd);
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
-	null_fd = open("/dev/null", O_RDWR);
-	dup2(null_fd, 0);
-	dup2(console_fd, 1);
+	dup2(terminal_fd < 0 ? open("/dev/null", O_RDWR) : terminal_fd, 0);
+	dup2(terminal_fd < 0 ? console_fd : terminal_fd, 1);
 	dup2(console_fd, 2);
 	for (; *keep >= 0; keep++)
 		fcntl(*keep, F_SETFD, 0);
-	execvp(line->argv[0], (char *const *)line->argv);
-	dprintf(2, "%s: %s\n", line->argv[0], strerror(errno));
+	execvp(command->argv[0], command->argv);
+	dprintf(2, "%s: %s\n", command->argv[0], strerror(errno));
 	_exit(125);
 }
 
@@ -89,81 +88,81 @@ static void sockets_open(int *listening, int *connected)
 
 static pid_t virtiofsd_start(int listening, int console_fd, const sigset_t *unblocked)
 {
-	struct command_line line = { 0 };
+	struct host_command line = { 0 };
 	const int keep[] = { listening, -1 };
 
-	line_add(&line, "/usr/lib/qemu/virtiofsd");
-	line_addf(&line, "--fd=%d", listening);
-	line_add(&line, "-o");
-	line_add(&line, "source=/,sandbox=chroot,cache=always,log_level=err");
-	return child_start(&line, keep, console_fd, unblocked);
+	host_command_add(&line, "/usr/lib/qemu/virtiofsd");
+	host_command_add(&line, "--fd=%d", listening);
+	host_command_add(&line, "-o");
+	host_command_add(&line, "source=/,sandbox=chroot,cache=always,log_level=err");
+	return host_command_start(&line, keep, console_fd, -1, unblocked);
 }
 
-static void machine_describe(struct command_line *line, const struct host_options *options)
+static void machine_describe(struct host_command *line, const struct host_options *options)
 {
 	if (options->qemu) {
-		line_addf(line, "%s/bin/qemu-system-x86_64", options->qemu);
-		line_add(line, "-L");
-		line_addf(line, "%s/share/qemu", options->qemu);
-		line_add(line, "-L");
-		line_add(line, "/usr/share/seabios");
+		host_command_add(line, "%s/bin/qemu-system-x86_64", options->qemu);
+		host_command_add(line, "-L");
+		host_command_add(line, "%s/share/qemu", options->qemu);
+		host_command_add(line, "-L");
+		host_command_add(line, "/usr/share/seabios");
 	} else {
-		line_add(line, "qemu-system-x86_64");
+		host_command_add(line, "qemu-system-x86_64");
 	}
-	line_add(line, "-nodefaults");
-	line_add(line, "-no-user-config");
-	line_add(line, "-no-reboot");
-	line_add(line, "-display");
-	line_add(line, "none");
-	line_add(line, "-M");
-	line_add(line, "q35,memory-backend=ram");
-	line_add(line, "-m");
-	line_add(line, options->mem);
-	line_add(line, "-object");
-	line_addf(line, "memory-backend-memfd,id=ram,size=%s,share=on", options->mem);
-	line_add(line, "-smp");
-	line_add(line, options->counted ? "1" : options->cpus);
-	line_add(line, "-accel");
-	line_addf(line, "tcg,thread=%s", options->counted ? "single" : "multi");
-	line_add(line, "-cpu");
-	line_add(line, options->counted ? "max,erms=off,fsrm=off" : "max");
+	host_command_add(line, "-nodefaults");
+	host_command_add(line, "-no-user-config");
+	host_command_add(line, "-no-reboot");
+	host_command_add(line, "-display");
+	host_command_add(line, "none");
+	host_command_add(line, "-M");
+	host_command_add(line, "q35,memory-backend=ram");
+	host_command_add(line, "-m");
+	host_command_add(line, "%s", options->mem);
+	host_command_add(line, "-object");
+	host_command_add(line, "memory-backend-memfd,id=ram,size=%s,share=on", options->mem);
+	host_command_add(line, "-smp");
+	host_command_add(line, "%s", options->counted ? "1" : options->cpus);
+	host_command_add(line, "-accel");
+	host_command_add(line, "tcg,thread=%s", options->counted ? "single" : "multi");
+	host_command_add(line, "-cpu");
+	host_command_add(line, options->counted ? "max,erms=off,fsrm=off" : "max");
 	if (options->counted) {
-		line_add(line, "-icount");
-		line_add(line, "shift=0,sleep=off");
-		line_add(line, "-rtc");
-		line_add(line, "base=2026-01-01,clock=vm");
+		host_command_add(line, "-icount");
+		host_command_add(line, "shift=0,sleep=off");
+		host_command_add(line, "-rtc");
+		host_command_add(line, "base=2026-01-01,clock=vm");
 	}
-	line_add(line, "-kernel");
-	line_add(line, options->kernel);
-	line_add(line, "-initrd");
-	line_add(line, options->initrd);
-	line_add(line, "-append");
-	line_addf(line, "%s %s %s", KERNEL_WORDS, options->counted ? "" : KERNEL_WORDS_FAST,
-		  options->words ? options->words : "");
-	line_add(line, "-serial");
-	line_add(line, "stdio");
+	host_command_add(line, "-kernel");
+	host_command_add(line, "%s", options->kernel);
+	host_command_add(line, "-initrd");
+	host_command_add(line, "%s", options->initrd);
+	host_command_add(line, "-append");
+	host_command_add(line, "%s %s %s", KERNEL_WORDS, options->counted ? "" : KERNEL_WORDS_FAST,
+			 options->words ? options->words : "");
+	host_command_add(line, "-serial");
+	host_command_add(line, "stdio");
 }
 
-static void ports_describe(struct command_line *line, const int *port_fd, int virtiofs_fd)
+static void ports_describe(struct host_command *line, const int *port_fd, int virtiofs_fd)
 {
-	line_add(line, "-device");
-	line_add(line, "virtio-serial-pci");
+	host_command_add(line, "-device");
+	host_command_add(line, "virtio-serial-pci");
 	for (int i = 0; i < WIRE_PORTS; i++) {
-		line_add(line, "-chardev");
-		line_addf(line, "socket,id=p%d,fd=%d", i, port_fd[i]);
-		line_add(line, "-device");
-		line_addf(line, "virtserialport,chardev=p%d,nr=%d", i, i + 1);
+		host_command_add(line, "-chardev");
+		host_command_add(line, "socket,id=p%d,fd=%d", i, port_fd[i]);
+		host_command_add(line, "-device");
+		host_command_add(line, "virtserialport,chardev=p%d,nr=%d", i, i + 1);
 	}
-	line_add(line, "-chardev");
-	line_addf(line, "socket,id=fs,fd=%d", virtiofs_fd);
-	line_add(line, "-device");
-	line_add(line, "vhost-user-fs-pci,chardev=fs,tag=virtiofs,queue-size=1024");
+	host_command_add(line, "-chardev");
+	host_command_add(line, "socket,id=fs,fd=%d", virtiofs_fd);
+	host_command_add(line, "-device");
+	host_command_add(line, "vhost-user-fs-pci,chardev=fs,tag=virtiofs,queue-size=1024");
 }
 
 void host_machine_start(struct host_machine *machine, const struct host_options *options,
 			const sigset_t *unblocked)
 {
-	struct command_line line = { 0 };
+	struct host_command line = { 0 };
 	int keep[WIRE_PORTS + 2];
 	int console[2], listening, connected;
 
@@ -182,19 +181,20 @@ void host_machine_start(struct host_machine *machine, const struct host_options 
 	keep[WIRE_PORTS + 1] = -1;
 	machine_describe(&line, options);
 	ports_describe(&line, keep, connected);
-	machine->virtiofsd = virtiofsd_start(listening, console[1], unblocked);
-	machine->qemu = child_start(&line, keep, console[1], unblocked);
+	machine->file_server = virtiofsd_start(listening, console[1], unblocked);
+	machine->emulator = host_command_start(&line, keep, console[1], -1, unblocked);
 	for (int i = 0; i <= WIRE_PORTS; i++)
 		close(keep[i]);
 	close(listening);
 	close(console[1]);
 	machine->console_fd = console[0];
+	machine->display_fd = -1;
 	fcntl(console[0], F_SETFL, O_NONBLOCK);
 }
 
 void host_machine_stop(struct host_machine *machine)
 {
-	const pid_t children[] = { machine->qemu, machine->virtiofsd };
+	const pid_t children[] = { machine->emulator, machine->file_server };
 
 	for (int i = 0; i < 2; i++) {
 		if (children[i] <= 0)

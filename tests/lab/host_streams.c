@@ -175,16 +175,29 @@ static void *error_run(void *argument)
 	return NULL;
 }
 
+void host_streams_look(struct host_streams *streams)
+{
+	streams->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	streams->err_apart = streams->terminal && !isatty(STDERR_FILENO);
+	streams->no_input =
+		!streams->terminal && (isatty(STDIN_FILENO) || fcntl(STDIN_FILENO, F_GETFD) < 0);
+}
+
+void host_streams_write_job(const struct host_streams *streams, const struct host_options *options,
+			    int fd)
+{
+	struct text job = job_build(streams, options);
+
+	if (wire_send(fd, WIRE_JOB, job.data, (uint32_t)job.bytes))
+		host_fail("writing", "the job");
+}
+
 void host_streams_start(struct host_streams *streams, const struct host_options *options)
 {
 	void *(*const runs[])(void *) = { control_run, input_run, output_run, error_run };
 	pthread_t thread;
 
 	job_options = options;
-	streams->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	streams->err_apart = streams->terminal && !isatty(STDERR_FILENO);
-	streams->no_input =
-		!streams->terminal && (isatty(STDIN_FILENO) || fcntl(STDIN_FILENO, F_GETFD) < 0);
 	for (int i = 0; i < 4; i++) {
 		/* Before the command has started, what is typed belongs to the terminal's own line editing. */
 		if (runs[i] == input_run && streams->terminal)

@@ -26,6 +26,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,7 +36,11 @@
 #define HOST "/host"
 #define NEW  "/new"
 
+#define DISK_WAIT_MS 60000
+#define JOB_DISK     "/dev/sdc"
+
 static int port_fd[WIRE_PORTS] = { -1, -1, -1, -1 };
+static int from_disks; /* the machine has no virtio devices: disks and UARTs in their place */
 static int modules_fd, modules_kvm_fd;
 
 /* Opening one of these loads its module by alias. */
@@ -115,13 +120,40 @@ static void directory_create(char *path)
 	mkdir(path, 0755);
 }
 
+/* Disks appear a while after their driver. */
+static void disk_await(const char *path)
+{
+	for (int tries = 0; access(path, F_OK) < 0; tries++) {
+		if (tries == DISK_WAIT_MS)
+			init_fail("waiting for", path);
+		usleep(1000);
+	}
+}
+
+static void disk_mount(const char *path, const char *target)
+{
+	disk_await(path);
+	mkdir(target, 0755);
+	if (mount(path, target, "ext4", MS_RDONLY, NULL) < 0)
+		init_fail("mounting", path);
+}
+
 static void root_mount(void)
 {
-	mount_at("virtiofs", HOST, NULL);
+	const char *overlay = "lowerdir=" HOST ",upperdir=/ram/upper,workdir=/ram/work";
+
+	if (from_disks) {
+		mount_at("devtmpfs", "/dev", NULL);
+		disk_mount("/dev/sda", HOST);
+		disk_mount("/dev/sdb", "/work");
+		overlay = "lowerdir=/work:" HOST ",upperdir=/ram/upper,workdir=/ram/work";
+	} else {
+		mount_at("virtiofs", HOST, NULL);
+	}
 	mount_at("tmpfs", "/ram", "size=90%,mode=755");
 	mkdir("/ram/upper", 0755);
 	mkdir("/ram/work", 0755);
-	mount_at("overlay", NEW, "lowerdir=" HOST ",upperdir=/ram/upper,workdir=/ram/work");
+	mount_at("overlay", NEW, overlay);
 	mount_at("proc", NEW "/proc", NULL);
 	mount_at("sysfs", NEW "/sys", NULL);
 	mount_at("devtmpfs", NEW "/dev", NULL);
@@ -161,6 +193,43 @@ static void ports_open(void)
 		if (port_fd[i] < 0)
 			init_fail("opening", path);
 	}
+}
+
+/* Three UARTs; there is no input. */
+static void uarts_open(void)
+{
+	static const int ports[] = { WIRE_CTL, WIRE_OUT, WIRE_ERR };
+	struct termios raw = { .c_cflag = CS8 | CREAD | CLOCAL };
+	char path[64];
+
+	cfmakeraw(&raw);
+	cfsetspeed(&raw, B115200);
+	raw.c_cc[VMIN] = 1;
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "/dev/ttyS%d", i);
+		port_fd[ports[i]] = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (port_fd[ports[i]] < 0 || tcsetattr(port_fd[ports[i]], TCSANOW, &raw) < 0)
+			init_fail("opening", path);
+	}
+	port_fd[WIRE_IN] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	wire_zero_is_wait = 0;
+}
+
+static char *job_receive(struct wire_frame *frame)
+{
+	char *data;
+	int fd = port_fd[WIRE_CTL];
+
+	if (from_disks) {
+		disk_await(JOB_DISK);
+		fd = open(JOB_DISK, O_RDONLY | O_CLOEXEC);
+	} else {
+		wire_send(fd, WIRE_HELLO, NULL, 0);
+	}
+	data = wire_receive(fd, frame);
+	if (!data)
+		init_fail("receiving", "the job");
+	return data;
 }
 
 static void directory_share(const char *directory)
@@ -259,6 +328,7 @@ int main(void)
 	int host_fd;
 
 	wire_zero_is_wait = 1;
+	from_disks = getenv("LAB_DISKS") != NULL; /* a word of the kernel's command line */
 	umask(0);
 	modules_fd = open("/modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	modules_kvm_fd = open("/modules/kvm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -267,15 +337,16 @@ int main(void)
 	modules_load(modules_fd);
 	root_mount();
 	devices_create();
-	ports_open();
+	if (from_disks)
+		uarts_open();
+	else
+		ports_open();
 	host_fd = open(HOST, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	wire_send(port_fd[WIRE_CTL], WIRE_HELLO, NULL, 0);
-	data = wire_receive(port_fd[WIRE_CTL], &frame);
-	if (!data)
-		init_fail("receiving", "the job");
+	data = job_receive(&frame);
 	init_job_parse(&job, data, frame.bytes);
 	clock_set(job.clock);
-	modules_share(job.modules);
+	if (!from_disks)
+		modules_share(job.modules);
 	for (char **directory = job.writable; *directory; directory++)
 		directory_share(*directory);
 	root_enter();
