@@ -123,7 +123,12 @@ test: deps-test vmm guest test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) $(TSAN_TESTS:%=build/tests/tsan/%) build/tsan/vmm guests linux-programs bench-programs
+	$(FUZZERS:%=build/tests/gcov/%) $(TSAN_TESTS:%=build/tests/tsan/%) build/tsan/vmm guests linux-programs bench-programs \
+	build/tests/reaper
+
+build/tests/reaper: tests/tool/reaper.c
+	@mkdir -p $(@D)
+	$(Q)gcc $(BASE_CFLAGS) -O2 -o $@ $<
 
 guest: deps-guest
 	$(Q)guest/build.sh all

@@ -2,11 +2,6 @@
 # For tests, after lib.sh: a monitor that runs in the background, in $vmm_pid, and ends with the test.
 vmm_pid=
 
-end_vmm() {
-	[ -z "$vmm_pid" ] || kill -KILL "$vmm_pid" 2>/dev/null || :
-}
-trap 'end_vmm; rm -rf "$tmp"' EXIT
-
 # vmm_start ARGUMENT...: the monitor in the background, in $vmm_pid, and waits for the guest's "ready".
 # `launcher` may be set to a command that starts it.
 launcher=()

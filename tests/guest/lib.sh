@@ -6,7 +6,14 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck disable=SC2034 # for the tests
 elf=build/tests/guest
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+# What still runs in the background is killed: a guest may be one that never ends.
+# shellcheck disable=SC2046
+clean_up() {
+	kill -KILL $(jobs -p) 2>/dev/null || :
+	rm -rf "$tmp"
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
 
 skip() {
 	echo "$*"

@@ -1,0 +1,148 @@
+/*
+ * reaper SECONDS COMMAND...: runs a test so that nothing of it outlives it. Every process that the command
+ * starts is a descendant of this one, as a child subreaper even after its parent's end; what is left when the
+ * command has ended, when its time is over or when a signal ends the run is killed, and named on stderr.
+ *
+ * Exit status: the command's, 128+N after its signal N; 124 after the time limit (SIGTERM, 5 s later SIGKILL);
+ * 128+N when signal N ended the reaper itself.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_SECONDS  5
+#define TIME_LIMIT     124
+#define EXIT_OWN       125
+#define KILL_PAUSE_MS  10
+#define KILL_ROUND_MAX 1000
+
+/* Reads a process's name and its parent. 0, or -1 if it is gone. */
+static int process_look(const char *pid, char name[64], int *parent)
+{
+	char path[64];
+	FILE *file;
+	int fields;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	fields = fscanf(file, "%*d (%63[^)]%*[^ ] %*c %d", name, parent);
+	fclose(file);
+	return fields == 2 ? 0 : -1;
+}
+
+/* Kills our children; theirs become ours. A zombie is no child that was left: it is only waited for. */
+static void children_kill(int quiet)
+{
+	DIR *processes = opendir("/proc");
+	const struct dirent *entry;
+
+	while (processes && (entry = readdir(processes))) {
+		char name[64];
+		int parent;
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid <= 0 || process_look(entry->d_name, name, &parent) || parent != getpid() ||
+		    waitpid(pid, NULL, WNOHANG) == pid)
+			continue;
+		if (!quiet)
+			fprintf(stderr, "reaper: left behind: %s (%d)\n", name, pid);
+		kill(pid, SIGKILL);
+	}
+	if (processes)
+		closedir(processes);
+}
+
+/* Bounded, because a process that waits for hung storage cannot be killed. */
+static void all_kill(int quiet)
+{
+	const struct timespec pause = { .tv_nsec = KILL_PAUSE_MS * 1000000L };
+
+	for (int round = 0; round < KILL_ROUND_MAX; round++) {
+		pid_t pid;
+
+		children_kill(quiet || round > 0);
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		if (pid < 0)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	fprintf(stderr, "reaper: a process does not end\n");
+}
+
+static pid_t command_start(char **argv, const sigset_t *unblocked)
+{
+	const pid_t parent = getpid();
+	const pid_t pid = fork();
+
+	if (pid < 0) {
+		perror("reaper: fork");
+		exit(EXIT_OWN);
+	}
+	if (pid > 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		_exit(EXIT_OWN);
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
+	execvp(argv[0], argv);
+	fprintf(stderr, "reaper: %s: %s\n", argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* Returns the command's status as a shell counts it, or -1 if it still runs. Reaps orphans. */
+static int command_status(pid_t command)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == command)
+			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	const unsigned int limit_s = argc > 2 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0;
+	sigset_t handled, before;
+	int status, number, late = 0;
+	pid_t command;
+
+	if (limit_s == 0) {
+		fprintf(stderr, "usage: reaper SECONDS COMMAND...\n");
+		return EXIT_OWN;
+	}
+	sigemptyset(&handled);
+	sigaddset(&handled, SIGCHLD);
+	sigaddset(&handled, SIGALRM);
+	sigaddset(&handled, SIGTERM);
+	sigaddset(&handled, SIGINT);
+	sigaddset(&handled, SIGHUP);
+	sigprocmask(SIG_BLOCK, &handled, &before);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	command = command_start(argv + 2, &before);
+	alarm(limit_s);
+	while ((status = command_status(command)) < 0) {
+		if (sigwait(&handled, &number) != 0 || number == SIGCHLD)
+			continue;
+		if (number != SIGALRM || late) {
+			all_kill(1);
+			return number == SIGALRM ? TIME_LIMIT : 128 + number;
+		}
+		late = 1;
+		kill(command, SIGTERM);
+		alarm(GRACE_SECONDS);
+	}
+	all_kill(0);
+	return late ? TIME_LIMIT : status;
+}
