@@ -130,7 +130,18 @@ static int command_words(const char *line)
 	return words;
 }
 
-/* Starts ARGV in a session of its own, with the console as its controlling terminal. */
+/*
+ * Makes the console the controlling terminal of init's own session. Were the command the leader, the kernel
+ * would hang its terminal up when it ends, and throw away what had not been printed by then.
+ */
+static void session_start(void)
+{
+	setsid();
+	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
+	signal(SIGTTOU, SIG_IGN); /* from now on another group is in front */
+}
+
+/* Starts ARGV as the process group in front. */
 static pid_t command_start(char **argv)
 {
 	pid_t pid = fork();
@@ -139,9 +150,10 @@ static pid_t command_start(char **argv)
 
 	sigset_t none;
 	sigemptyset(&none);
+	setpgid(0, 0);
+	tcsetpgrp(STDIN_FILENO, getpid());
+	signal(SIGTTOU, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	setsid();
-	ioctl(STDIN_FILENO, TIOCSCTTY, 1);
 	execvp(argv[0], argv);
 	printf("init: %s: %s\n", argv[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
@@ -262,6 +274,7 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	if (chdir("/") == 0)
 		console_open();
+	session_start();
 	mount_kernel_filesystems();
 	loopback_up();
 	const char *hostname = file_read("/etc/hostname");
