@@ -23,6 +23,7 @@
 
 #define TAIL_BYTES      4096
 #define SILENCE_S       60 /* of a machine that does nothing any more */
+#define SILENCE_BOCHS_S 300
 #define EXIT_TIME_LIMIT 124
 #define EXIT_OWN        125
 
@@ -176,7 +177,9 @@ static _Noreturn void machine_died(void)
 /* The emulator now and then leaves its machine's kernel in a loop. */
 static void silence_count(const struct host_options *options, int started)
 {
-	if (started && !options->counted && ++silent_s >= SILENCE_S)
+	const int limit_s = options->bochs_cd ? SILENCE_BOCHS_S : SILENCE_S;
+
+	if (started && !options->counted && ++silent_s >= limit_s)
 		machine_failed("stood still");
 }
 
