@@ -203,13 +203,16 @@ for closed in subsets:
     run(good, close, 0)
     run(["--kernel", "/none"], close, 2)
     run(["--help"], close, 0)
+disk = tmp + "/whole-sectors"
+with open(disk, "wb") as file:
+    file.truncate(1 << 20)
 for n in range(8, 30):
     limited = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
     r, w = os.pipe()
     def child():
         os.dup2(w, 7)
         limited()
-    result = subprocess.run([vmm, "--status-fd", "7", *good, "--disk", kernel + ",ro"], preexec_fn=child,
+    result = subprocess.run([vmm, "--status-fd", "7", *good, "--disk", disk + ",ro"], preexec_fn=child,
                             close_fds=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
     os.close(w)
     report = json.loads(os.fdopen(r).read())
