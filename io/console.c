@@ -14,6 +14,9 @@
 #include "host/fail.h"
 #include "mem/layout.h"
 
+#define RETRY_NS      50000000
+#define RETRY_LAST_MS 1000
+
 static struct console *console_of(struct ring_op *op, size_t offset)
 {
 	return (struct console *)((char *)op - offset);
@@ -51,22 +54,48 @@ static void wait_until_writable(struct console *console)
 	ring_commit(sqe, &console->writable_op);
 }
 
+/* A write to a file is a worker's, and the host may make none (pids.max, RLIMIT_NPROC): that is tried again for a second. */
+static bool try_again(struct console *console, int32_t result)
+{
+	static struct __kernel_timespec pause = { .tv_nsec = RETRY_NS };
+	int64_t now_ms = clock_now_ms();
+
+	if (result != -ECANCELED)
+		return false;
+	if (console->refused_since_ms == 0)
+		console->refused_since_ms = now_ms;
+	if (now_ms - console->refused_since_ms > RETRY_LAST_MS) {
+		if (exit_request_post(console->exit, EXIT_HOST_REFUSED))
+			warn("console: the host makes no task that would write to the file "
+			     "(pids.max of a "
+			     "cgroup, or RLIMIT_NPROC)");
+		return false;
+	}
+	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+	io_uring_prep_timeout(sqe, &pause, 0, 0);
+	ring_commit(sqe, &console->writable_op);
+	return true;
+}
+
 static void write_done(struct ring_op *op, int32_t result)
 {
 	struct console *console = console_of(op, offsetof(struct console, write_op));
 
+	if (try_again(console, result))
+		return; /* still "writing" */
 	if (result == -EAGAIN) {
 		wait_until_writable(console);
-		return; /* still "writing" */
+		return;
 	}
 	console->writing = false;
 	if (result >= 0) {
+		console->refused_since_ms = 0;
 		serial_transmitted(&console->serial, (unsigned)result);
 	} else if (result != -EINTR && !console->output_failed) {
 		/* The guest goes on without its console; EPIPE is a reader that has had enough. */
 		console->output_failed = true;
 		console->reader_gone = result == -EPIPE;
-		if (result != -EPIPE)
+		if (result != -EPIPE && result != -ECANCELED)
 			warn("console: cannot write: %s; further output is dropped",
 			     strerror(-result));
 	}

@@ -45,3 +45,18 @@ limited 3 --kernel "$elf/hello.elf" --cpus 3
 expect_status 3 "three tasks and three vCPUs"
 limited 5 --kernel "$elf/hello.elf" --cpus 3
 expect_status 0 "five tasks and three vCPUs"
+
+# A write to a file needs a worker of the kernel.
+output=$tmp/out
+flood() {
+	echo 3 >"$cgroup/pids.max"
+	status=0
+	timeout -s KILL 20 sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$cgroup" ./vmm --kernel "$elf/end.elf" \
+		--cmdline "$1" >"$output" 2>"$tmp/err" </dev/null || status=$?
+}
+flood flood
+if [ "$status" != 3 ] && grep -q 0123 "$output"; then
+	die "the output was written without a worker: exit status $status"
+fi
+expect_status 3 "output to a file with three tasks"
+grep -q '^vmm: console: the host makes no task .*pids.max' "$tmp/err" || { show; die "no line that says why"; }
