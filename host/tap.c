@@ -167,11 +167,13 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 		return error_set_errno(error, "%s", strerror(errno));
 	if (!set_up(tap, error))
 		return false;
+	read_mtu(tap->name, &tap->mtu);
+	if (!has_no_pi(tap))
+		return error_set(error, "it was opened without IFF_NO_PI");
 	if (tap->no_nowait && !(fcntl(fd, F_GETFL) & O_NONBLOCK))
 		return error_set(error, "it blocks, expected one with O_NONBLOCK: before Linux 6.4 "
 					"a TUN knows nothing else");
-	read_mtu(tap->name, &tap->mtu);
-	return has_no_pi(tap) || error_set(error, "it was opened without IFF_NO_PI");
+	return true;
 }
 
 void tap_close(struct tap *tap)

@@ -10,7 +10,7 @@
                                   the monitor closes the connection
     net_host.py with-tap FD NAME FLAG... -- COMMAND...
                                   COMMAND with a descriptor FD of the TAP: FLAG are those of
-                                  TUNSETIFF: tap, tun, no_pi, vnet_hdr
+                                  TUNSETIFF: tap, tun, no_pi, vnet_hdr; and nonblock
 """
 import fcntl
 import hashlib
@@ -173,8 +173,8 @@ def answers(path, seconds):
 
 def with_tap(number, name, flags, arguments):
     bits = {"tun": 1, "tap": 2, "no_pi": 0x1000, "vnet_hdr": 0x4000}
-    fd = os.open("/dev/net/tun", os.O_RDWR)
-    request = struct.pack("16sH22x", name.encode(), sum(bits[flag] for flag in flags))
+    fd = os.open("/dev/net/tun", os.O_RDWR | (os.O_NONBLOCK if "nonblock" in flags else 0))
+    request = struct.pack("16sH22x", name.encode(), sum(bits.get(flag, 0) for flag in flags))
     fcntl.ioctl(fd, 0x400454CA, request)  # TUNSETIFF
     os.dup2(fd, number)
     os.execvp(arguments[0], arguments)

@@ -130,7 +130,7 @@ static int after(char **arguments)
 static int open_tap(char **arguments)
 {
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
-	int fd = open("/dev/net/tun", O_RDWR), wanted = atoi(arguments[1]);
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK), wanted = atoi(arguments[1]);
 
 	strncpy(request.ifr_name, arguments[0], IFNAMSIZ - 1);
 	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) < 0)
