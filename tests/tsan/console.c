@@ -8,7 +8,7 @@
 #include "tests/unit/check.h"
 #include "tests/unit/ring_rig.h"
 
-#define RACE_MS    5000
+#define RACE_MS    20000
 #define RACE_BYTES 100000u /* that are read in all, or */
 
 static struct exit_request exit_request;

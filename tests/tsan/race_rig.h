@@ -10,8 +10,8 @@
 
 #include "tests/unit/net_queues.h"
 
-#define RACE_CHAINS     5000u /* that are used in all, or */
-#define RACE_MS         5000  /* how long it lasts at most */
+#define RACE_CHAINS     3000u /* that are used in all, or */
+#define RACE_MS         20000 /* how long it lasts at most, on a busy machine */
 #define RACE_LIFE       500u  /* chains, after which the driver starts anew */
 #define RACE_SIZE       128u
 #define RACE_BUFFER_GPA 0x400000u
