@@ -39,7 +39,8 @@ boots "$tmp/odd,ro" "its last 100 bytes "
 
 [ "$(id -u)" -eq 0 ] && loop=$(losetup --find --show "$image" 2>/dev/null) ||
 	skip "no loop device can be had here: the rest was not tried"
-trap 'umount "$tmp/mnt" 2>/dev/null || :; losetup -d "$loop" 2>/dev/null || :; rm -rf "$tmp"' EXIT
+at_exit losetup -d "$loop"
+at_exit umount "$tmp/mnt"
 boots "$image" "it is also the host's $loop "
 boots "$image,ro" "it is also the host's $loop "
 boots "$loop,ro"

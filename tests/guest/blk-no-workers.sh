@@ -5,23 +5,15 @@
 . "$(dirname "$0")/lib.sh"
 need_kvm
 
-group=
-for root in /sys/fs/cgroup/pids /sys/fs/cgroup; do
-	[ ! -w "$root/cgroup.procs" ] || { mkdir "$root/vmm-test-$$" 2>/dev/null && group=$root/vmm-test-$$; }
-	[ -z "$group" ] || [ ! -e "$group/pids.max" ] || break
-	[ -z "$group" ] || rmdir "$group"
-	group=
-done
-[ -n "$group" ] || skip "no cgroup can be had that limits tasks"
-pid=
-trap '[ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || :; sleep 0.2; rmdir "$group" 2>/dev/null || :; rm -rf "$tmp"' EXIT
+# shellcheck source=tests/guest/task_group.bash
+. "$(dirname "$0")/task_group.bash"
 mkfifo "$tmp/keys" "$tmp/pipe"
 exec 9<>"$tmp/keys"
 
 # run MORE: a VM whose cgroup lets it have so many tasks more when it comes to its disk.
 run() {
 	truncate -s 1M "$tmp/disk"
-	echo max >"$group/pids.max"
+	limit max
 	# Not to a file: that would need a worker, too, and it would be there for the disk.
 	cat "$tmp/pipe" >"$tmp/out" &
 	reader=$!
@@ -37,11 +29,10 @@ run() {
 		[ "$(cat "$group/pids.current")" != "$tasks" ] || break
 		sleep 0.01
 	done
-	echo $((tasks + $1)) >"$group/pids.max"
+	limit $((tasks + $1))
 	echo go >&9
 	status=0
 	wait "$pid" || status=$?
-	pid=
 	wait "$reader"
 }
 

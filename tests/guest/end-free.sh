@@ -6,6 +6,6 @@ need_kvm
 
 mkdir "$tmp/mnt"
 mount -t tmpfs none "$tmp/mnt" 2>/dev/null || skip "no tmpfs can be mounted here"
-trap 'umount "$tmp/mnt" 2>/dev/null || :; rm -rf "$tmp"' EXIT
+at_exit umount "$tmp/mnt"
 ip tuntap add endtap mode tap
 timeout -s KILL 120 python3 tests/guest/end_free.py "$tmp" endtap "$elf"

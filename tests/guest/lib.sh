@@ -6,10 +6,21 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck disable=SC2034 # for the tests
 elf=build/tests/guest
 tmp=$(mktemp -d)
+declare -a exit_commands=()
+
+at_exit() { # COMMAND...: run at the end, the last one given first
+	exit_commands+=("$(printf '%q ' "$@")")
+}
+
 # What still runs in the background is killed: a guest may be one that never ends.
-# shellcheck disable=SC2046
 clean_up() {
+	local i
+	# shellcheck disable=SC2046
 	kill -KILL $(jobs -p) 2>/dev/null || :
+	wait
+	for ((i = ${#exit_commands[@]} - 1; i >= 0; i--)); do
+		eval "${exit_commands[i]}" >/dev/null 2>&1 || :
+	done
 	rm -rf "$tmp"
 }
 trap clean_up EXIT

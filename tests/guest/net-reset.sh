@@ -11,8 +11,6 @@ make_tap vmtap0 0 1500
 devices=(--kernel "$elf/net_reset.elf" --net tap=vmtap0 --vsock "cid=3,uds=$tmp/v")
 
 ip -o monitor link >"$tmp/links" &
-host_pids=($!)
-trap 'end_vmm; kill "${host_pids[@]}" 2>/dev/null; rm -rf "$tmp"' EXIT
 vmm_start "${devices[@]}" --cmdline "same=$times"
 wait_for "$tmp/out" "same ok"
 vmm_wait
@@ -29,14 +27,12 @@ vmm_start "${devices[@]}" --cmdline changing=1
 		ip link add dummy0 type dummy && ip link del dummy0
 	done
 ) 2>/dev/null &
-host_pids+=($!)
 (
 	ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev vmtap0
 	while :; do
 		printf 'x%.0s' {1..100} >/dev/udp/10.77.0.2/1 || :
 	done
 ) 2>/dev/null &
-host_pids+=($!)
 python3 $host answers "$tmp/v" 5
 kill -TERM "$vmm_pid"
 vmm_wait

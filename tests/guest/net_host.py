@@ -128,11 +128,11 @@ def command(ip, text):
 
 
 def flood(ip, seconds):
-    """Class 6: pings get through a flood, and all of them afterwards."""
+    """Class 6: pings get through between the bursts of a flood, and all of them afterwards."""
     pinger, s = Pinger(ip), udp_socket()
     s.setblocking(False)
     s.connect((ip, PORT_DISCARD))
-    sent = answered = pings = 0
+    sent = pings = bursts = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(2000):
@@ -141,14 +141,19 @@ def flood(ip, seconds):
                 sent += 1
             except (BlockingIOError, ConnectionRefusedError):
                 pass
-        pings += 1
-        answered += pinger.ping(56, 0.05)
-    if answered == 0:
-        fail("none of %d pings was answered in a flood of %d datagrams" % (pings, sent))
+        bursts += 1
+        # A burst is longer than the TAP's queue, which drops what comes behind it until the guest has taken some.
+        patience = time.monotonic() + WAIT_S
+        while True:
+            pings += 1
+            if pinger.ping(56, 0.1):
+                break
+            if time.monotonic() > patience:
+                fail("no answer after burst %d of a flood of %d datagrams" % (bursts, sent))
     for _ in range(20):
         if not pinger.ping(1000):
             fail("no answer to a ping after the flood")
-    print("class 6: %d of %d pings answered in a flood of %d datagrams" % (answered, pings, sent))
+    print("class 6: %d of %d pings answered in a flood of %d datagrams" % (bursts, pings, sent))
 
 
 def answers(path, seconds):
