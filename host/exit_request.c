@@ -21,15 +21,14 @@ void exit_request_init(struct exit_request *request, struct ring *ring)
 	request->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (request->wake_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "eventfd");
-	request->wake_slot = ring_add_file(ring, request->wake_fd);
 }
 
 void exit_request_start(struct exit_request *request)
 {
 	struct io_uring_sqe *sqe = ring_prepare(request->ring);
 
-	io_uring_prep_read(sqe, request->wake_slot, &request->wake_count,
-			   sizeof(request->wake_count), 0);
+	io_uring_prep_read(sqe, request->wake_fd, &request->wake_count, sizeof(request->wake_count),
+			   0);
 	ring_commit(sqe, &request->op);
 }
 

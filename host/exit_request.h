@@ -12,7 +12,7 @@ struct exit_request {
 	struct ring_op op;
 	_Atomic int status; /* an exit status, or EXIT_REQUEST_NONE */
 	struct ring *ring;
-	int wake_fd, wake_slot; /* an eventfd that ends the ring's wait */
+	int wake_fd; /* an eventfd that ends the ring's wait */
 	uint64_t wake_count;
 };
 

@@ -89,12 +89,6 @@ void ring_init(struct ring *ring, unsigned in_flight)
 		fail(EXIT_HOST_REFUSED, "io_uring: Linux 5.12 or later is needed");
 }
 
-int ring_add_file(struct ring *ring, int fd)
-{
-	(void)ring;
-	return fd;
-}
-
 void ring_allow_workers(struct ring *ring, unsigned n)
 {
 	ring->n_workers += n;
@@ -167,11 +161,6 @@ struct io_uring_sqe *ring_prepare(struct ring *ring)
 }
 
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op)
-{
-	io_uring_sqe_set_data(sqe, op);
-}
-
-void ring_commit_socket(struct io_uring_sqe *sqe, struct ring_op *op)
 {
 	io_uring_sqe_set_data(sqe, op);
 }

@@ -60,9 +60,6 @@ struct ring {
  * Does not return on failure (exit 3). */
 void ring_init(struct ring *ring, unsigned in_flight);
 
-/* What to use for the file on the ring. */
-int ring_add_file(struct ring *ring, int fd);
-
 /* The operations of sockets, too. Before ring_start(). */
 void ring_allow_sockets(struct ring *ring);
 
@@ -74,13 +71,10 @@ void ring_allow_workers(struct ring *ring, unsigned n);
 void ring_start(struct ring *ring);
 
 /* The next submission entry; `op` must stay valid until its callback. The caller fills it with an
- * io_uring_prep_ function; then ring_commit() marks it as being for a registered file (a timeout has
- * none, and does not mind). Never NULL:
- * a full queue is submitted first; if the kernel takes nothing for a second, the monitor ends. */
+ * io_uring_prep_ function and ring_commit(). Never NULL: a full queue is submitted first; if the kernel takes
+ * nothing for a second, the monitor ends. */
 struct io_uring_sqe *ring_prepare(struct ring *ring);
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
-/* The same for an operation on a socket's descriptor. */
-void ring_commit_socket(struct io_uring_sqe *sqe, struct ring_op *op);
 
 /* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
 void ring_after_batch(struct ring *ring, struct ring_task *task);

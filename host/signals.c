@@ -132,14 +132,13 @@ void signals_open(struct signals *signals, struct ring *ring, struct exit_reques
 	signals->fd = signalfd(-1, &heard, SFD_CLOEXEC);
 	if (signals->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "signalfd");
-	signals->slot = ring_add_file(ring, signals->fd);
 }
 
 void signals_start(struct signals *signals)
 {
 	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
 
-	io_uring_prep_read(sqe, signals->slot, &signals->info, sizeof(signals->info), 0);
+	io_uring_prep_read(sqe, signals->fd, &signals->info, sizeof(signals->info), 0);
 	ring_commit(sqe, &signals->op);
 }
 

@@ -19,7 +19,7 @@ struct signals {
 	struct ring_op op;
 	struct ring *ring;
 	struct exit_request *exit;
-	int fd, slot;
+	int fd;
 	bool received; /* at least one that ends: whoever waits for something slow gives up */
 	void (*stopping)(void *context);  /* before a stop (SIGTSTP) */
 	void (*continued)(void *context); /* after one (SIGCONT) */

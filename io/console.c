@@ -37,7 +37,7 @@ static void pump_output(struct console *console)
 	if (length == 0)
 		return;
 	struct io_uring_sqe *sqe = ring_prepare(console->ring);
-	io_uring_prep_write(sqe, console->output_slot, data, length, (uint64_t)-1);
+	io_uring_prep_write(sqe, console->output_fd, data, length, (uint64_t)-1);
 	sqe->rw_flags = console->output_flags;
 	ring_commit(sqe, &console->write_op);
 	if (console->output_blocks)
@@ -50,7 +50,7 @@ static void wait_until_writable(struct console *console)
 {
 	struct io_uring_sqe *sqe = ring_prepare(console->ring);
 
-	io_uring_prep_poll_add(sqe, console->output_slot, POLLOUT);
+	io_uring_prep_poll_add(sqe, console->output_fd, POLLOUT);
 	ring_commit(sqe, &console->writable_op);
 }
 
@@ -115,8 +115,8 @@ static void arm_wake(struct console *console)
 {
 	struct io_uring_sqe *sqe = ring_prepare(console->ring);
 
-	io_uring_prep_read(sqe, console->wake_slot, &console->wake_count,
-			   sizeof(console->wake_count), 0);
+	io_uring_prep_read(sqe, console->wake_fd, &console->wake_count, sizeof(console->wake_count),
+			   0);
 	ring_commit(sqe, &console->wake_op);
 }
 
@@ -213,7 +213,7 @@ static void open_stdio(struct console *console)
 
 	console->writes_at_once = own_fd >= 0;
 	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
-	console->input_slot = ring_add_file(console->ring, STDIN_FILENO);
+	console->input_fd = STDIN_FILENO;
 	/* Not O_APPEND: the description's flags are the launcher's. */
 	console->output_flags = is_stderr_too(&status) ? RWF_APPEND : 0;
 }
@@ -224,7 +224,7 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	struct serial_host host = { write_now, raise_irq, wake, console };
 	struct stat status;
 
-	*console = (struct console){ .ring = ring, .exit = exit, .input_slot = -1 };
+	*console = (struct console){ .ring = ring, .exit = exit, .input_fd = -1 };
 	console->wake_op.done = wake_done;
 	console->write_op.done = write_done;
 	console->writable_op.done = output_writable;
@@ -233,12 +233,10 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	console->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (console->wake_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "eventfd for the console");
-	console->wake_slot = ring_add_file(ring, console->wake_fd);
 	if (path == NULL)
 		open_stdio(console);
 	else
 		console->output_fd = open_output(path);
-	console->output_slot = ring_add_file(ring, console->output_fd);
 	console->output_blocks = fstat(console->output_fd, &status) == 0 && S_ISCHR(status.st_mode);
 }
 
@@ -250,7 +248,7 @@ void console_close(struct console *console)
 void console_start(struct console *console)
 {
 	arm_wake(console);
-	keyboard_start(&console->keyboard, console->ring, console->input_slot, &console->serial,
+	keyboard_start(&console->keyboard, console->ring, console->input_fd, &console->serial,
 		       console->exit);
 }
 

@@ -22,7 +22,7 @@ struct console {
 	struct serial serial;
 	struct irq_line irq;
 	struct exit_request *exit;
-	int wake_fd, wake_slot, input_slot, output_slot; /* slot -1: none */
+	int wake_fd, input_fd; /* input_fd -1: none */
 	uint64_t wake_count;
 	bool output_blocks, output_failed, writing;
 	bool reader_gone;            /* of the output */

@@ -45,14 +45,13 @@ void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint
 	};
 	if (host_ioctl(vm_fd, KVM_IOEVENTFD, &request) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)gpa);
-	doorbell->slot = ring_add_file(ring, doorbell->fd);
 }
 
 void doorbell_arm(struct doorbell *doorbell)
 {
 	struct io_uring_sqe *sqe = ring_prepare(doorbell->ring);
 
-	io_uring_prep_read(sqe, doorbell->slot, &doorbell->count, sizeof(doorbell->count), 0);
+	io_uring_prep_read(sqe, doorbell->fd, &doorbell->count, sizeof(doorbell->count), 0);
 	ring_commit(sqe, &doorbell->op);
 }
 

@@ -13,7 +13,6 @@ struct doorbell {
 	struct ring_op op; /* first: the callback finds the doorbell by it */
 	struct ring *ring;
 	int fd;
-	int slot;
 	uint64_t count; /* what the eventfd held; unused, kicks do not add up */
 	doorbell_fn *kicked;
 	void *device;

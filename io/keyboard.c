@@ -47,7 +47,7 @@ static void start_read(struct keyboard *keyboard)
 {
 	struct io_uring_sqe *sqe = ring_prepare(keyboard->ring);
 
-	io_uring_prep_read(sqe, keyboard->slot, keyboard->chunk, KEYBOARD_READ_BYTES, (uint64_t)-1);
+	io_uring_prep_read(sqe, keyboard->fd, keyboard->chunk, KEYBOARD_READ_BYTES, (uint64_t)-1);
 	ring_commit(sqe, &keyboard->read_op);
 	if (keyboard->is_terminal)
 		sqe->flags |= IOSQE_ASYNC; /* terminals know no non-blocking attempt */
@@ -57,7 +57,7 @@ static void wait_until_ready(struct keyboard *keyboard)
 {
 	struct io_uring_sqe *sqe = ring_prepare(keyboard->ring);
 
-	io_uring_prep_poll_add(sqe, keyboard->slot, POLLIN);
+	io_uring_prep_poll_add(sqe, keyboard->fd, POLLIN);
 	ring_commit(sqe, &keyboard->ready_op);
 }
 
@@ -66,7 +66,7 @@ static void listen_for_keys(struct keyboard *keyboard)
 	unsigned waiting = keyboard->head - keyboard->tail;
 
 	/* One more: an escape's Ctrl-a may turn out to be for the guest. */
-	if (keyboard->reading || keyboard->ended || keyboard->slot < 0 ||
+	if (keyboard->reading || keyboard->ended || keyboard->fd < 0 ||
 	    KEYBOARD_BUFFER_BYTES - waiting < KEYBOARD_READ_BYTES + 1)
 		return;
 	keyboard->reading = true;
@@ -183,17 +183,17 @@ void keyboard_pump(struct keyboard *keyboard)
 	listen_for_keys(keyboard);
 }
 
-void keyboard_start(struct keyboard *keyboard, struct ring *ring, int slot, struct serial *serial,
+void keyboard_start(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
 		    struct exit_request *exit)
 {
 	keyboard->ring = ring;
 	keyboard->serial = serial;
 	keyboard->exit = exit;
-	keyboard->slot = slot;
+	keyboard->fd = fd;
 	keyboard->read_op.done = read_done;
 	keyboard->ready_op.done = became_ready;
 	keyboard->look_op.done = look;
-	keyboard->is_terminal = slot >= 0 && terminal_open();
+	keyboard->is_terminal = fd >= 0 && terminal_open();
 	/* A launcher may put us in front only after the fork. */
 	if (keyboard->is_terminal && !terminal_take())
 		look_later(keyboard);

@@ -27,7 +27,7 @@ struct keyboard {
 	struct ring *ring;
 	struct serial *serial;
 	struct exit_request *exit;
-	int slot; /* -1: none */
+	int fd; /* -1: none */
 	bool is_terminal, ended, escape_seen;
 	bool reading, looking; /* waits for something typed; for the next look at who is in front */
 	uint8_t chunk[KEYBOARD_READ_BYTES];
@@ -36,8 +36,8 @@ struct keyboard {
 };
 
 /* Takes the terminal, if there is one and the process in front, and starts reading standard input, which is the
- * ring's file `slot`: after ring_start(). Slot -1: nothing is typed. */
-void keyboard_start(struct keyboard *keyboard, struct ring *ring, int slot, struct serial *serial,
+ * descriptor `fd`: after ring_start(). -1: nothing is typed. */
+void keyboard_start(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
 		    struct exit_request *exit);
 
 /* Hands typed bytes to the UART as it takes them, and reads more when there is room. */

@@ -191,7 +191,6 @@ void block_init(struct block *block, const struct block_image *image,
 	block->image = *image;
 	block->ring = ring;
 	block->exit = exit;
-	block->slot = ring_add_file(ring, image->fd);
 	block->zero_method = ZERO_BY_RANGE;
 	block->signal_task.run = signal_guest;
 	block->waiting_end = &block->waiting;
@@ -212,7 +211,7 @@ void block_start(struct block *block)
 	if (!block->image.head_unseen)
 		return;
 	struct io_uring_sqe *sqe = ring_prepare(block->ring);
-	io_uring_prep_read(sqe, block->slot, block->head, BLOCK_HEAD_BYTES, 0);
+	io_uring_prep_read(sqe, block->image.fd, block->head, BLOCK_HEAD_BYTES, 0);
 	if (block->image.reads_need_worker)
 		sqe->flags |= IOSQE_ASYNC;
 	block->head_op.done = head_read;

@@ -56,7 +56,6 @@ struct block {
 	struct virtio_blk_config config;
 	struct ring *ring;
 	struct exit_request *exit;
-	int slot;
 	enum zero_method zero_method;
 	bool starved; /* requests wait because the pool is empty */
 	bool error_reported, final_flush_failed;

@@ -57,24 +57,24 @@ static bool take_bytes(struct block_request *request, void *out, size_t length)
 static void prepare_transfer(struct block_request *request, struct io_uring_sqe *sqe)
 {
 	bool is_read = request->type == VIRTIO_BLK_T_IN;
-	int slot = request->block->slot;
+	int fd = request->block->image.fd;
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
 	while (n < request->n_data && bytes + request->data[n].iov_len <= STEP_BYTES)
 		bytes += request->data[n++].iov_len;
 	if (n > 1 && is_read) {
-		io_uring_prep_readv(sqe, slot, request->data, n, request->offset);
+		io_uring_prep_readv(sqe, fd, request->data, n, request->offset);
 	} else if (n > 1) {
-		io_uring_prep_writev(sqe, slot, request->data, n, request->offset);
+		io_uring_prep_writev(sqe, fd, request->data, n, request->offset);
 	} else {
 		/* One buffer, or the beginning of one that is too long for a step. */
 		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)STEP_BYTES;
 		if (is_read)
-			io_uring_prep_read(sqe, slot, request->data->iov_base, length,
+			io_uring_prep_read(sqe, fd, request->data->iov_base, length,
 					   request->offset);
 		else
-			io_uring_prep_write(sqe, slot, request->data->iov_base, length,
+			io_uring_prep_write(sqe, fd, request->data->iov_base, length,
 					    request->offset);
 	}
 }
@@ -93,13 +93,13 @@ static void prepare_zeroes(struct block_request *request, struct io_uring_sqe *s
 	int mode = FALLOC_FL_KEEP_SIZE;
 
 	if (request->zero_method == ZERO_BY_WRITE) {
-		io_uring_prep_write(sqe, block->slot, zeroes,
+		io_uring_prep_write(sqe, block->image.fd, zeroes,
 				    (unsigned)(length < ZEROES_BYTES ? length : ZEROES_BYTES),
 				    request->offset);
 		return;
 	}
 	mode |= request->zero_method == ZERO_BY_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
-	io_uring_prep_fallocate(sqe, block->slot, mode, (off_t)request->offset, (off_t)length);
+	io_uring_prep_fallocate(sqe, block->image.fd, mode, (off_t)request->offset, (off_t)length);
 }
 
 void block_request_prepare(struct block_request *request)
@@ -110,10 +110,10 @@ void block_request_prepare(struct block_request *request)
 	switch (request->type) {
 	case VIRTIO_BLK_T_FLUSH:
 		request->writes_before = block->writes;
-		io_uring_prep_fsync(sqe, block->slot, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, block->image.fd, IORING_FSYNC_DATASYNC);
 		break;
 	case VIRTIO_BLK_T_DISCARD:
-		io_uring_prep_fallocate(sqe, block->slot,
+		io_uring_prep_fallocate(sqe, block->image.fd,
 					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					(off_t)request->offset, (off_t)request->remaining);
 		break;

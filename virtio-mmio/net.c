@@ -161,7 +161,6 @@ void net_init(struct net *net, const struct tap *tap, const uint8_t mac[6], uint
 	virtio_device_init(&net->device, &net_type, memory);
 	net->tap = *tap;
 	net->ring = ring;
-	net->slot = ring_add_file(ring, tap->fd);
 	net->signal_task.run = signal_guest;
 	net->gone_task.run = report_gone;
 	pthread_mutex_init(&net->telling, NULL);

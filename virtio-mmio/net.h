@@ -48,7 +48,6 @@ struct net {
 	struct tap tap;
 	struct virtio_net_config config;
 	struct ring *ring;
-	int slot;
 	bool gone;                        /* the TAP was removed */
 	_Atomic uint32_t offloads_wanted; /* by the driver */
 	pthread_mutex_t telling;          /* for vCPU threads only: TUNSETOFFLOAD waits */

@@ -76,7 +76,7 @@ static void prepare_read(struct net *net, struct net_read *read)
 		add_parts(read, rx_pool_take(&net->pool));
 	read->parts[read->n_parts] = (struct iovec){ net->overflow, sizeof(net->overflow) };
 	read->generation = net->device.generation;
-	io_uring_prep_readv2(sqe, net->slot, read->parts, read->n_parts + 1, (uint64_t)-1,
+	io_uring_prep_readv2(sqe, net->tap.fd, read->parts, read->n_parts + 1, (uint64_t)-1,
 			     net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &read->op);
 	net->reads_in_flight++;
@@ -201,7 +201,7 @@ static void poll_tap(struct net *net)
 {
 	struct io_uring_sqe *sqe = ring_prepare(net->ring);
 
-	io_uring_prep_poll_add(sqe, net->slot, POLLIN);
+	io_uring_prep_poll_add(sqe, net->tap.fd, POLLIN);
 	ring_commit(sqe, &net->poll_op);
 	net->polling = true;
 }

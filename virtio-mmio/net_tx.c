@@ -37,7 +37,7 @@ static void submit(struct net_write *write)
 	struct io_uring_sqe *sqe = ring_prepare(net->ring);
 
 	write->generation = net->device.generation;
-	io_uring_prep_writev2(sqe, net->slot, write->chain.buffers, write->chain.n_readable,
+	io_uring_prep_writev2(sqe, net->tap.fd, write->chain.buffers, write->chain.n_readable,
 			      (uint64_t)-1, net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &write->op);
 	net->device.in_flight++;

@@ -108,7 +108,7 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->device.config_bytes = sizeof(vsock->config);
 	vsock->ring = ring;
 	vsock->path = path;
-	vsock->listen_slot = listen_fd >= 0 ? ring_add_file(ring, listen_fd) : -1;
+	vsock->listen_fd = listen_fd;
 	ring_allow_sockets(ring);
 	make_port_key(vsock);
 	vsock->signal_task.run = signal_guest;

@@ -105,7 +105,7 @@ struct vsock {
 	struct virtio_device device; /* first: the callbacks find the vsock by it */
 	struct virtio_vsock_config config;
 	struct ring *ring;
-	int listen_slot;
+	int listen_fd;
 	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
 	struct ring_op accept_op, accept_pause_op;
 	struct vsock_connection *accepting;

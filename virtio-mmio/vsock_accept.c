@@ -58,7 +58,7 @@ static void watch_hang_up(struct vsock_connection *connection)
 
 	io_uring_prep_poll_add(sqe, connection->fd, POLLHUP);
 	connection->hang_up_op.done = hung_up;
-	ring_commit_socket(sqe, &connection->hang_up_op);
+	ring_commit(sqe, &connection->hang_up_op);
 	connection->ops_in_flight++;
 }
 
@@ -92,7 +92,7 @@ static void receive_greeting(struct vsock_connection *connection, unsigned lengt
 
 	io_uring_prep_recv(sqe, connection->fd, connection->greeting + connection->greeting_length,
 			   length, MSG_DONTWAIT | flags);
-	ring_commit_socket(sqe, &connection->greeting_op);
+	ring_commit(sqe, &connection->greeting_op);
 	connection->ops_in_flight++;
 }
 
@@ -218,7 +218,7 @@ static void accept_failed(struct vsock *vsock, int error)
 		break;
 	default:
 		warn("vsock: cannot accept connections any more: %s", strerror(error));
-		vsock->listen_slot = -1;
+		vsock->listen_fd = -1;
 		break;
 	}
 }
@@ -245,7 +245,7 @@ static void poll_before_accept(struct vsock *vsock)
 {
 	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
 
-	io_uring_prep_poll_add(sqe, vsock->listen_slot, POLLIN);
+	io_uring_prep_poll_add(sqe, vsock->listen_fd, POLLIN);
 	vsock->accept_op.done = somebody_is_there;
 	ring_commit(sqe, &vsock->accept_op);
 }
@@ -282,7 +282,7 @@ static void submit_accept(struct vsock *vsock)
 {
 	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
 
-	io_uring_prep_accept(sqe, vsock->listen_slot, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_prep_accept(sqe, vsock->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	vsock->accept_op.done = accepted;
 	ring_commit(sqe, &vsock->accept_op);
 }
@@ -291,7 +291,7 @@ void vsock_accept_next(struct vsock *vsock)
 {
 	struct vsock_connection *connection;
 
-	if (vsock->listen_slot < 0 || vsock->accepting != NULL || vsock->accept_paused)
+	if (vsock->listen_fd < 0 || vsock->accepting != NULL || vsock->accept_paused)
 		return;
 	connection = vsock_get_connection(vsock);
 	if (connection == NULL)

@@ -24,7 +24,7 @@ static void try_to_connect(struct vsock_connection *connection)
 	io_uring_prep_connect(sqe, connection->fd, (struct sockaddr *)&connection->address,
 			      sizeof(connection->address));
 	connection->connect_op.done = connect_done;
-	ring_commit_socket(sqe, &connection->connect_op);
+	ring_commit(sqe, &connection->connect_op);
 	connection->ops_in_flight++;
 }
 

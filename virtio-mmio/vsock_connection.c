@@ -193,7 +193,7 @@ static void submit_shutdown(struct vsock_connection *connection, struct ring_op 
 
 	io_uring_prep_shutdown(sqe, connection->fd, how);
 	op->done = done;
-	ring_commit_socket(sqe, op);
+	ring_commit(sqe, op);
 	connection->ops_in_flight++;
 }
 
@@ -225,7 +225,7 @@ static void waste_input(struct vsock_connection *connection)
 
 	io_uring_prep_recv(sqe, connection->fd, vsock->waste, sizeof(vsock->waste), MSG_DONTWAIT);
 	connection->read_shutdown_op.done = input_wasted;
-	ring_commit_socket(sqe, &connection->read_shutdown_op);
+	ring_commit(sqe, &connection->read_shutdown_op);
 	connection->ops_in_flight++;
 }
 

@@ -169,7 +169,7 @@ static void submit_receive(struct vsock_connection *connection, struct vsock_rec
 	receive->generation = vsock->device.generation;
 	io_uring_prep_readv2(sqe, connection->fd, receive->parts, receive->n_parts, (uint64_t)-1,
 			     vsock->no_nowait ? 0 : RWF_NOWAIT);
-	ring_commit_socket(sqe, &receive->op);
+	ring_commit(sqe, &receive->op);
 	connection->receiving = true;
 	connection->ops_in_flight++;
 	vsock->device.in_flight++;
@@ -313,7 +313,7 @@ void vsock_poll_in(struct vsock_connection *connection)
 	sqe = ring_prepare(connection->vsock->ring);
 	io_uring_prep_poll_add(sqe, connection->fd, POLLIN);
 	connection->poll_in_op.done = poll_in_done;
-	ring_commit_socket(sqe, &connection->poll_in_op);
+	ring_commit(sqe, &connection->poll_in_op);
 	connection->polling_in = true;
 	connection->ops_in_flight++;
 }

@@ -77,7 +77,7 @@ static void submit_send(struct vsock_connection *connection, const struct iovec 
 	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 
 	io_uring_prep_writev2(sqe, connection->fd, parts, n, (uint64_t)-1, flags);
-	ring_commit_socket(sqe, &connection->send_op);
+	ring_commit(sqe, &connection->send_op);
 	connection->sending = true;
 	connection->ops_in_flight++;
 }
@@ -193,7 +193,7 @@ static void sent(struct vsock_connection *connection, int32_t result)
 	if (result == -EAGAIN || result == -EINTR) {
 		struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
 		io_uring_prep_poll_add(sqe, connection->fd, POLLOUT);
-		ring_commit_socket(sqe, &connection->poll_out_op);
+		ring_commit(sqe, &connection->poll_out_op);
 		connection->polling_out = true;
 		connection->ops_in_flight++;
 	} else if (result < 0) {

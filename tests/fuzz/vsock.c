@@ -15,7 +15,7 @@
 #define OPERATIONS_MAX 400
 
 static unsigned seconds_pass;
-static int vsock_listen_slot;
+static int vsock_listen_fd;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -26,7 +26,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	vsock_init(&vsock, GUEST_CID, vsock_listener, vsock_path, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
-	vsock_listen_slot = vsock.listen_slot;
+	vsock_listen_fd = vsock.listen_fd;
 	shrink_pools();
 	memset(vsock.port_key, 0, sizeof(vsock.port_key)); /* an input does the same each time */
 	write_seeds();
@@ -160,7 +160,7 @@ static void run(uint8_t how)
 static void end_faults(void)
 {
 	faults_left = 0;
-	vsock.listen_slot = vsock_listen_slot; /* it may have been given up */
+	vsock.listen_fd = vsock_listen_fd; /* it may have been given up */
 	vsock_accept_next(&vsock);
 }
 
