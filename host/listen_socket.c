@@ -15,14 +15,11 @@
 
 #define BACKLOG 1024
 
-/* Whether a program listens at the address: then it must be left alone. */
-static bool somebody_listens(const struct sockaddr_un *address)
+/* Whether a program listens at the address: then it must be left alone. `fd` is a Unix socket for one try. */
+static bool somebody_listens(const struct sockaddr_un *address, int fd)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool listens;
 
-	if (fd < 0)
-		return true;
 	/* EAGAIN: its backlog is full. ECONNREFUSED: a file without a socket behind it. */
 	listens = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
 		  (errno != ECONNREFUSED && errno != ENOENT);
@@ -30,14 +27,20 @@ static bool somebody_listens(const struct sockaddr_un *address)
 	return listens;
 }
 
-static bool somebody_keeps_listening(const struct sockaddr_un *address)
+/* False: *error says that somebody keeps listening, or why nobody knows. */
+static bool nobody_listens(const struct sockaddr_un *address, struct error_text *error)
 {
 	struct release_wait wait = { 0 };
 
-	while (somebody_listens(address))
-		if (!release_wait(&wait))
+	for (;;) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (fd < 0)
+			return error_set_errno(error, "%s", strerror(errno));
+		if (!somebody_listens(address, fd))
 			return true;
-	return false;
+		if (!release_wait(&wait))
+			return error_set_refused(error, "another process listens there");
+	}
 }
 
 static bool remove_stale(const struct sockaddr_un *address, struct error_text *error)
@@ -48,8 +51,8 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 		return errno == ENOENT || error_set_errno(error, "%s", strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error, "the path exists and is no socket");
-	if (somebody_keeps_listening(address))
-		return error_set_refused(error, "another process listens there");
+	if (!nobody_listens(address, error))
+		return false;
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
 		return error_set_errno(error, "cannot remove the stale socket: %s",
 				       strerror(errno));

@@ -6,6 +6,7 @@
 
 #include "host/clock.h"
 #include "host/fail.h"
+#include "host/release.h"
 
 /* A longer batch goes in steps. */
 #define RING_ENTRIES      128u
@@ -58,7 +59,8 @@ static unsigned completion_entries(unsigned in_flight)
 	return entries;
 }
 
-void ring_init(struct ring *ring, unsigned in_flight)
+/* Returns false with errno. */
+static bool create_ring(struct io_uring *uring, unsigned in_flight)
 {
 	/* Since Linux 6.1 the completions can be left to the thread that waits for them: no
 	 * interruption in the middle of a batch. Older kernels get the plain ring. */
@@ -68,22 +70,31 @@ void ring_init(struct ring *ring, unsigned in_flight)
 	};
 	int error = -EINVAL;
 
-	ring->sockets_allowed = false;
-	ring->n_workers = 0;
-	ring->tasks = NULL;
-	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
-	ring->with_workers = 0;
 	for (size_t i = 0; error == -EINVAL && i < sizeof(optional_flags) / sizeof(unsigned); i++) {
 		struct io_uring_params params = {
 			.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | optional_flags[i],
 			.cq_entries = completion_entries(in_flight),
 		};
-		error = io_uring_queue_init_params(RING_ENTRIES, &ring->uring, &params);
+		error = io_uring_queue_init_params(RING_ENTRIES, uring, &params);
 	}
-	if (error < 0) {
-		errno = -error;
-		fail_errno(EXIT_HOST_REFUSED, "cannot create an io_uring%s", refusal_hint(errno));
-	}
+	errno = -error;
+	return error == 0;
+}
+
+void ring_init(struct ring *ring, unsigned in_flight)
+{
+	struct release_wait wait = { 0 };
+
+	ring->sockets_allowed = false;
+	ring->n_workers = 0;
+	ring->tasks = NULL;
+	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
+	ring->with_workers = 0;
+	/* The memory of a ring is charged until the kernel has taken it down, after the monitor that had it. */
+	while (!create_ring(&ring->uring, in_flight))
+		if (errno != ENOMEM || !release_wait(&wait))
+			fail_errno(EXIT_HOST_REFUSED, "cannot create an io_uring%s",
+				   refusal_hint(errno));
 	/* Waiting with a time limit, and workers that are threads of this process. */
 	if ((ring->uring.features & NEEDED_FEATURES) != NEEDED_FEATURES)
 		fail(EXIT_HOST_REFUSED, "io_uring: Linux 5.12 or later is needed");
