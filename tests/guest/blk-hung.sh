@@ -14,7 +14,7 @@ for case in flush:f out:w in:r; do
 		--disk "$tmp/fuse/disk" --disk "$tmp/disk" --cmdline "op=${case%:*}" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
 	for ((i = 0; i < 2000; i++)); do
-		! grep -q '^hung' "$tmp/out" || break
+		! grep -q '^hung ok' "$tmp/out" || break
 		sleep 0.02
 	done
 	kill -TERM "$pid"

@@ -222,6 +222,13 @@ def check_background_end(shell):
     shell.expect_mode("ended in the background")
 
 
+def is_monitor(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe").endswith("/vmm")
+    except FileNotFoundError:  # it has just ended
+        return False
+
+
 def is_zombie(pid):
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as file:
@@ -233,7 +240,7 @@ def is_zombie(pid):
 def check_pipeline(shell):
     """The process group is in front, and the output is no terminal."""
     shell.start(f"{KEYS_GUEST} | cat -u")
-    shell.job = next(pid for pid in shell.children() if os.readlink(f"/proc/{pid}/exe").endswith("/vmm"))
+    shell.job = next(pid for pid in shell.children() if is_monitor(pid))
     shell.expect_in_front("in a pipeline")
     shell.end_by_key("in a pipeline")
 
