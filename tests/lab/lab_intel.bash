@@ -91,10 +91,10 @@ intel_prepare() {
 	[ -e "$intel_cd" ] || intel_build_cd "$programs/initrd" "$words" "$intel_cd"
 }
 
-# What of a work tree a command may need: what git tracks, the monitor, the guests and the tests' programs.
+# What of a work tree a command may need: what git does not ignore, the monitor, the guests and the tests' programs.
 intel_work_files() {
 	local directory
-	git ls-files 2>/dev/null || find . -type f
+	git ls-files -co --exclude-standard 2>/dev/null || find . -type f
 	for directory in vmm build/guest build/tests/guest build/tests/linux; do
 		[ ! -e "$directory" ] || find "$directory"
 	done
