@@ -17,11 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GRACE_SECONDS  5
-#define TIME_LIMIT     124
-#define EXIT_OWN       125
-#define KILL_PAUSE_MS  10
-#define KILL_ROUND_MAX 1000
+#define GRACE_SECONDS 5
+#define TIME_LIMIT    124
+#define EXIT_OWN      125
+#define PAUSE_MS      10
+#define ROUNDS_GRACE  20
+#define ROUNDS_MAX    1000
 
 /* Reads a process's name and its parent. 0, or -1 if it is gone. */
 static int process_look(const char *pid, char name[64], int *parent)
@@ -61,19 +62,26 @@ static void children_kill(int quiet)
 		closedir(processes);
 }
 
-/* Bounded, because a process that waits for hung storage cannot be killed. */
+static int children_reap(void)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+		;
+	return pid == 0; /* some are left */
+}
+
+/* What is about to end anyway gets a moment. Bounded, because a process that waits for hung storage cannot
+ * be killed. */
 static void all_kill(int quiet)
 {
-	const struct timespec pause = { .tv_nsec = KILL_PAUSE_MS * 1000000L };
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
 
-	for (int round = 0; round < KILL_ROUND_MAX; round++) {
-		pid_t pid;
-
-		children_kill(quiet || round > 0);
-		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
-			;
-		if (pid < 0)
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		if (!children_reap())
 			return;
+		if (quiet || round >= ROUNDS_GRACE)
+			children_kill(quiet || round > ROUNDS_GRACE);
 		nanosleep(&pause, NULL);
 	}
 	fprintf(stderr, "reaper: a process does not end\n");
