@@ -70,6 +70,7 @@ static int terminal_open(int *slave)
 static int settings_write(struct host_machine *machine, const struct host_options *options,
 			  int job_fd)
 {
+	static const int ports[] = { WIRE_CTL, WIRE_OUT, WIRE_ERR }; /* as init has them */
 	int fd = memory_file("bochsrc");
 	char name[64];
 
@@ -89,7 +90,7 @@ static int settings_write(struct host_machine *machine, const struct host_option
 		if (i == UARTS - 1)
 			machine->console_fd = master;
 		else
-			machine->port_fd[i == WIRE_IN ? WIRE_ERR : i] = master;
+			machine->port_fd[ports[i]] = master;
 	}
 	return fd;
 }

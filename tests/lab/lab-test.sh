@@ -110,6 +110,20 @@ end_by() { # signal, wanted status
 check "SIGTERM ends it, nothing left" end_by TERM 143
 check "SIGKILL ends it, nothing left" end_by KILL 137
 
+# The Intel machine, which has other ways in and out.
+intel_says() {
+	local status=0
+	LAB_TEST_MARK=$$i "$lab" --quiet --cpu intel -- sh -c 'echo "$PWD"; grep -o -m 1 vmx /proc/cpuinfo >&2; exit 3' \
+		>"$work/intel.out" 2>"$work/intel.err" || status=$?
+	[ "$status" = 3 ] && [ "$(cat "$work/intel.out")" = "$PWD" ] && [ "$(cat "$work/intel.err")" = vmx ]
+}
+check "--cpu intel: directory, streams, status" intel_says
+check "--cpu intel: time limit" status_of 124 env LAB_TEST_MARK="$$i" "$lab" --quiet --cpu intel --time-limit 5 -- true \
+	2>/dev/null
+check "--cpu intel: nothing is left" gone_soon "$$i"
+check "--cpu intel with --counted is refused" status_of 125 "$lab" --cpu intel --counted -- true 2>/dev/null
+check "another host kernel" grep -q '^6\.12\.' <("$lab" --quiet --qemu 10 --host-kernel 6.12 -- uname -r)
+
 # An emulator that hangs: a minute without a sign of life.
 stands_still() {
 	local pid qemu status=0
