@@ -175,7 +175,7 @@ deps-lab: deps
 
 deps-test: deps deps-lab
 	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
-		socat gnuplot-nox)
+		socat gnuplot-nox fio)
 
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)
