@@ -87,7 +87,19 @@ static void all_kill(int quiet)
 	fprintf(stderr, "reaper: a process does not end\n");
 }
 
-static pid_t command_start(char **argv, const sigset_t *unblocked)
+/* Whoever starts the tests from a script, in the background, has SIGINT and SIGQUIT ignored, and so would all that they
+ * start. */
+static void signals_default(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < SIGRTMIN; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static pid_t command_start(char **argv)
 {
 	const pid_t parent = getpid();
 	const pid_t pid = fork();
@@ -101,7 +113,7 @@ static pid_t command_start(char **argv, const sigset_t *unblocked)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(EXIT_OWN);
-	sigprocmask(SIG_SETMASK, unblocked, NULL);
+	signals_default();
 	execvp(argv[0], argv);
 	fprintf(stderr, "reaper: %s: %s\n", argv[0], strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);
@@ -122,7 +134,7 @@ static int command_status(pid_t command)
 int main(int argc, char **argv)
 {
 	const unsigned int limit_s = argc > 2 ? (unsigned int)strtoul(argv[1], NULL, 10) : 0;
-	sigset_t handled, before;
+	sigset_t handled;
 	int status, number, late = 0;
 	pid_t command;
 
@@ -136,9 +148,9 @@ int main(int argc, char **argv)
 	sigaddset(&handled, SIGTERM);
 	sigaddset(&handled, SIGINT);
 	sigaddset(&handled, SIGHUP);
-	sigprocmask(SIG_BLOCK, &handled, &before);
+	sigprocmask(SIG_BLOCK, &handled, NULL);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	command = command_start(argv + 2, &before);
+	command = command_start(argv + 2);
 	alarm(limit_s);
 	while ((status = command_status(command)) < 0) {
 		if (sigwait(&handled, &number) != 0 || number == SIGCHLD)
