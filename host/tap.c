@@ -148,7 +148,8 @@ static bool has_no_pi(const struct tap *tap)
 	struct ifreq request = { .ifr_ifindex = 0 };
 	bool attached = false;
 
-	if (host_ioctl(tap->fd, TUNGETFILTER, &filter) == 0 && filter.len == 0) {
+	/* The one instruction of the last monitor's filter is still told when it is detached. */
+	if (host_ioctl(tap->fd, TUNGETFILTER, &filter) == 0 && filter.len <= 1) {
 		filter = (struct sock_fprog){ 1, &accept_all };
 		attached = host_ioctl(tap->fd, TUNATTACHFILTER, &filter) == 0;
 	}

@@ -17,7 +17,7 @@ tail -n 1 "$tmp/err" | grep -q -- "^boot-time: --budget-$other: " || { show; die
 bench_run --runs 1 --phases
 expect_status 0
 expect_last "boot: vmm $number(, [a-z]+ $number, ratio [0-9]+\.[0-9][0-9])?"
-for what in 'first byte' exit userspace; do
+for what in 'first byte' exit 'end of stdout' userspace; do
 	expect_line "vmm +$what +$unit +1( +$number){3}"
 done
 if [ $unit = count ]; then

@@ -4,6 +4,9 @@
  * every kind, and the end of the run, against the device, the transport and the ring as they are (bug classes 5, 8, 15,
  * 16, 17, 22, 24, 25). After each input every request is back, nothing behind the disk's end has changed, and a good
  * driver is served again.
+ *
+ * No input reaches what is decided before the first one (what kind of file the image is, and how it begins), and chains
+ * that become available while the device asks for kicks again: that takes a second thread, which tests/tsan/block.c has.
  */
 #include <errno.h>
 #include <stdatomic.h>

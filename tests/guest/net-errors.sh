@@ -58,6 +58,9 @@ refused '^vmm: --net fd=9: descriptor 9 is given twice' "${with_fd[@]}" vmtap0 t
 refused '^vmm: --net fd=9: it is a TUN' "${with_fd[@]}" vmtun0 tun no_pi vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=9: it was opened without IFF_VNET_HDR' "${with_fd[@]}" vmtap0 tap no_pi -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap9 tap vnet_hdr -- "${vmm[@]}" fd=9
+# Nor is it overlooked on an interface that a monitor has looked at before.
+refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap0 tap vnet_hdr -- "${vmm[@]}" fd=9
+refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap0 tap vnet_hdr -- "${vmm[@]}" fd=9
 [[ "${fd_flags[*]}" != *nonblock ]] ||
 	refused '^vmm: --net fd=9: it blocks, expected one with O_NONBLOCK' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=2: expected a descriptor number' "${vmm[@]}" fd=2

@@ -206,7 +206,7 @@ for closed in subsets:
 disk = tmp + "/whole-sectors"
 with open(disk, "wb") as file:
     file.truncate(1 << 20)
-for n in range(8, 30):
+for n in itertools.chain((0, 1), range(8, 30)):
     limited = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
     r, w = os.pipe()
     def child():
