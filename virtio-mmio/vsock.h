@@ -54,6 +54,7 @@ struct vsock_receive {
 	struct ring_op op;
 	struct vsock_connection *connection; /* NULL: free */
 	uint32_t generation;
+	bool nowait; /* asked with RWF_NOWAIT */
 	unsigned n_buffers, n_parts;
 	uint32_t capacity; /* bytes of data that the buffers hold */
 	struct rx_buffer *buffers[VSOCK_RECEIVE_BUFFERS];

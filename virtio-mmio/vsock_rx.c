@@ -167,8 +167,9 @@ static void submit_receive(struct vsock_connection *connection, struct vsock_rec
 	       receive->n_parts + vsock->pool.ready->n_parts <= VSOCK_RECEIVE_PARTS);
 	receive->connection = connection;
 	receive->generation = vsock->device.generation;
+	receive->nowait = !vsock->no_nowait;
 	io_uring_prep_readv2(sqe, connection->fd, receive->parts, receive->n_parts, (uint64_t)-1,
-			     vsock->no_nowait ? 0 : RWF_NOWAIT);
+			     receive->nowait ? RWF_NOWAIT : 0);
 	ring_commit(sqe, &receive->op);
 	connection->receiving = true;
 	connection->ops_in_flight++;
@@ -235,14 +236,14 @@ static void host_is_gone(struct vsock_connection *connection, int32_t events)
 		tell_end(connection, events);
 }
 
-static void received(struct vsock_connection *connection, int32_t result)
+static void received(struct vsock_connection *connection, int32_t result, bool nowait)
 {
 	struct vsock *vsock = connection->vsock;
 
 	connection->receiving = false;
 	if (result > 0)
 		connection->in_vain = 0;
-	if (result == -EOPNOTSUPP && !vsock->no_nowait)
+	if (result == -EOPNOTSUPP && nowait)
 		vsock->no_nowait = true, result = -EAGAIN;
 	if (result > 0 && vsock->no_nowait)
 		result = -EAGAIN; /* there may be more, but nobody knows */
@@ -273,7 +274,7 @@ static void receive_done(struct ring_op *op, int32_t result)
 					 : 0);
 	receive->connection = NULL;
 	if (vsock_op_done(connection))
-		received(connection, result);
+		received(connection, result, receive->nowait);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
 	vsock_rx_run(vsock);

@@ -176,13 +176,14 @@ static void finish_direct(struct vsock_connection *connection, uint32_t taken)
 		virtio_device_drained(&vsock->device);
 }
 
-static void sent(struct vsock_connection *connection, int32_t result)
+/* nowait: it was asked with RWF_NOWAIT. */
+static void sent(struct vsock_connection *connection, int32_t result, bool nowait)
 {
 	if (connection->ok_line_bytes > 0 && result >= 0) {
 		result = (uint32_t)result == connection->ok_line_bytes ? 0 : -EIO;
 		connection->ok_line_bytes = 0;
 	}
-	if (result == -EOPNOTSUPP && !connection->vsock->no_nowait) {
+	if (result == -EOPNOTSUPP && nowait) {
 		connection->vsock->no_nowait = true;
 		result = 0; /* what was direct is in the buffer now */
 	}
@@ -209,12 +210,13 @@ void vsock_send_done(struct ring_op *op, int32_t result)
 	struct vsock *vsock = connection->vsock;
 
 	virtio_device_lock(&vsock->device);
+	bool nowait = connection->direct != NULL;
 	connection->sending = false;
-	if (connection->direct != NULL)
+	if (nowait)
 		finish_direct(connection, result > 0 ? (uint32_t)result : 0);
 	vsock_drop_old(vsock); /* before more of a stream is sent that a reset has cut */
 	if (vsock_op_done(connection))
-		sent(connection, result);
+		sent(connection, result, nowait);
 	vsock_rx_run(vsock);
 	virtio_device_unlock(&vsock->device);
 }

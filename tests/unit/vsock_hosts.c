@@ -167,6 +167,44 @@ static void test_send_not_supported(void)
 	close_all();
 }
 
+static void first_two_not_supported(struct ring_op *op, int32_t result)
+{
+	real_done(op, sends++ < 2 ? -EOPNOTSUPP : result);
+}
+
+/* Two operations that such a host refuses at once, the second when that is known: both are asked again. */
+static void test_two_not_supported(void)
+{
+	open_all();
+	int fds[] = { guest_open(1, PORT, listener), guest_open(2, PORT, listener) };
+	real_done = vsock_find(&vsock, 1, PORT)->send_op.done;
+	sends = 0;
+	for (uint32_t port = 1; port <= 2; port++) {
+		vsock_find(&vsock, port, PORT)->send_op.done = first_two_not_supported;
+		guest_sends(port, 100);
+	}
+	RIG_RUN_UNTIL(sends == 4);
+	check_still();
+	CHECK(vsock.no_nowait && queues_used(VSOCK_RX) == 0);
+	vsock.no_nowait = false;
+	real_done = vsock.receives[0].op.done;
+	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
+		vsock.receives[i].op.done = first_two_not_supported;
+	sends = 0;
+	for (unsigned i = 0; i < 2; i++)
+		CHECK(send(fds[i], "x", 1, 0) == 1);
+	RIG_RUN_UNTIL(sends == 2);
+	CHECK(vsock.no_nowait && queues_used(VSOCK_RX) == 0);
+	for (unsigned i = 0; i < 2; i++) { /* what was read has not come: it is not known here */
+		CHECK(send(fds[i], "y", 1, 0) == 1);
+		guest_expect(VIRTIO_VSOCK_OP_RW, i + 1, PORT);
+		guest_send_op(VIRTIO_VSOCK_OP_RST, i + 1, PORT, 0);
+		RIG_RUN_UNTIL(vsock_find(&vsock, i + 1, PORT) == NULL);
+		close(fds[i]);
+	}
+	close_all();
+}
+
 static unsigned open_descriptors(void)
 {
 	unsigned n = 0;
@@ -373,6 +411,7 @@ int main(void)
 	RUN(test_out_of_band_stream);
 	RUN(test_ready_in_vain);
 	RUN(test_send_not_supported);
+	RUN(test_two_not_supported);
 	RUN(test_left_before_the_request);
 	RUN(test_left_before_the_answer);
 	RUN(test_left_after_the_answer);
