@@ -199,7 +199,7 @@ static void submit_shutdown(struct vsock_connection *connection, struct ring_op 
 
 void vsock_end_output(struct vsock_connection *connection)
 {
-	if (connection->output_ended)
+	if (connection->output_ended || connection->fd < 0)
 		return;
 	connection->output_ended = true;
 	submit_shutdown(connection, &connection->write_shutdown_op, write_shutdown_done, SHUT_WR);

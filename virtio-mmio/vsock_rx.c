@@ -208,16 +208,15 @@ static void host_has_ended(struct vsock_connection *connection)
 {
 	connection->readable = false;
 	connection->at_end = true;
-	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)
-		vsock_end(connection, true);
-	else
-		vsock_poll_in(connection);
+	vsock_poll_in(connection);
 }
 
 /* A close that comes later than the end shows, as with TCP, when the guest sends. */
 static void tell_end(struct vsock_connection *connection, int32_t events)
 {
-	if (events < 0 || (events & (POLLHUP | POLLERR))) {
+	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
+		vsock_end(connection, true); /* both directions have ended */
+	} else if (events < 0 || (events & (POLLHUP | POLLERR))) {
 		connection->gone = true;
 		vsock_tx_send(connection);
 	} else {
@@ -230,7 +229,7 @@ static void tell_end(struct vsock_connection *connection, int32_t events)
 static void host_is_gone(struct vsock_connection *connection, int32_t events)
 {
 	connection->at_end = true;
-	if ((events & POLLERR) || (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV))
+	if (events & POLLERR)
 		vsock_end(connection, true);
 	else
 		tell_end(connection, events);

@@ -359,6 +359,44 @@ static void test_left_with_data(void)
 	close_all();
 }
 
+static unsigned ends;
+
+/* A send that was on the ring before the read that finds the end fails after it. */
+static void end_then_failed_send(struct ring_op *op, int32_t result)
+{
+	struct vsock_connection *connection = ((struct vsock_receive *)op)->connection;
+
+	real_done(op, result);
+	if (result != 0)
+		return;
+	ends++;
+	connection->ops_in_flight++;
+	connection->send_op.done(&connection->send_op, -ENOBUFS);
+}
+
+/* A program that has ended its sending, and whose socket takes nothing any more: it has nothing to do with
+ * the guest, and what the guest says then meets no socket. */
+static void test_end_and_failed_send(void)
+{
+	open_all();
+	unsigned before = open_descriptors();
+	int fd = guest_open(8, PORT, listener);
+	real_done = vsock.receives[0].op.done;
+	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
+		vsock.receives[i].op.done = end_then_failed_send;
+	ends = 0;
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	RIG_RUN_UNTIL(ends == 1);
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 8, PORT, VIRTIO_VSOCK_SHUTDOWN_SEND);
+	check_still();
+	CHECK_EQ(open_descriptors(), before + 1);
+	host_expect_end(fd);
+	close(fd);
+	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 8, PORT).flags, VIRTIO_VSOCK_SHUTDOWN_RCV);
+	guest_expect(VIRTIO_VSOCK_OP_RST, 8, PORT);
+	close_all();
+}
+
 /* Who does not say its line is closed after 10 s, whoever says it later or meanwhile; and then no timer is
  * left. */
 static void test_greeting_deadline(void)
@@ -416,6 +454,7 @@ int main(void)
 	RUN(test_left_before_the_answer);
 	RUN(test_left_after_the_answer);
 	RUN(test_left_with_data);
+	RUN(test_end_and_failed_send);
 	RUN(test_greeting_deadline);
 	return 0;
 }
