@@ -15,6 +15,10 @@
 
 #define BACKLOG 1024
 
+#ifndef SO_PASSRIGHTS /* of Linux 6.16 */
+#define SO_PASSRIGHTS 83
+#endif
+
 /* Whether a program listens at the address: then it must be left alone. `fd` is a Unix socket for one try. */
 static bool somebody_listens(const struct sockaddr_un *address, int fd)
 {
@@ -89,6 +93,13 @@ static bool bind_path(int fd, const struct sockaddr_un *address, const char *pat
 	return result == 0;
 }
 
+void listen_socket_refuse_descriptors(int fd)
+{
+	int pass = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof(pass));
+}
+
 bool listen_socket_open(struct listen_socket *listener, const char *path, struct error_text *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -102,6 +113,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener->fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
+	listen_socket_refuse_descriptors(listener->fd);
 	atexit(remove_own);
 	if (bind_path(listener->fd, &address, path) && listen(listener->fd, BACKLOG) == 0)
 		return true;
@@ -126,5 +138,6 @@ bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_te
 	    getsockname(fd, (struct sockaddr *)&address, &address_length) < 0 ||
 	    address.sun_family != AF_UNIX || type != SOCK_STREAM || !listening)
 		return error_set(error, "expected a listening Unix stream socket");
+	listen_socket_refuse_descriptors(fd);
 	return true;
 }

@@ -14,7 +14,12 @@ struct listen_socket {
  * on which nobody listens any more after a second, is replaced. False: *error says what is in the way. Once a process. */
 bool listen_socket_open(struct listen_socket *socket, const char *path, struct error_text *error);
 
-/* Takes over an inherited listening Unix stream socket, whose flags stay as they are: it may be non-blocking. */
+/* Takes over an inherited listening Unix stream socket, whose flags stay as they are: it may be non-blocking. It passes
+ * no descriptors any more, to whoever shares it. */
 bool listen_socket_adopt(struct listen_socket *socket, int fd, struct error_text *error);
+
+/* The kernel refuses descriptors that are sent to this Unix socket, or to those that it accepts: read without a place for
+ * them they are closed at once, and the last close of a file may wait (SO_LINGER). Without effect before Linux 6.16. */
+void listen_socket_refuse_descriptors(int fd);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <linux/sockios.h>
 
+#include "host/listen_socket.h"
 #include "virtio-mmio/vsock.h"
 #include "virtio-mmio/vsock_hash.h"
 
@@ -110,6 +111,8 @@ void vsock_set_socket(struct vsock_connection *connection, int fd)
 
 	connection->fd = fd;
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
+	listen_socket_refuse_descriptors(
+		fd); /* connected before its listener did, or by the guest */
 }
 
 void vsock_release(struct vsock_connection *connection)

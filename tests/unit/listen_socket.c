@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/send_descriptor.h"
 
 static char dir[] = "/tmp/listen-XXXXXX", path[64];
 static struct error_text error;
@@ -69,6 +70,32 @@ static void check_mode_and_connect(void)
 	CHECK(S_ISSOCK(status.st_mode));
 	CHECK_EQ(status.st_mode & 07777, 0600);
 	CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+}
+
+/* Nor does a program wait for accept() that has sent one. */
+static void check_refuses_descriptors(void)
+{
+	struct sockaddr_un address = address_of(path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), option;
+	bool refuses = getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &option,
+				  &(socklen_t){ sizeof(option) }) == 0;
+
+	CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+	CHECK_EQ(send_descriptor(fd, fd), refuses ? EPERM : 0); /* Linux before 6.16 cannot */
+	close(fd);
+}
+
+static void test_descriptors(void)
+{
+	struct listen_socket listener;
+	int fd;
+
+	CHECK_EQ(open_in_child(check_refuses_descriptors), 0);
+	fd = bound_socket(SOCK_STREAM, true);
+	CHECK(listen_socket_adopt(&listener, fd, &error));
+	check_refuses_descriptors();
+	close(fd);
+	CHECK(unlink(path) == 0);
 }
 
 static void test_new(void)
@@ -207,6 +234,7 @@ int main(void)
 	CHECK(mkdtemp(dir) != NULL);
 	snprintf(path, sizeof(path), "%s/socket", dir);
 	RUN(test_new);
+	RUN(test_descriptors);
 	RUN(test_stale);
 	RUN(test_live);
 	RUN(test_no_socket);

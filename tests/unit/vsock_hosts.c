@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "tests/unit/check.h"
+#include "tests/unit/send_descriptor.h"
 #include "tests/unit/vsock_streams_rig.h"
 
 #define MOST (VSOCK_MAX_CONNECTIONS - 1) /* and one place for the next program */
@@ -359,6 +360,35 @@ static void test_left_with_data(void)
 	close_all();
 }
 
+/* Nobody makes the monitor the last to hold a file, which it would close in its event loop: the kernel may take its
+ * time for that (SO_LINGER). Linux before 6.16 cannot refuse it. */
+static void test_descriptors_are_refused(void)
+{
+	int option = 1;
+
+	open_all();
+	int own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(setsockopt(own, SOL_SOCKET, SO_PASSRIGHTS, &option, sizeof(option)) == 0 ||
+	      errno == ENOPROTOOPT);
+	bool refuses = getsockopt(own, SOL_SOCKET, SO_PASSRIGHTS, &option,
+				  &(socklen_t){ sizeof(option) }) == 0;
+	int greeting = host_connect();
+	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 1);
+	CHECK_EQ(send_descriptor(greeting, own), refuses ? EPERM : 0);
+	close(greeting);
+	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 0);
+	int fd = guest_open(1, PORT, listener);
+	CHECK_EQ(send_descriptor(fd, own), refuses ? EPERM : 0);
+	if (refuses)
+		CHECK(send(fd, "x", 1, 0) == 1);
+	guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT); /* it goes on */
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
+	host_expect_end(fd);
+	close(fd);
+	close(own);
+	close_all();
+}
+
 static unsigned ends;
 
 /* A send that was on the ring before the read that finds the end fails after it. */
@@ -454,6 +484,7 @@ int main(void)
 	RUN(test_left_before_the_answer);
 	RUN(test_left_after_the_answer);
 	RUN(test_left_with_data);
+	RUN(test_descriptors_are_refused);
 	RUN(test_end_and_failed_send);
 	RUN(test_greeting_deadline);
 	return 0;
