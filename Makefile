@@ -12,7 +12,7 @@ VMM_SOURCES = \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_workers.c \
 	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c \
-	virtio-mmio/rx_pool.c virtio-mmio/vsock.c virtio-mmio/vsock_accept.c \
+	virtio-mmio/rx_pool.c virtio-mmio/vsock.c virtio-mmio/vsock_accept.c virtio-mmio/vsock_hang_up.c \
 	virtio-mmio/vsock_connection.c virtio-mmio/vsock_connect.c \
 	virtio-mmio/vsock_rx.c virtio-mmio/vsock_tx.c virtio-mmio/vsock_send.c \
 	virtio-mmio/vsock_stream.c \

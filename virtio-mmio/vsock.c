@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 
 #include "host/fail.h"
@@ -109,6 +110,9 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->ring = ring;
 	vsock->path = path;
 	vsock->listen_fd = listen_fd;
+	vsock->hang_ups_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (vsock->hang_ups_fd < 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot create an epoll for the vsock");
 	ring_allow_sockets(ring);
 	make_port_key(vsock);
 	vsock->signal_task.run = signal_guest;
@@ -131,5 +135,6 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 
 void vsock_start(struct vsock *vsock)
 {
+	vsock_watch_hang_ups(vsock);
 	vsock_accept_next(vsock);
 }

@@ -71,7 +71,8 @@ struct vsock_connection {
 	unsigned in_vain;       /* reads, since one has found something */
 	unsigned pending;       /* enum vsock_pending */
 	bool gone; /* the host's program has closed its socket; all it has sent is with the guest */
-	bool at_end; /* a read has found the end of what the host's program sends */
+	bool at_end;     /* a read has found the end of what the host's program sends */
+	int32_t hang_up; /* the events of the poll that has found it gone, or 0 */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit;
 	bool input_ended,
 		output_ended; /* of the socket, by vsock_end_input(), vsock_end_output() */
@@ -112,6 +113,8 @@ struct vsock {
 	struct vsock_connection *accepting;
 	bool accept_paused; /* the host was short of something */
 	struct ring_task signal_task;
+	int hang_ups_fd; /* an epoll */
+	struct ring_op hang_ups_op;
 	bool drop_old;   /* the driver was reset: its connections are gone */
 	bool no_nowait;  /* this host's sockets do not take RWF_NOWAIT */
 	bool tx_stalled; /* packets wait until replies have gone out */
@@ -180,8 +183,6 @@ void vsock_end(struct vsock_connection *connection, bool tell);
 /* If only the guest is waited for, if at all: closes the socket and makes the place one that may be used
  * again. Without an effect as long as something of it is on the ring. */
 void vsock_release_if_over(struct vsock_connection *connection);
-/* Whether the host's program is gone, as the poll's `events` say, and nothing that it has sent waits. */
-bool vsock_is_drained(const struct vsock_connection *connection, int32_t events);
 /* The guest takes no more: the host's program gets EPIPE at its next write, and what it has written is
  * thrown away, so that one that waits for room to write goes on. At most once. */
 void vsock_end_input(struct vsock_connection *connection);
@@ -193,6 +194,21 @@ bool vsock_op_done(struct vsock_connection *connection);
  * said too often in vain. */
 void vsock_poll_in_again(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
+
+/* vsock_hang_up.c: of the host's programs, how they end and leave. `events` are those of a poll, or its error. */
+void vsock_watch_hang_ups(struct vsock *vsock);
+/* From the request, or from the connect on; at most once. */
+void vsock_watch_hang_up(struct vsock_connection *connection);
+/* The guest has read something, or will read no more: may be it has all now of a program that has left. */
+void vsock_look_at_hang_up(struct vsock_connection *connection);
+/* Whether the program is gone, as the poll says, and nothing that it has sent waits. */
+bool vsock_is_drained(const struct vsock_connection *connection, int32_t events);
+/* It is gone, and nothing is left to be read. */
+void vsock_host_is_gone(struct vsock_connection *connection, int32_t events);
+/* A read has found that it will send no more: all it has sent is with the guest. */
+void vsock_host_has_ended(struct vsock_connection *connection);
+/* What the poll after that says. */
+void vsock_tell_end(struct vsock_connection *connection, int32_t events);
 
 /* vsock_connect.c: of the guest's programs */
 /* A new connection to the host's socket for the request's port, or NULL. */

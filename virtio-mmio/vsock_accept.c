@@ -36,32 +36,6 @@ static bool parse_greeting(const char *line, const char *line_end, uint32_t *por
 	return end == line_end && number < UINT32_MAX;
 }
 
-/* A host program that has gone before the guest has answered; after that the reads show it. One that
- * has only ended its sending waits for the answer. */
-static void hung_up(struct ring_op *op, int32_t result)
-{
-	struct vsock_connection *connection = CONNECTION_OF(op, hang_up_op);
-	struct vsock *vsock = connection->vsock;
-
-	virtio_device_lock(&vsock->device);
-	if (vsock_op_done(connection) && connection->stream.state == VSOCK_REQUESTED &&
-	    result > 0 && (result & POLLHUP)) {
-		vsock_end(connection, !(connection->pending & VSOCK_PENDING_REQUEST));
-		vsock_rx_run(vsock);
-	}
-	virtio_device_unlock(&vsock->device);
-}
-
-static void watch_hang_up(struct vsock_connection *connection)
-{
-	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
-
-	io_uring_prep_poll_add(sqe, connection->fd, POLLHUP);
-	connection->hang_up_op.done = hung_up;
-	ring_commit(sqe, &connection->hang_up_op);
-	connection->ops_in_flight++;
-}
-
 static void greeted(struct vsock_connection *connection)
 {
 	struct vsock *vsock = connection->vsock;
@@ -81,7 +55,7 @@ static void greeted(struct vsock_connection *connection)
 	while (vsock_find(vsock, connection->stream.guest_port, connection->stream.host_port));
 	vsock_insert(connection);
 	connection->stream.state = VSOCK_REQUESTED;
-	watch_hang_up(connection);
+	vsock_watch_hang_up(connection);
 	vsock_send_later(connection, VSOCK_PENDING_REQUEST);
 	vsock_rx_run(vsock);
 }

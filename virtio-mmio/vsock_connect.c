@@ -127,6 +127,7 @@ static void connect_done(struct ring_op *op, int32_t result)
 		if (result == 0) {
 			vsock_stop_waiting(connection);
 			vsock_send_later(connection, VSOCK_PENDING_RESPONSE);
+			vsock_watch_hang_up(connection);
 			vsock_established(connection);
 		} else if (result == -EAGAIN) {
 			wait_for_room(connection);

@@ -1,12 +1,8 @@
 /* The life of a connection: its socket, its ports, its end. */
-#include <poll.h>
 #include <stddef.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <linux/sockios.h>
 
 #include "host/listen_socket.h"
 #include "virtio-mmio/vsock.h"
@@ -111,8 +107,8 @@ void vsock_set_socket(struct vsock_connection *connection, int fd)
 
 	connection->fd = fd;
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
-	listen_socket_refuse_descriptors(
-		fd); /* connected before its listener did, or by the guest */
+	/* Its listener does, but has not always done so, or the host's program has another. */
+	listen_socket_refuse_descriptors(fd);
 }
 
 void vsock_release(struct vsock_connection *connection)
@@ -149,14 +145,6 @@ void vsock_release_if_over(struct vsock_connection *connection)
 	close_socket(connection);
 	if (!vsock_list_holds(&connection->departed))
 		vsock_list_append(&connection->vsock->departed, &connection->departed);
-}
-
-bool vsock_is_drained(const struct vsock_connection *connection, int32_t events)
-{
-	int bytes;
-
-	return events > 0 && (events & (POLLHUP | POLLERR)) &&
-	       ioctl(connection->fd, SIOCINQ, &bytes) == 0 && bytes == 0;
 }
 
 bool vsock_op_done(struct vsock_connection *connection)

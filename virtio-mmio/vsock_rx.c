@@ -202,39 +202,6 @@ static void deliver(struct vsock_receive *receive, uint32_t length)
 	vsock_signal_later(vsock);
 }
 
-/* The host's program will send no more: all it has sent is with the guest. A poll, which comes back at
- * once, tells whether it has closed its socket or still reads. */
-static void host_has_ended(struct vsock_connection *connection)
-{
-	connection->readable = false;
-	connection->at_end = true;
-	vsock_poll_in(connection);
-}
-
-/* A close that comes later than the end shows, as with TCP, when the guest sends. */
-static void tell_end(struct vsock_connection *connection, int32_t events)
-{
-	if (connection->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
-		vsock_end(connection, true); /* both directions have ended */
-	} else if (events < 0 || (events & (POLLHUP | POLLERR))) {
-		connection->gone = true;
-		vsock_tx_send(connection);
-	} else {
-		connection->stream.host_shutdown |= VIRTIO_VSOCK_SHUTDOWN_SEND;
-		vsock_send_later(connection, VSOCK_PENDING_SHUTDOWN);
-	}
-}
-
-/* Without a read: nothing is left to be read. */
-static void host_is_gone(struct vsock_connection *connection, int32_t events)
-{
-	connection->at_end = true;
-	if (events & POLLERR)
-		vsock_end(connection, true);
-	else
-		tell_end(connection, events);
-}
-
 static void received(struct vsock_connection *connection, int32_t result, bool nowait)
 {
 	struct vsock *vsock = connection->vsock;
@@ -246,11 +213,12 @@ static void received(struct vsock_connection *connection, int32_t result, bool n
 		vsock->no_nowait = true, result = -EAGAIN;
 	if (result > 0 && vsock->no_nowait)
 		result = -EAGAIN; /* there may be more, but nobody knows */
-	if (result > 0)
+	if (result > 0) {
 		vsock_send_later(connection, 0); /* there may be more: after the others */
-	else if (result == 0)
-		host_has_ended(connection);
-	else if (result == -EAGAIN || result == -EINTR) {
+		vsock_look_at_hang_up(connection);
+	} else if (result == 0) {
+		vsock_host_has_ended(connection);
+	} else if (result == -EAGAIN || result == -EINTR) {
 		connection->readable = false;
 		vsock_poll_in_again(connection);
 	} else {
@@ -291,10 +259,11 @@ static void poll_in_done(struct ring_op *op, int32_t result)
 		if (connection->stream.state == VSOCK_GREETING) {
 			vsock_read_greeting(connection);
 		} else if (connection->at_end) {
-			tell_end(connection, result);
+			vsock_tell_end(connection, result);
 		} else if (!(connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
 			   vsock_is_drained(connection, result)) {
-			host_is_gone(connection, result); /* no buffer of the guest is needed */
+			vsock_host_is_gone(connection,
+					   result); /* no buffer of the guest is needed */
 		} else {
 			connection->readable = true; /* an error or an end shows in the read */
 			vsock_send_later(connection, 0);

@@ -115,6 +115,7 @@ static bool packet_of_connection(struct vsock_connection *connection, struct vso
 		    stream->state != VSOCK_CONNECTING)
 			vsock_end_input(connection);
 		vsock_tx_send(connection);
+		vsock_look_at_hang_up(connection);
 		return false;
 	case VIRTIO_VSOCK_OP_RW:
 		if (stream->state != VSOCK_ESTABLISHED)

@@ -227,6 +227,9 @@ static void test_half_closes(void)
 				CHECK(send(fd, data, 10, 0) == 10);
 				CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_RW, 1, PORT).len, 10);
 			}
+			if (order & 1) /* both have said all */
+				CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags,
+					 VSOCK_SHUTDOWN_BOTH);
 			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VIRTIO_VSOCK_SHUTDOWN_RCV);
 		} else if (order / 2 == 1) {
 			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VIRTIO_VSOCK_SHUTDOWN_RCV);

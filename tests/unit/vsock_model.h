@@ -31,7 +31,7 @@ struct link {
 	uint64_t guest_wrote, host_got, told;
 	uint32_t buf_alloc;
 	uint32_t flags, settled_flags; /* of the guest's SHUTDOWN */
-	bool host_ended, host_closed, host_saw_end, end_seen;
+	bool host_ended, host_closed, host_saw_end, end_seen, leave_seen;
 	bool cut;   /* its data may be lost */
 	bool wrong; /* the guest broke a rule: it must get a RST */
 };
@@ -78,7 +78,7 @@ static inline void judge_data(struct link *l, const struct virtio_vsock_hdr *hea
 	CHECK(l->guest_got <= l->limit); /* its credit */
 }
 
-/* An end comes once and after all data. */
+/* An end comes once and after all data, and once more if the program leaves later. */
 static inline void judge_shutdown(struct link *l, uint32_t flags)
 {
 	CHECK_EQ(l->state, LINK_OPEN);
@@ -88,7 +88,8 @@ static inline void judge_shutdown(struct link *l, uint32_t flags)
 		CHECK(l->host_closed || (l->flags & VIRTIO_VSOCK_SHUTDOWN_SEND));
 	if (!(flags & VIRTIO_VSOCK_SHUTDOWN_SEND))
 		return;
-	CHECK(!l->end_seen && l->host_ended);
+	CHECK(l->host_ended && (!l->end_seen || (flags == VSOCK_SHUTDOWN_BOTH && !l->leave_seen)));
+	l->leave_seen = flags == VSOCK_SHUTDOWN_BOTH;
 	CHECK_EQ(l->guest_got, l->host_wrote);
 	l->end_seen = true;
 }

@@ -50,4 +50,23 @@ static inline size_t host_reads_all(int fd)
 	}
 }
 
+/* What was said has been heard, and then nothing moves any more. */
+static inline void check_still(void)
+{
+	for (unsigned tries = 0; rig_wake_ups(4) > 0; tries++)
+		CHECK(tries < 50);
+}
+
+static inline unsigned open_descriptors(void)
+{
+	unsigned n = 0;
+	DIR *dir = opendir("/proc/self/fd");
+
+	CHECK(dir != NULL);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
 #endif
