@@ -110,8 +110,8 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->ring = ring;
 	vsock->path = path;
 	vsock->listen_fd = listen_fd;
-	vsock->hang_ups_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (vsock->hang_ups_fd < 0)
+	vsock->half_ended_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (vsock->half_ended_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot create an epoll for the vsock");
 	ring_allow_sockets(ring);
 	make_port_key(vsock);
@@ -135,6 +135,6 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 
 void vsock_start(struct vsock *vsock)
 {
-	vsock_watch_hang_ups(vsock);
+	vsock_watch_half_ended(vsock);
 	vsock_accept_next(vsock);
 }

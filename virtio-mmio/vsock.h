@@ -74,6 +74,7 @@ struct vsock_connection {
 	bool at_end;     /* a read has found the end of what the host's program sends */
 	int32_t hang_up; /* the events of the poll that has found it gone, or 0 */
 	bool polling_in, polling_out, readable, receiving, sending, asked_credit;
+	bool half_ended, waits_for_room; /* the vsock's epoll has it; with `polling_out` */
 	bool input_ended,
 		output_ended; /* of the socket, by vsock_end_input(), vsock_end_output() */
 
@@ -113,8 +114,8 @@ struct vsock {
 	struct vsock_connection *accepting;
 	bool accept_paused; /* the host was short of something */
 	struct ring_task signal_task;
-	int hang_ups_fd; /* an epoll */
-	struct ring_op hang_ups_op;
+	int half_ended_fd; /* an epoll of sockets with one direction left */
+	struct ring_op half_ended_op;
 	bool drop_old;   /* the driver was reset: its connections are gone */
 	bool no_nowait;  /* this host's sockets do not take RWF_NOWAIT */
 	bool tx_stalled; /* packets wait until replies have gone out */
@@ -196,11 +197,13 @@ void vsock_poll_in_again(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
 
 /* vsock_hang_up.c: of the host's programs, how they end and leave. `events` are those of a poll, or its error. */
-void vsock_watch_hang_ups(struct vsock *vsock);
+void vsock_watch_half_ended(struct vsock *vsock);
 /* From the request, or from the connect on; at most once. */
 void vsock_watch_hang_up(struct vsock_connection *connection);
 /* The guest has read something, or will read no more: may be it has all now of a program that has left. */
 void vsock_look_at_hang_up(struct vsock_connection *connection);
+/* For room in the socket, where a poll on the ring comes back for the end of the other direction; then vsock_tx_send(). */
+void vsock_wait_for_room(struct vsock_connection *connection);
 /* Whether the program is gone, as the poll says, and nothing that it has sent waits. */
 bool vsock_is_drained(const struct vsock_connection *connection, int32_t events);
 /* It is gone, and nothing is left to be read. */

@@ -176,6 +176,21 @@ static void finish_direct(struct vsock_connection *connection, uint32_t taken)
 		virtio_device_drained(&vsock->device);
 }
 
+static void poll_out(struct vsock_connection *connection)
+{
+	struct io_uring_sqe *sqe;
+
+	if (connection->half_ended) {
+		vsock_wait_for_room(connection);
+		return;
+	}
+	sqe = ring_prepare(connection->vsock->ring);
+	io_uring_prep_poll_add(sqe, connection->fd, POLLOUT);
+	ring_commit(sqe, &connection->poll_out_op);
+	connection->polling_out = true;
+	connection->ops_in_flight++;
+}
+
 /* nowait: it was asked with RWF_NOWAIT. */
 static void sent(struct vsock_connection *connection, int32_t result, bool nowait)
 {
@@ -192,11 +207,7 @@ static void sent(struct vsock_connection *connection, int32_t result, bool nowai
 	if (vsock_stream_owes_update(&connection->stream))
 		vsock_send_later(connection, VSOCK_PENDING_CREDIT_UPDATE);
 	if (result == -EAGAIN || result == -EINTR) {
-		struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
-		io_uring_prep_poll_add(sqe, connection->fd, POLLOUT);
-		ring_commit(sqe, &connection->poll_out_op);
-		connection->polling_out = true;
-		connection->ops_in_flight++;
+		poll_out(connection);
 	} else if (result < 0) {
 		host_is_deaf(connection);
 	} else {
@@ -226,11 +237,14 @@ void vsock_poll_out_done(struct ring_op *op, int32_t result)
 	struct vsock_connection *connection = CONNECTION_OF(op, poll_out_op);
 	struct vsock *vsock = connection->vsock;
 
-	(void)result;
 	virtio_device_lock(&vsock->device);
 	connection->polling_out = false;
-	if (vsock_op_done(connection))
-		vsock_tx_send(connection);
+	if (vsock_op_done(connection)) {
+		if (result > 0 && !(result & (POLLOUT | POLLHUP | POLLERR)))
+			vsock_wait_for_room(connection);
+		else
+			vsock_tx_send(connection);
+	}
 	vsock_rx_run(vsock);
 	virtio_device_unlock(&vsock->device);
 }

@@ -197,6 +197,36 @@ static void test_two_not_supported(void)
 	close_all();
 }
 
+/* A program that has ended its sending and does not read: the guest's data waits without a stir. */
+static void test_slow_reader_that_sends_no_more(void)
+{
+	size_t sent = 0;
+
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT);
+	const struct vsock_stream *stream = &vsock_find(&vsock, 1, PORT)->stream;
+	for (; stream->received - stream->forwarded <= VSOCK_PACKET_BYTES / 2;
+	     sent += VSOCK_PACKET_BYTES / 2) {
+		guest_sends(1, VSOCK_PACKET_BYTES / 2);
+		rig_idle();
+	}
+	check_still();
+	guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT, VSOCK_SHUTDOWN_BOTH);
+	size_t have = 0;
+	ssize_t r;
+	do {
+		RIG_RUN_UNTIL((r = recv(fd, got, sizeof(got), 0)) >= 0 || errno != EAGAIN);
+		have += r > 0 ? (size_t)r : 0;
+	} while (r > 0);
+	CHECK_EQ(have, sent);
+	close(fd);
+	guest_offer(RIG_QUEUE_SIZE, 4096);
+	RIG_RUN_UNTIL(connections_used() == 0);
+	close_all();
+}
+
 /* Nobody makes the monitor the last to hold a file, which it would close in its event loop: the kernel may take its
  * time for that (SO_LINGER). Linux before 6.16 cannot refuse it. */
 static void test_descriptors_are_refused(void)
@@ -311,6 +341,7 @@ int main(void)
 	RUN(test_ready_in_vain);
 	RUN(test_send_not_supported);
 	RUN(test_two_not_supported);
+	RUN(test_slow_reader_that_sends_no_more);
 	RUN(test_descriptors_are_refused);
 	RUN(test_end_and_failed_send);
 	RUN(test_greeting_deadline);

@@ -87,7 +87,7 @@ static inline void vsock_close(void)
 
 	queues_close();
 	close(listen_fd);
-	close(vsock.hang_ups_fd);
+	close(vsock.half_ended_fd);
 	munmap(vsock.buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES);
 	CHECK((dir = opendir(rig_dir)) != NULL);
 	while ((entry = readdir(dir)) != NULL)
