@@ -1,11 +1,12 @@
 /*
  * Theory of operation. A kick runs take_requests(): chains are popped into requests of a fixed pool,
  * checked, and prepared on the ring, all before one submission. Data goes straight between the image
- * and guest memory, in steps of at most STEP_BYTES so that no request holds the ring's thread up; a
+ * and guest memory, in steps of at most BLOCK_STEP_BYTES so that no request holds the ring's thread up; a
  * short read or write is continued like a step. Completions push the chain to the used ring; one
  * interrupt follows after the batch.
  *
- * What may need one of the kernel's workers may have to wait for its turn (block_workers.c).
+ * Of reads, and of what may need one of the kernel's workers, only so much is on the ring at once; the rest waits for its
+ * turn (block_workers.c).
  *
  * A reset forgets requests at once: it changes the device's generation, and a completion of another
  * generation only returns its request to the pool.
@@ -104,6 +105,7 @@ static void forget_waiting(struct block *block)
 {
 	for (struct block_request *request; (request = block_take_waiting(block)) != NULL;)
 		put_request(request);
+	block->refused_since_ms = 0;
 }
 
 /* Pops chains until the queue is empty, the pool is empty, or a queue's worth is done: a driver that
@@ -193,7 +195,7 @@ void block_init(struct block *block, const struct block_image *image,
 	block->exit = exit;
 	block->zero_method = ZERO_BY_RANGE;
 	block->signal_task.run = signal_guest;
-	block->waiting_end = &block->waiting;
+	block_lanes_init(block);
 	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->is_regular + image->head_unseen);
 	announce(block);
 }
@@ -220,7 +222,8 @@ void block_start(struct block *block)
 
 bool block_is_busy(const struct block *block)
 {
-	return block->device.in_flight > 0 || block->waiting != NULL;
+	return block->device.in_flight > 0 || block->worker_lane.first != NULL ||
+	       block->inline_lane.first != NULL;
 }
 
 static void final_flush_done(struct ring_op *op, int32_t result)

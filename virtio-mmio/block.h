@@ -19,6 +19,12 @@
  * image on tmpfs or overlayfs, which all need one, came to two thirds. */
 #define BLOCK_MAX_WORKERS 8u
 
+/* How many reads that need no worker a disk may have on the ring at once; long ones count as several (block_workers.c). */
+#define BLOCK_MAX_INLINE 32u
+
+/* As much of a request's data as goes on the ring at once. */
+#define BLOCK_STEP_BYTES ((uint64_t)1 << 20)
+
 /* Instead of a VIRTIO_BLK_S_ status: a step of the request is on the ring. */
 #define BLOCK_IN_PROGRESS (-1)
 
@@ -31,12 +37,19 @@ enum zero_method {
 	ZERO_BY_WRITE,
 };
 
+/* A disk's operations of one kind: at most `limit` are on the ring, the others wait in their order. */
+struct block_lane {
+	unsigned n, limit; /* costs */
+	struct block_request *first, **end;
+};
+
 /* One request of the guest, from the pool of its disk. */
 struct block_request {
 	struct ring_op op; /* first: the completion finds the request by it */
 	struct block *block;
 	struct block_request *next; /* free, or waiting */
-	bool has_share;             /* on the ring, and may have a worker */
+	struct block_lane *lane;    /* of the step on the ring, or waiting; NULL: unbounded */
+	unsigned cost;              /* of the step, in its lane */
 	uint32_t generation;        /* of the device when the request was taken */
 	uint32_t type;              /* VIRTIO_BLK_T_ */
 	uint8_t *status;            /* the chain's last byte */
@@ -63,11 +76,11 @@ struct block {
 	struct ring_task signal_task;
 	struct ring_op head_op;
 	char head[BLOCK_HEAD_BYTES];
-	unsigned n_shares; /* operations on the ring that may have a worker */
-	struct block_request *waiting, **waiting_end; /* for a share, in their order */
-	struct ring_op retry_op;                      /* a timer, for what the host refused */
+	struct block_lane worker_lane; /* what may need a worker */
+	struct block_lane inline_lane; /* reads that need none */
+	struct ring_op retry_op;       /* a timer, for what the host refused */
 	bool retry_pending;
-	int64_t refused_since_ms; /* 0: the host does what is asked */
+	int64_t refused_since_ms, refused_last_ms; /* since: 0 while the host does what is asked */
 	struct block_request *free_requests;
 	unsigned fresh_requests; /* how many of requests[] were ever used */
 	struct block_request requests[VIRTQUEUE_MAX_SIZE];
@@ -91,7 +104,10 @@ void block_start_final_flush(struct block *block);
  * has no room for header and status, which breaks the device. */
 bool block_request_begin(struct block_request *request, int *status);
 
-/* Has the request's next step done: at once, or when the disk has a share of the workers free. */
+/* Before the first request. */
+void block_lanes_init(struct block *block);
+
+/* Has the request's next step done: at once, or when its lane has room. */
 void block_request_submit(struct block_request *request);
 
 /* Puts the request's next step on the ring. */
@@ -104,7 +120,7 @@ void block_operation_ended(struct block_request *request, int32_t result);
  * others, and the VM ends. */
 bool block_try_again(struct block_request *request, int32_t result);
 
-/* To be called when a share may have become free. */
+/* To be called when a lane may have got room. */
 void block_start_waiting(struct block *block);
 
 /* The first request that waits, which does so no more; NULL if there is none. */

@@ -10,7 +10,6 @@
 #include "host/fail.h"
 #include "virtio-mmio/block.h"
 
-#define STEP_BYTES   ((uint64_t)1 << 20)
 #define ZEROES_BYTES 65536u
 
 static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio 1.2, 5.2.6");
@@ -61,7 +60,7 @@ static void prepare_transfer(struct block_request *request, struct io_uring_sqe 
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
-	while (n < request->n_data && bytes + request->data[n].iov_len <= STEP_BYTES)
+	while (n < request->n_data && bytes + request->data[n].iov_len <= BLOCK_STEP_BYTES)
 		bytes += request->data[n++].iov_len;
 	if (n > 1 && is_read) {
 		io_uring_prep_readv(sqe, fd, request->data, n, request->offset);
@@ -69,7 +68,7 @@ static void prepare_transfer(struct block_request *request, struct io_uring_sqe 
 		io_uring_prep_writev(sqe, fd, request->data, n, request->offset);
 	} else {
 		/* One buffer, or the beginning of one that is too long for a step. */
-		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)STEP_BYTES;
+		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)BLOCK_STEP_BYTES;
 		if (is_read)
 			io_uring_prep_read(sqe, fd, request->data->iov_base, length,
 					   request->offset);

@@ -5,6 +5,10 @@
  * that may need one, and its further ones wait here, in their order. The ring is told to allow as many workers as all
  * shares are, and one more for each disk's writes.
  *
+ * Reads of other files and devices are begun by the event loop itself, and there it waits when the device has no request
+ * (tag) free: one that hangs would stop all disks and the signals once its requests are used up. So of these reads, too,
+ * a disk has only so many on the ring, fewer than devices commonly have requests, and the others wait.
+ *
  * A host that can make no worker (pids.max, RLIMIT_NPROC) cancels the operation. It is tried again for a while; then the
  * VM ends, because its disks no longer work and that is no fault of theirs.
  */
@@ -18,66 +22,106 @@
 #define RETRY_NS      50000000
 #define RETRY_LAST_MS 1000
 
-/* All but reads that can be begun without waiting, and the writes of a regular file: of these the kernel does one after
+/* What a device commonly does with one request of its own; a longer read counts as several. */
+#define INLINE_UNIT_BYTES ((uint64_t)128 << 10)
+
+/* Which lane the request's next step goes in. NULL for the writes of a regular file: of these the kernel does one after
  * the other, with a single worker however many there are, and the more there are the less often it sleeps. */
-static bool needs_share(const struct block_request *request)
+static struct block_lane *choose_lane(const struct block_request *request)
 {
-	const struct block_image *image = &request->block->image;
+	struct block *block = request->block;
 	bool is_write =
 		request->type == VIRTIO_BLK_T_OUT || (request->type == VIRTIO_BLK_T_WRITE_ZEROES &&
 						      request->zero_method == ZERO_BY_WRITE);
 
-	if (request->type == VIRTIO_BLK_T_IN)
-		return image->reads_need_worker;
-	return !(is_write && image->is_regular);
+	if (request->type == VIRTIO_BLK_T_IN && !block->image.reads_need_worker)
+		return &block->inline_lane;
+	return is_write && block->image.is_regular ? NULL : &block->worker_lane;
+}
+
+static void enter_lane(struct block_request *request, struct block_lane *lane)
+{
+	uint64_t step =
+		request->remaining < BLOCK_STEP_BYTES ? request->remaining : BLOCK_STEP_BYTES;
+
+	request->lane = lane;
+	request->cost = 1;
+	if (lane == &request->block->inline_lane && step > 0)
+		request->cost = (unsigned)((step - 1) / INLINE_UNIT_BYTES) + 1;
+}
+
+static bool has_room(const struct block_lane *lane, unsigned cost)
+{
+	return lane->n + cost <= lane->limit;
 }
 
 static void append(struct block_request *request)
 {
-	struct block *block = request->block;
+	struct block_lane *lane = request->lane;
 
 	request->next = NULL;
-	*block->waiting_end = request;
-	block->waiting_end = &request->next;
+	*lane->end = request;
+	lane->end = &request->next;
 }
 
-static void start(struct block_request *request, bool has_share)
+static struct block_request *take_first(struct block_lane *lane)
 {
-	request->has_share = has_share;
-	request->block->n_shares += has_share;
+	struct block_request *request = lane->first;
+
+	if (request == NULL)
+		return NULL;
+	lane->first = request->next;
+	if (lane->first == NULL)
+		lane->end = &lane->first;
+	return request;
+}
+
+static void start(struct block_request *request)
+{
+	if (request->lane != NULL)
+		request->lane->n += request->cost;
 	block_request_prepare(request);
 	request->block->device.in_flight++;
 	request->block->ring->with_workers++;
 }
 
+static void start_first(struct block_lane *lane)
+{
+	while (lane->first != NULL && has_room(lane, lane->first->cost))
+		start(take_first(lane));
+}
+
+void block_lanes_init(struct block *block)
+{
+	block->worker_lane = (struct block_lane){ .limit = BLOCK_MAX_WORKERS };
+	block->worker_lane.end = &block->worker_lane.first;
+	block->inline_lane = (struct block_lane){ .limit = BLOCK_MAX_INLINE };
+	block->inline_lane.end = &block->inline_lane.first;
+}
+
 void block_request_submit(struct block_request *request)
 {
-	struct block *block = request->block;
-	bool has_share = needs_share(request);
+	struct block_lane *lane = choose_lane(request);
 
-	if (has_share && (block->n_shares == BLOCK_MAX_WORKERS || block->waiting != NULL))
+	enter_lane(request, lane);
+	if (lane != NULL && (lane->first != NULL || !has_room(lane, request->cost)))
 		append(request);
 	else
-		start(request, has_share);
+		start(request);
 }
 
 struct block_request *block_take_waiting(struct block *block)
 {
-	struct block_request *request = block->waiting;
+	struct block_request *request = take_first(&block->worker_lane);
 
-	if (request == NULL)
-		return NULL;
-	block->waiting = request->next;
-	if (block->waiting == NULL)
-		block->waiting_end = &block->waiting;
-	return request;
+	return request != NULL ? request : take_first(&block->inline_lane);
 }
 
 void block_start_waiting(struct block *block)
 {
-	while (block->waiting != NULL && !block->retry_pending &&
-	       block->n_shares < BLOCK_MAX_WORKERS)
-		start(block_take_waiting(block), true);
+	if (!block->retry_pending)
+		start_first(&block->worker_lane);
+	start_first(&block->inline_lane);
 }
 
 static void retry(struct ring_op *op, int32_t result)
@@ -124,8 +168,10 @@ void block_operation_ended(struct block_request *request, int32_t result)
 
 	block->device.in_flight--;
 	block->ring->with_workers--;
-	block->n_shares -= request->has_share;
-	if (request->has_share && !is_refusal(result))
+	if (request->lane != NULL)
+		request->lane->n -= request->cost;
+	/* That a read was begun at once tells nothing of the workers. */
+	if (request->lane != &block->inline_lane && !is_refusal(result))
 		block->refused_since_ms = 0;
 }
 
@@ -136,13 +182,15 @@ bool block_try_again(struct block_request *request, int32_t result)
 
 	if (!is_refusal(result))
 		return false;
-	if (block->refused_since_ms == 0)
+	if (block->refused_since_ms == 0 || now_ms - block->refused_last_ms > RETRY_LAST_MS)
 		block->refused_since_ms = now_ms;
+	block->refused_last_ms = now_ms;
 	if (now_ms - block->refused_since_ms > RETRY_LAST_MS) {
 		if (result == -ECANCELED)
 			give_up(block);
 		return false;
 	}
+	enter_lane(request, &block->worker_lane);
 	append(request);
 	retry_later(block);
 	return true;

@@ -331,7 +331,7 @@ static void end_run(void)
 		pass_time(results_left);
 		run_ring();
 	}
-	CHECK_EQ(rig.block.n_shares, 0);
+	CHECK_EQ(rig.block.worker_lane.n + rig.block.inline_lane.n, 0);
 	block_start_final_flush(&rig.block);
 	come_between();
 	while (block_is_busy(&rig.block)) {
@@ -426,7 +426,7 @@ static void check_good_driver_is_served(void)
 {
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 	RIG_RUN_UNTIL(!block_is_busy(&rig.block));
-	CHECK_EQ(rig.block.n_shares, 0);
+	CHECK_EQ(rig.block.worker_lane.n + rig.block.inline_lane.n, 0);
 	results_left = 0;
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
 	check_tail();

@@ -56,7 +56,7 @@ static void test_class_24_share(void)
 		for (unsigned n = 1; n <= DEPTH; n++) {
 			feed(1);
 			RIG_RUN_UNTIL(rig_used_count() == n);
-			CHECK_EQ(rig.block.n_shares,
+			CHECK_EQ(rig.block.worker_lane.n,
 				 n <= DEPTH - BLOCK_MAX_WORKERS ? BLOCK_MAX_WORKERS : DEPTH - n);
 		}
 		for (unsigned n = 0; n < DEPTH; n++)
@@ -97,17 +97,54 @@ static void test_break_forgets_those_that_wait(void)
 	close_slow_disk();
 }
 
-/* A file that needs no worker for its reads has all of them on the ring. */
-static void test_reads_that_need_none(void)
+/* Reads that are begun at once are bounded, too: the loop that begins them must never wait for their device. */
+static void test_reads_that_need_no_worker(void)
 {
 	open_slow_disk();
 	rig.block.image.reads_need_worker = false;
+	for (unsigned done = 0; done < 3 * DEPTH; done += DEPTH) {
+		offer_reads(DEPTH);
+		CHECK_EQ(rig.block.worker_lane.n, 0);
+		for (unsigned n = 0; n < DEPTH; n++) {
+			CHECK_EQ(rig.block.device.in_flight,
+				 n < DEPTH - BLOCK_MAX_INLINE ? BLOCK_MAX_INLINE : DEPTH - n);
+			feed(1);
+			RIG_RUN_UNTIL(rig_used_count() == n + 1);
+		}
+		for (unsigned n = 0; n < DEPTH; n++)
+			CHECK_EQ(*rig_status_of((uint16_t)rig_take_used().id), VIRTIO_BLK_S_OK);
+		CHECK(!block_is_busy(&rig.block));
+		CHECK_EQ(rig.block.inline_lane.n, 0);
+	}
 	offer_reads(DEPTH);
-	CHECK_EQ(rig.block.device.in_flight, DEPTH);
-	CHECK_EQ(rig.block.n_shares, 0);
-	feed(DEPTH);
-	RIG_RUN_UNTIL(rig_used_count() == DEPTH);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	feed(BLOCK_MAX_INLINE);
+	RIG_RUN_UNTIL(driver_read(&rig.transport, VIRTIO_MMIO_STATUS) == 0);
+	CHECK(!block_is_busy(&rig.block));
 	close_slow_disk();
+}
+
+/* They take several of the device's requests each. */
+static void test_long_reads(void)
+{
+	enum {
+		READS = 8,
+		AT_ONCE = 4
+	};
+
+	open_slow_disk();
+	rig.block.image.reads_need_worker = false;
+	for (uint16_t head = 0; head < READS; head++)
+		rig_offer(head, &(struct rig_request){ VIRTIO_BLK_T_IN, 0, DATA_GPA, 3 << 20 },
+			  true);
+	rig_kick();
+	rig_idle();
+	CHECK_EQ(rig.block.device.in_flight, AT_ONCE);
+	close(feed_fd); /* the end of the file */
+	RIG_RUN_UNTIL(rig_used_count() == READS);
+	CHECK(!block_is_busy(&rig.block));
+	CHECK_EQ(rig.block.inline_lane.n, 0);
+	rig_close();
 }
 
 static void refuse(struct ring_op *op, int32_t result)
@@ -184,15 +221,61 @@ static void test_reset_while_refused(void)
 	rig_close();
 }
 
+/* A refusal has nothing to do with one of long ago, whatever has become of that. */
+static void test_refused_once_and_again_later(void)
+{
+	open_refused_disk(-ECANCELED, 1);
+	rig.block.image.is_regular = true;
+	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_OUT, 1, DATA_GPA, 512 }, false);
+	rig_kick();
+	RIG_RUN_UNTIL(rig.block.retry_pending);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	CHECK_EQ(rig.block.refused_since_ms, 0);
+	RIG_RUN_UNTIL(!rig.block.retry_pending);
+	rig_start_driver(128);
+	rig.block.refused_since_ms = 1;
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
+	CHECK_EQ(rig.block.refused_since_ms, 0);
+	rig.block.refused_since_ms = 1;
+	rig.block.refused_last_ms = 2;
+	refusals = 1;
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
+	CHECK_EQ(rig.block.refused_since_ms, 0);
+	CHECK_EQ(exit_request_status(&rig_exit), EXIT_REQUEST_NONE);
+	rig_close();
+}
+
+/* Reads that the loop does itself go on where there are no workers, and do not keep a write waiting for ever. */
+static void test_refused_beside_reads(void)
+{
+	open_refused_disk(-ECANCELED, INT32_MAX);
+	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_FLUSH, 0, 0, 0 }, false);
+	rig_kick();
+	RIG_RUN_UNTIL(rig.block.retry_pending);
+	rig.block.requests[1].op.done = real_done; /* a read's */
+	while (exit_request_status(&rig_exit) == EXIT_REQUEST_NONE) {
+		rig_offer(3, &(struct rig_request){ VIRTIO_BLK_T_IN, 5, DATA_GPA, 512 }, false);
+		rig_kick();
+		RIG_RUN_UNTIL(rig_used_count() > 0);
+		uint16_t head = (uint16_t)rig_take_used().id;
+		CHECK_EQ(*rig_status_of(head), head == 3 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+	}
+	CHECK_EQ(exit_request_status(&rig_exit), EXIT_HOST_REFUSED);
+	rig_close();
+}
+
 int main(void)
 {
 	RUN(test_class_24_share);
 	RUN(test_reset_forgets_those_that_wait);
 	RUN(test_break_forgets_those_that_wait);
-	RUN(test_reads_that_need_none);
+	RUN(test_reads_that_need_no_worker);
+	RUN(test_long_reads);
 	RUN(test_refused_for_a_while);
 	RUN(test_refused_for_good);
 	RUN(test_busy_for_good);
 	RUN(test_reset_while_refused);
+	RUN(test_refused_once_and_again_later);
+	RUN(test_refused_beside_reads);
 	return 0;
 }

@@ -1,5 +1,5 @@
-/* Two disks, the first of which answers nothing: `op=` (in, out, flush) and `depth=` say what waits there while the
- * second is used in every way, `rounds=` times. Then it waits for its end. */
+/* Two disks, the first of which answers nothing: `op=` (in, out, flush), `depth=` and `stride=` (sectors) say what waits there
+ * while the second is used in every way, `rounds=` times. Then it waits for its end. */
 #include "rt/blk.h"
 #include "rt/rt.h"
 
@@ -20,10 +20,10 @@ static uint32_t operation(const uint8_t *zero_page)
 						: BLK_FLUSH;
 }
 
-static void fill_hung_disk(uint32_t type, unsigned depth)
+static void fill_hung_disk(uint32_t type, unsigned depth, uint64_t stride)
 {
 	for (unsigned i = 0; i < depth; i++)
-		virtio_offer(&hung.queue, blk_prepare(&hung, i, type, 8u * i, data[i],
+		virtio_offer(&hung.queue, blk_prepare(&hung, i, type, stride * i, data[i],
 						      type == BLK_FLUSH ? 0 : BYTES));
 	virtio_kick(&hung.device, &hung.queue);
 }
@@ -59,7 +59,7 @@ void guest_main(const uint8_t *zero_page)
 
 	print_check("start",
 		    blk_start(&hung, 0, FEATURE_FLUSH) && blk_start(&healthy, 1, FEATURE_FLUSH));
-	fill_hung_disk(operation(zero_page), depth);
+	fill_hung_disk(operation(zero_page), depth, cmdline_number(zero_page, "stride=", 8));
 	print_check("healthy", rounds(cmdline_number(zero_page, "rounds=", ROUNDS)));
 	print_check("hung", hung.queue.used.index == 0);
 	for (;;)
