@@ -67,6 +67,12 @@ static void check_answers(unsigned n, uint8_t value)
 	CHECK_EQ(rig.block.device.in_flight, 0);
 }
 
+/* How many of n reads are on their way at once; the others have not been begun. */
+static unsigned begun(unsigned n)
+{
+	return n < BLOCK_MAX_INLINE ? n : BLOCK_MAX_INLINE;
+}
+
 static uint64_t interrupts(void)
 {
 	return rig_take_interrupts();
@@ -78,7 +84,7 @@ static void test_full_depth(void)
 	open_slow_disk();
 	for (uint8_t round = 1; round <= 10; round++) {
 		offer_reads(DEPTH);
-		CHECK_EQ(rig.block.device.in_flight, DEPTH);
+		CHECK_EQ(rig.block.device.in_flight, BLOCK_MAX_INLINE);
 		CHECK_EQ(rig_used_count(), 0);
 		interrupts();
 		feed(DEPTH, round);
@@ -114,11 +120,11 @@ static void test_class_15_more_than_the_pool(void)
 		driver_offer(&rig.queue, (uint16_t)head);
 	rig_kick();
 	rig_idle();
-	CHECK_EQ(rig.block.device.in_flight, DEPTH);
+	CHECK_EQ(rig.block.device.in_flight, BLOCK_MAX_INLINE);
 	CHECK(rig.block.starved);
 	feed(DEPTH, 1);
 	RIG_RUN_UNTIL(rig_used_count() == DEPTH);
-	CHECK_EQ(rig.block.device.in_flight, DEPTH);
+	CHECK_EQ(rig.block.device.in_flight, BLOCK_MAX_INLINE);
 	feed(DEPTH, 2);
 	RIG_RUN_UNTIL(rig_used_count() == 2 * DEPTH);
 	CHECK_EQ(rig.block.device.in_flight, 0);
@@ -141,7 +147,7 @@ static void reset_and_wait(unsigned depth, unsigned completed_before)
 	memset(rig.queue.used, 0xdd, 6 + 128 * 8);
 	memset(rig_at(RIG_STATUS_GPA), 0xdd, DEPTH);
 	interrupts();
-	feed(depth - completed_before, 2);
+	feed(begun(depth - completed_before), 2);
 	RIG_RUN_UNTIL(driver_read(&rig.transport, VIRTIO_MMIO_STATUS) == 0);
 	CHECK_EQ(rig.block.device.in_flight, 0);
 	CHECK_FILLED(rig.queue.used, 0xdd, 6 + 128 * 8);
@@ -174,9 +180,9 @@ static void test_class_17_driver_in_a_hurry(void)
 			offer_reads(5);
 			CHECK(rig_needs_reset());
 			CHECK_EQ(rig_used_count(), 0);
-			CHECK_EQ(rig.block.device.in_flight, depth);
+			CHECK_EQ(rig.block.device.in_flight, begun(depth));
 		}
-		feed(depth, 1);
+		feed(begun(depth), 1);
 		RIG_RUN_UNTIL(!rig_needs_reset());
 		rig_idle();
 		CHECK_EQ(rig_used_count(), 0);
