@@ -193,7 +193,7 @@ static void test_guest_gives_up(void)
 		else if (port % 4 == 3)
 			guest_send_op(VIRTIO_VSOCK_OP_SHUTDOWN, port, SLOW, VSOCK_SHUTDOWN_BOTH);
 	}
-	rig_idle(); /* the device has read all of them before there is room for one */
+	rig_idle();           /* the device has read all of them before there is room for one */
 	while (served < 18) { /* 1004, 1005, 1008, ... */
 		close(accept_one(slow));
 		while (guest_receive(&header, &at)) {
