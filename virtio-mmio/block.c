@@ -214,8 +214,6 @@ void block_start(struct block *block)
 		return;
 	struct io_uring_sqe *sqe = ring_prepare(block->ring);
 	io_uring_prep_read(sqe, block->image.fd, block->head, BLOCK_HEAD_BYTES, 0);
-	if (block->image.reads_need_worker)
-		sqe->flags |= IOSQE_ASYNC;
 	block->head_op.done = head_read;
 	ring_commit(sqe, &block->head_op);
 }

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -52,7 +54,18 @@ void block_image_see_head(const struct block_image *image, const char *head)
 	}
 }
 
-/* Never waits: a disk that hangs must not keep the VM from its start. */
+/* Whether a read that may wait does not wait for long: such files lie in memory, or where the host's own programs do. */
+static bool is_near(int fd)
+{
+	struct statfs status;
+
+	return fstatfs(fd, &status) == 0 &&
+	       (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC ||
+		status.f_type == OVERLAYFS_SUPER_MAGIC);
+}
+
+/* Never waits for a disk that hangs: that must not keep the VM from its start, nor, by a worker that waits for it, the
+ * process from its end. */
 static void look_at_head(struct block_image *image)
 {
 	char head[BLOCK_HEAD_BYTES];
@@ -60,9 +73,12 @@ static void look_at_head(struct block_image *image)
 	long n = syscall(SYS_preadv2, image->fd, &to, 1, 0L, 0L, RWF_NOWAIT);
 
 	image->reads_need_worker = n < 0 && errno != EAGAIN;
-	image->head_unseen = n != BLOCK_HEAD_BYTES;
-	if (!image->head_unseen)
-		block_image_see_head(image, head);
+	if (image->reads_need_worker && is_near(image->fd))
+		n = pread(image->fd, head, sizeof(head), 0);
+	image->head_unseen = n != BLOCK_HEAD_BYTES && !image->reads_need_worker;
+	if (n != BLOCK_HEAD_BYTES)
+		return;
+	block_image_see_head(image, head);
 }
 
 /* Whether nobody else has the file open. The signal, if somebody opens it in this moment, is one that nobody heeds. */

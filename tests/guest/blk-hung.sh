@@ -64,3 +64,19 @@ if [ "$(id -u)" = 0 ] && [ -e /dev/loop-control ]; then
 	hung r "op=in stride=512" "$tmp/loop" bash -c "$on_loop" "$tmp/fuse/disk" "$tmp/loop"
 	[ ! -e "$tmp/loop" ] || expect_hung "the reads of a device"
 fi
+
+# A disk that the guest does not touch holds nothing up. The monitor is not the file server's own process, whose end
+# would end the hang.
+# shellcheck disable=SC2016
+build/tests/guest/fuse_disk "$tmp/fuse" 1048576 hang=r -- bash -c '
+	./vmm --kernel "$2/end.elf" --cmdline spin --disk "$1/fuse/disk" >"$1/out" 2>"$1/err" </dev/null &
+	until grep -q running "$1/out"; do sleep 0.02; done
+	kill -TERM $!
+	for ((i = 0; i < 500; i++)); do
+		kill -0 $! 2>/dev/null || break
+		sleep 0.02
+	done
+	[ $i -lt 500 ] || exit 1
+	wait $!' bash "$tmp" "$elf" && status=0 || status=$?
+expect_status 143 "a disk that hangs and is not used"
+expect_no_errors
