@@ -14,9 +14,6 @@
 #include "host/fail.h"
 #include "mem/layout.h"
 
-#define RETRY_NS      50000000
-#define RETRY_LAST_MS 1000
-
 static struct console *console_of(struct ring_op *op, size_t offset)
 {
 	return (struct console *)((char *)op - offset);
@@ -57,14 +54,11 @@ static void wait_until_writable(struct console *console)
 /* A write to a file is a worker's, and the host may make none (pids.max, RLIMIT_NPROC): that is tried again for a second. */
 static bool try_again(struct console *console, int32_t result)
 {
-	static struct __kernel_timespec pause = { .tv_nsec = RETRY_NS };
-	int64_t now_ms = clock_now_ms();
+	static struct __kernel_timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
 
 	if (result != -ECANCELED)
 		return false;
-	if (console->refused_since_ms == 0)
-		console->refused_since_ms = now_ms;
-	if (now_ms - console->refused_since_ms > RETRY_LAST_MS) {
+	if (!refusal_may_pass(&console->refusal)) {
 		if (exit_request_post(console->exit, EXIT_HOST_REFUSED))
 			warn("console: the host makes no task that would write to the file "
 			     "(pids.max of a "
@@ -89,7 +83,7 @@ static void write_done(struct ring_op *op, int32_t result)
 	}
 	console->writing = false;
 	if (result >= 0) {
-		console->refused_since_ms = 0;
+		console->refusal.since_ms = 0;
 		serial_transmitted(&console->serial, (unsigned)result);
 	} else if (result != -EINTR && !console->output_failed) {
 		/* The guest goes on without its console; EPIPE is a reader that has had enough. */

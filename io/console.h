@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "host/exit_request.h"
+#include "host/refusal.h"
 #include "host/ring.h"
 #include "io/keyboard.h"
 #include "io/serial.h"
@@ -27,7 +28,7 @@ struct console {
 	bool output_blocks, output_failed, writing;
 	bool reader_gone;            /* of the output */
 	uint64_t lost_bytes;         /* dropped since the output has failed */
-	int64_t refused_since_ms;    /* the host makes no task for a write; 0: it does */
+	struct refusal refusal;      /* of a write that needs a worker */
 	int output_fd, output_flags; /* RWF_ */
 	bool writes_at_once;  /* output_fd is a pipe that does not block; under the UART's lock */
 	int64_t wrote_now_ms; /* when it last did */

@@ -105,7 +105,7 @@ static void forget_waiting(struct block *block)
 {
 	for (struct block_request *request; (request = block_take_waiting(block)) != NULL;)
 		put_request(request);
-	block->refused_since_ms = 0;
+	block->refusal.since_ms = 0;
 }
 
 /* Pops chains until the queue is empty, the pool is empty, or a queue's worth is done: a driver that

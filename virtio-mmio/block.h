@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "host/exit_request.h"
+#include "host/refusal.h"
 #include "host/ring.h"
 #include "virtio-mmio/block_image.h"
 #include "virtio-mmio/queue.h"
@@ -80,7 +81,7 @@ struct block {
 	struct block_lane inline_lane; /* reads that need none */
 	struct ring_op retry_op;       /* a timer, for what the host refused */
 	bool retry_pending;
-	int64_t refused_since_ms, refused_last_ms; /* since: 0 while the host does what is asked */
+	struct refusal refusal; /* of operations that need a worker */
 	struct block_request *free_requests;
 	unsigned fresh_requests; /* how many of requests[] were ever used */
 	struct block_request requests[VIRTQUEUE_MAX_SIZE];

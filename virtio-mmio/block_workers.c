@@ -15,12 +15,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "host/clock.h"
 #include "host/fail.h"
 #include "virtio-mmio/block.h"
-
-#define RETRY_NS      50000000
-#define RETRY_LAST_MS 1000
 
 /* What a device commonly does with one request of its own; a longer read counts as several. */
 #define INLINE_UNIT_BYTES ((uint64_t)128 << 10)
@@ -137,7 +133,7 @@ static void retry(struct ring_op *op, int32_t result)
 
 static void retry_later(struct block *block)
 {
-	static struct __kernel_timespec pause = { .tv_nsec = RETRY_NS };
+	static struct __kernel_timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
 
 	if (block->retry_pending)
 		return;
@@ -172,20 +168,16 @@ void block_operation_ended(struct block_request *request, int32_t result)
 		request->lane->n -= request->cost;
 	/* That a read was begun at once tells nothing of the workers. */
 	if (request->lane != &block->inline_lane && !is_refusal(result))
-		block->refused_since_ms = 0;
+		block->refusal.since_ms = 0;
 }
 
 bool block_try_again(struct block_request *request, int32_t result)
 {
 	struct block *block = request->block;
-	int64_t now_ms = clock_now_ms();
 
 	if (!is_refusal(result))
 		return false;
-	if (block->refused_since_ms == 0 || now_ms - block->refused_last_ms > RETRY_LAST_MS)
-		block->refused_since_ms = now_ms;
-	block->refused_last_ms = now_ms;
-	if (now_ms - block->refused_since_ms > RETRY_LAST_MS) {
+	if (!refusal_may_pass(&block->refusal)) {
 		if (result == -ECANCELED)
 			give_up(block);
 		return false;

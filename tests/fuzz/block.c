@@ -303,8 +303,8 @@ static void request_parts(struct fuzz_input *input)
 /* Until the next try, or until the host has refused for too long. */
 static void pass_time(uint8_t long_time)
 {
-	if (long_time & 1 && rig.block.refused_since_ms != 0)
-		rig.block.refused_since_ms = 1;
+	if (long_time & 1 && rig.block.refusal.since_ms != 0)
+		rig.block.refusal.since_ms = 1;
 	if (rig.block.retry_pending)
 		rig.block.retry_op.done(&rig.block.retry_op, -ETIME);
 }
@@ -447,7 +447,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.queue.desc = NULL;
 	rig.block.zero_method = ZERO_BY_RANGE;
 	rig.block.error_reported = true;
-	rig.block.refused_since_ms = 0;
+	rig.block.refusal.since_ms = 0;
 	rig.block.writes = rig.block.flushed_writes = 0;
 	atomic_store(&rig_exit.status, EXIT_REQUEST_NONE);
 	results_left = 0;

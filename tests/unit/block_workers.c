@@ -173,7 +173,7 @@ static void test_refused_for_a_while(void)
 		memset(rig_at(DATA_GPA), 0x31, 512);
 		CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
 		CHECK(refusals < 0);
-		CHECK_EQ(rig.block.refused_since_ms, 0);
+		CHECK_EQ(rig.block.refusal.since_ms, 0);
 		CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA + 4096, 512), VIRTIO_BLK_S_OK);
 		CHECK_EQ(*rig_at(DATA_GPA + 4096), 0x31);
 		CHECK(!rig.block.error_reported);
@@ -230,17 +230,17 @@ static void test_refused_once_and_again_later(void)
 	rig_kick();
 	RIG_RUN_UNTIL(rig.block.retry_pending);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
-	CHECK_EQ(rig.block.refused_since_ms, 0);
+	CHECK_EQ(rig.block.refusal.since_ms, 0);
 	RIG_RUN_UNTIL(!rig.block.retry_pending);
 	rig_start_driver(128);
-	rig.block.refused_since_ms = 1;
+	rig.block.refusal.since_ms = 1;
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
-	CHECK_EQ(rig.block.refused_since_ms, 0);
-	rig.block.refused_since_ms = 1;
-	rig.block.refused_last_ms = 2;
+	CHECK_EQ(rig.block.refusal.since_ms, 0);
+	rig.block.refusal.since_ms = 1;
+	rig.block.refusal.last_ms = 2;
 	refusals = 1;
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
-	CHECK_EQ(rig.block.refused_since_ms, 0);
+	CHECK_EQ(rig.block.refusal.since_ms, 0);
 	CHECK_EQ(exit_request_status(&rig_exit), EXIT_REQUEST_NONE);
 	rig_close();
 }
