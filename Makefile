@@ -21,7 +21,7 @@ VMM_SOURCES = \
 	host/terminal.c host/tap.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
-	virtio-mmio/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
+	virtio-mmio/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] lab/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 TSAN_TESTS = $(basename $(notdir $(wildcard tests/tsan/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 
@@ -170,8 +170,8 @@ deps-guest:
 
 # QEMU is only needed where this machine's KVM cannot run Linux.
 deps-lab: deps
-	$(call install-packages,$(shell tests/lab/lab --check 2>/dev/null | grep -q ^direct || \
-		tests/lab/lab --deps))
+	$(call install-packages,$(shell lab/lab --check 2>/dev/null | grep -q ^direct || \
+		lab/lab --deps))
 
 deps-test: deps deps-lab
 	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \

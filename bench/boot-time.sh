@@ -192,7 +192,7 @@ measure_in_lab() {
 	[ "$phases" = 0 ] || options+=(--phases)
 	[ "$favordynmods" = 0 ] || options+=(--favordynmods)
 	option=$(IFS=,; echo "${peers[*]}")
-	PATH=$PATH tests/lab/lab --quiet --counted --kernel-words "$host_words" --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
+	PATH=$PATH lab/lab --quiet --counted --kernel-words "$host_words" --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
 		--against "$option" --kernel "/$(basename "$kernel")" --rootfs "/$(basename "$rootfs")" \
 		>"$samples" || die "the counted lab failed"
 }
@@ -217,7 +217,7 @@ for file in ./vmm build/bench/launcher "$kernel" "$rootfs"; do
 done
 find_peers
 vmm=./vmm launcher=build/bench/launcher own_view= scratch=$tmp seen_scratch=$tmp
-if tests/lab/lab --check | grep -q '^direct'; then
+if lab/lab --check | grep -q '^direct'; then
 	[ -z "$budget_count" ] || bad_usage "--budget-count: this machine's KVM runs Linux: use --budget-ms"
 	[ -z "$host_words" ] && [ "$favordynmods" = 0 ] || bad_usage "--host-words, --favordynmods: only in the counted lab"
 	unit=ms runs=${runs:-20}

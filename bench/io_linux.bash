@@ -57,11 +57,11 @@ run_linux() {
 		say "no qemu-system-x86_64 on PATH, or no Linux guest (make guest): the Linux guests are left out"
 		return
 	fi
-	if tests/lab/lab --check | grep -q '^direct'; then
+	if lab/lab --check | grep -q '^direct'; then
 		measure_linux
 	else
 		linux_conditions="; Linux guests in the counted lab, where a second is a thousand million instructions"
-		tests/lab/lab --quiet --counted --time-limit 300 --tmpfs-copy ./vmm --tmpfs-copy $linux_kernel --tmpfs-copy $linux_rootfs \
+		lab/lab --quiet --counted --time-limit 300 --tmpfs-copy ./vmm --tmpfs-copy $linux_kernel --tmpfs-copy $linux_rootfs \
 			-- "$0" --inside --runs "$runs" >>"$samples" || die "the lab failed"
 	fi
 	for what in 'Linux read 64k' 'Linux write 64k'; do line "$what" qemu; done

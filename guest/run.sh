@@ -14,12 +14,12 @@ cp --sparse=always build/guest/rootfs.ext4 "$work/rootfs.ext4"
 
 if [ -t 0 ] && [ -t 1 ]; then
 	echo "make run: the guest's shell follows; poweroff or Ctrl-a x ends it" >&2
-	tests/lab/lab -- ./vmm --kernel build/guest/vmlinux --rootfs "$work/rootfs.ext4" --boot-timer
+	lab/lab -- ./vmm --kernel build/guest/vmlinux --rootfs "$work/rootfs.ext4" --boot-timer
 	exit
 fi
 
 status=0
-tests/lab/lab -- ./vmm --kernel build/guest/vmlinux --rootfs "$work/rootfs.ext4" --boot-timer \
+lab/lab -- ./vmm --kernel build/guest/vmlinux --rootfs "$work/rootfs.ext4" --boot-timer \
 	--cmdline '-- uname -a' 2>"$work/stderr" </dev/null || status=$?
 grep -v 'vmm: boot-timer:' "$work/stderr" >&2 || :
 microseconds=$(sed -n 's/.*userspace_us=\([0-9]*\).*/\1/p' "$work/stderr")

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/bench_lib.bash"
 number='[0-9]+(\.[0-9]+)?'
 unit=count other=ms
-! tests/lab/lab --check | grep -q '^direct' || unit=ms other=count
+! lab/lab --check | grep -q '^direct' || unit=ms other=count
 
 expect_refused 'unknown option --nonsense' --nonsense
 expect_refused '--runs needs a value' --runs

@@ -9,7 +9,7 @@ sed -n '/^### A vsock/,/^### .--boot/s/^    //p' "$repo/README.md" | grep -v '^a
 	sed "s#build/guest/vmlinux#$(guest_file vmlinux)#; s#build/guest/rootfs.ext4#$root#; s#/tmp/v#$work/v#g
 		s#\./vmm #$vmm #" >"$work/typed"
 expect_text "$work/typed" "--vsock cid=3,uds=$work/v.sock"
-expect_text "$work/typed" "tests/lab/lab -- sh $work/vsock.sh"
+expect_text "$work/typed" "lab/lab -- sh $work/vsock.sh"
 cd "$repo" || exit
 VMM_LAB=direct timeout -s TERM 100 bash "$work/typed" >"$work/readme.out" 2>"$work/readme.err" </dev/null || status=$?
 tr -d '\r' <"$work/readme.out" >"$work/out"

@@ -4,9 +4,9 @@ set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 in_machine() { # lab option...
-	if [[ $(tests/lab/lab --check) == direct* ]]; then
+	if [[ $(lab/lab --check) == direct* ]]; then
 		echo "not needed where KVM runs Linux"
 		exit 77
 	fi
-	exec tests/lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- tests/machines/smoke
+	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- tests/machines/smoke
 }

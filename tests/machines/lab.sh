@@ -2,10 +2,9 @@
 # Tests the lab itself: the emulated machine, whatever /dev/kvm here can do. 77 where it cannot be set up.
 set -eu
 
-here=$(cd "$(dirname "$0")" && pwd -P)
-lab=$here/lab
+cd "$(dirname "$0")/../.."
+lab=$PWD/lab/lab
 export VMM_LAB=emulated
-cd "$here/../.."
 mkdir -p build
 work=$(mktemp -d "$PWD/build/lab-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -32,7 +31,7 @@ command -v qemu-system-x86_64 >/dev/null || { echo "skipped: no qemu-system-x86_
 
 # One machine checks what one command can see: streams, files, devices, the probe's nested guest.
 head -c 1048576 /dev/urandom >"$work/sent"
-gcc -O2 -o "$work/probe" "$here/probe.c"
+gcc -O2 -o "$work/probe" lab/probe.c
 cat >"$work/inside" <<'END'
 set -u
 tee "$1/copy" | sha256sum | cut -d' ' -f1 >"$1/input.sum"
