@@ -1,6 +1,6 @@
 /*
  * vmm: boots Linux in a KVM microVM. main() is the table of contents: the stages in the order in
- * which they run, and backwards again. README.md tells why the order is as it is.
+ * which they run, and backwards again. docs/design.md tells why the order is as it is.
  */
 #include <errno.h>
 #include <pthread.h>

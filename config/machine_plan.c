@@ -10,7 +10,7 @@
 static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
 	      "every device needs an IOAPIC pin of its own");
 
-/* The fast-boot words. README.md repeats the reasons. */
+/* The fast-boot words. docs/guest.md repeats the reasons. */
 static const char *const default_words[] = {
 	"quiet",      /* each console byte costs an exit; errors are still printed */
 	"reboot=k,f", /* reset by the i8042, at once: the VM ends, no chip needs to be shut down */

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* The exit status is an interface: README.md documents each value, launchers switch on them. */
+/* The exit status is an interface: docs/launcher.md documents each value, launchers switch on them. */
 enum exit_code {
 	EXIT_GUEST_ENDED = 0,    /* the guest powered off or reset, or a person typed Ctrl-a x */
 	EXIT_MONITOR_FAILED = 1, /* a fault of the monitor itself */
@@ -19,7 +19,7 @@ enum exit_code {
 
 /* Prints "vmm: " and the message as one line on stderr, then exits. Of a message that is too long the middle is left
  * out, and control characters are shown as '?', here and in all of the following. For set-up only: once the
- * guest runs, errors are return codes (README.md, Design). */
+ * guest runs, errors are return codes (docs/design.md). */
 _Noreturn void fail(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -1,5 +1,5 @@
 /* How a launcher learns the guest's result before the process has ended: one line of JSON on a descriptor that it
- * has passed on. README.md tells of its fields. */
+ * has passed on. docs/launcher.md documents its fields. */
 #ifndef HOST_STATUS_REPORT_H
 #define HOST_STATUS_REPORT_H
 

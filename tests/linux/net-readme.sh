@@ -1,11 +1,11 @@
 #!/bin/bash
-# The README's "A network in four commands", as it is typed, in a tree whose image is a copy.
+# The README's network example, as it is typed, in a tree whose image is a copy.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/net_lib.bash"
 
 command -v busybox >/dev/null || skip "busybox is not installed"
 net_begin </dev/null
-sed -n "/^### A network in four commands/,/^### /s/^    //p" "$repo/README.md" | grep -v "^apt-get " >"$work/commands"
+sed -n "/^### A network/,/^### /s/^    //p" "$repo/README.md" | grep -v "^apt-get " >"$work/commands"
 expect_range "lines of commands in the README" "$(wc -l <"$work/commands")" 4 20
 mkdir -p "$work/tree/build/guest"
 ln -s "$repo/tests" "$work/tree/tests"

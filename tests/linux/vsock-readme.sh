@@ -5,7 +5,7 @@
 command -v socat >/dev/null || fail "socat is missing (make deps-test)"
 # Its indented lines, on this test's own files; installing is not a test's business.
 root=$(image_copy root)
-sed -n '/^### A vsock/,/^### .--boot/s/^    //p' "$repo/README.md" | grep -v '^apt-get ' |
+sed -n '/^### A vsock/,/^### A container/s/^    //p' "$repo/README.md" | grep -v '^apt-get ' |
 	sed "s#build/guest/vmlinux#$(guest_file vmlinux)#; s#build/guest/rootfs.ext4#$root#; s#/tmp/v#$work/v#g
 		s#\./vmm #$vmm #" >"$work/typed"
 expect_text "$work/typed" "--vsock cid=3,uds=$work/v.sock"
