@@ -8,7 +8,7 @@ net_begin </dev/null
 sed -n "/^### A network/,/^### /s/^    //p" "$repo/README.md" | grep -v "^apt-get " >"$work/commands"
 expect_range "lines of commands in the README" "$(wc -l <"$work/commands")" 4 20
 mkdir -p "$work/tree/build/guest"
-ln -s "$repo/tests" "$work/tree/tests"
+ln -s "$repo/lab" "$work/tree/lab"
 ln -s "${VMM:-$repo/vmm}" "$work/tree/vmm"
 ln -s "$(guest_file vmlinux)" "$work/tree/build/guest/vmlinux"
 mv "$(image_copy root)" "$work/tree/build/guest/rootfs.ext4"
