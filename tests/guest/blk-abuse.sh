@@ -1,5 +1,5 @@
 #!/bin/bash
-# Registers of a virtio-mmio device at the hand of a hostile guest (safety classes 1 to 4 and 18): every width
+# Registers of a virtio-mmio device at the hand of a hostile guest (bug classes 1 to 4 and 18): every width
 # and offset, queues resized and moved in use, notify values, status and features out of order, bad queues.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

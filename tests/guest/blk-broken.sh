@@ -1,5 +1,5 @@
 #!/bin/bash
-# Broken rings and chains (safety classes 5, 11, 14, 16, 19): the device needs a reset, and works after one.
+# Broken rings and chains (bug classes 5, 11, 14, 16, 19): the device needs a reset, and works after one.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm

@@ -1,6 +1,6 @@
 #!/bin/bash
 # One disk hangs, in its flushes, writes or reads, with as many of them as fit its queue; a second one is served as ever,
-# and the VM ends at a signal (safety class 24).
+# and the VM ends at a signal (bug class 24).
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm

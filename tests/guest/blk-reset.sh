@@ -1,5 +1,5 @@
 #!/bin/bash
-# Device resets with up to 42 requests in flight (safety class 17), and a driver that does not wait for them.
+# Device resets with up to 42 requests in flight (bug class 17), and a driver that does not wait for them.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A guest that ends while its disk's reads refill their own ring (safety class 25): the VM ends as ever, and what the
+# A guest that ends while its disk's reads refill their own ring (bug class 25): the VM ends as ever, and what the
 # guest has written is flushed.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

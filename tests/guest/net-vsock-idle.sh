@@ -18,7 +18,7 @@ quiet() {
 	sleep "$1"
 	after=$(activity)
 	[ "$before" = "$after" ] || die "$2: $before; $1 s later $after"
-	echo "class 9: $2, $1 s: $after, as before"
+	echo "class 9, busy spin: $2, $1 s: $after, as before"
 }
 
 end() {

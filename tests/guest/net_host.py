@@ -153,7 +153,7 @@ def flood(ip, seconds):
     for _ in range(20):
         if not pinger.ping(1000):
             fail("no answer to a ping after the flood")
-    print("class 6: %d of %d pings answered in a flood of %d datagrams" % (bursts, pings, sent))
+    print("class 6, flood freeze: %d of %d pings answered in a flood of %d datagrams" % (bursts, pings, sent))
 
 
 def answers(path, seconds):

@@ -200,7 +200,7 @@ def test_slow_reader(path):
     slow.shutdown(socket.SHUT_WR)
     if read_all(slow) != b"":
         fail("the slow port has sent something")
-    print("class 21: ok")
+    print("class 21, vsock credit: ok")
 
 
 def test_many(path):

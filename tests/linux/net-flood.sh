@@ -79,6 +79,6 @@ expect_range "datagrams of the guest that arrived during the flood" "$(value_in 
 	$((datagrams / 2)) "$datagrams"
 expect_range "flood to the guest that arrived" "$(value_in "$work/out/sink" received)" 100 4000000000
 expect_range "flood from the guest that arrived" "$(value_in "$work/sink2.log" received)" 100 4000000000
-echo "class 6: ok"
+echo "class 6, flood freeze: ok"
 passed "$(value_in "$work/flood.log" sent) to the guest ($(value_in "$work/out/sink" received) arrived)," \
 	"$(value_in "$work/out/flood" sent) from it ($(value_in "$work/sink2.log" received) arrived); ms:$times"

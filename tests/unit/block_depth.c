@@ -112,7 +112,7 @@ static void test_more_chains_than_slots(void)
 
 /* Class 15: a driver that offers the same heads again while they are on their way gets no more
  * slots than there are; the rest waits and is served, and memory in use is what it was. */
-static void test_class_15_more_than_the_pool(void)
+static void test_class_15_unbounded_requests_more_than_the_pool(void)
 {
 	open_slow_disk();
 	offer_reads(DEPTH);
@@ -160,7 +160,7 @@ static void reset_and_wait(unsigned depth, unsigned completed_before)
 	close_slow_disk();
 }
 
-static void test_class_17_reset_at_every_depth(void)
+static void test_class_17_reset_in_flight_every_depth(void)
 {
 	for (unsigned depth = 1; depth <= DEPTH; depth = depth < 8 ? depth + 1 : depth * 2)
 		for (unsigned before = 0; before <= depth; before += (depth + 3) / 4)
@@ -169,7 +169,7 @@ static void test_class_17_reset_at_every_depth(void)
 
 /* The driver does not wait: it is up again, with requests, before the old ones are back. They are
  * served after that, each once, and the old ones are not answered. */
-static void test_class_17_driver_in_a_hurry(void)
+static void test_class_17_reset_in_flight_driver_in_a_hurry(void)
 {
 	for (unsigned depth = 1; depth <= DEPTH; depth *= 4) {
 		open_slow_disk();
@@ -237,9 +237,9 @@ int main(void)
 {
 	RUN(test_full_depth);
 	RUN(test_more_chains_than_slots);
-	RUN(test_class_15_more_than_the_pool);
-	RUN(test_class_17_reset_at_every_depth);
-	RUN(test_class_17_driver_in_a_hurry);
+	RUN(test_class_15_unbounded_requests_more_than_the_pool);
+	RUN(test_class_17_reset_in_flight_every_depth);
+	RUN(test_class_17_reset_in_flight_driver_in_a_hurry);
 	RUN(test_break_in_flight);
 	RUN(test_hang_up_at_depth);
 	return 0;

@@ -5,7 +5,7 @@
 #include "virtio-mmio/disks.h"
 
 /* A read that writes the ring's next index, and the next read's header, over the ring and the header that it came
- * from: safety class 25. Sector n of the image is what the guest would have written for read n + 1. */
+ * from: bug class 25. Sector n of the image is what the guest would have written for read n + 1. */
 #define SELF_ENTRIES 32u   /* the queue's size: each turn takes them all */
 #define SELF_SECTORS 2048u /* times 32 entries, the index is where it was */
 #define SELF_GPA     (uint64_t) DRIVER_AVAIL_GPA
@@ -45,7 +45,7 @@ static void start_self_reading(void)
 	CHECK(!rig_needs_reset());
 }
 
-static void test_class_25_ring_that_refills_itself(void)
+static void test_class_25_endless_dma_ring_refills_itself(void)
 {
 	start_self_reading();
 	virtio_device_close_queues(&rig.block.device);
@@ -103,7 +103,7 @@ static bool is_unlocked(const char *path)
 }
 
 /* Each disk goes its way to the end alone: one whose flush hangs keeps neither flush nor lock of another. */
-static void test_class_24_ends(void)
+static void test_class_24_slow_file_ends(void)
 {
 	static struct disk disks[2];
 	static const struct disk_limits limits = { 1500, 1500 };
@@ -145,8 +145,8 @@ static void test_class_24_ends(void)
 
 int main(void)
 {
-	RUN(test_class_24_ends); /* first: the server is a child without this program's files */
-	RUN(test_class_25_ring_that_refills_itself);
+	RUN(test_class_24_slow_file_ends); /* first: the server is a child without this program's files */
+	RUN(test_class_25_endless_dma_ring_refills_itself);
 	RUN(test_taken_requests_are_finished);
 	return 0;
 }

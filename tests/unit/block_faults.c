@@ -108,7 +108,7 @@ static void test_zeroes_without_flush(void)
 }
 
 /* Class 10: a stream gives and takes what it likes; the request's bytes stay in order, each once. */
-static void test_class_10_short_reads(void)
+static void test_class_10_partial_io_reads(void)
 {
 	static const uint32_t pieces[] = { 1, 511, 3000, 70, 4096, 50000 };
 	static uint8_t sent[MIB + 4096];
@@ -141,7 +141,7 @@ static void test_class_10_short_reads(void)
 }
 
 /* The same the other way, into a pipe that takes little at a time. */
-static void test_class_10_short_writes(void)
+static void test_class_10_partial_io_writes(void)
 {
 	static uint8_t got[MIB + 4096];
 	uint64_t state = 12;
@@ -196,8 +196,8 @@ int main(void)
 	RUN(test_other_errors);
 	RUN(test_flush_that_fails);
 	RUN(test_zeroes_without_flush);
-	RUN(test_class_10_short_reads);
-	RUN(test_class_10_short_writes);
+	RUN(test_class_10_partial_io_reads);
+	RUN(test_class_10_partial_io_writes);
 	RUN(test_final_flush);
 	return 0;
 }

@@ -63,7 +63,7 @@ static const struct {
 	{ 0x100000000 - 1, 1, false },
 };
 
-static void test_class_22_transfers(void)
+static void test_class_22_sector_overflow_transfers(void)
 {
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		int fd = open_disk(check_memory_file("", 0));
@@ -84,7 +84,7 @@ static void test_class_22_transfers(void)
 	}
 }
 
-static void test_class_22_ranges(void)
+static void test_class_22_sector_overflow_ranges(void)
 {
 	static const uint32_t types[] = { VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES };
 
@@ -157,7 +157,7 @@ static void test_range_flags(void)
 }
 
 /* Class 8: no more at a time than what was announced, however large the disk. */
-static void test_class_8_largest_range(void)
+static void test_class_8_guest_sized_stall_largest_range(void)
 {
 	int fd = check_memory_file("", 0);
 	uint32_t most = BLOCK_MAX_RANGE_SECTORS;
@@ -209,12 +209,12 @@ static void test_sizes_off_the_grid(void)
 
 int main(void)
 {
-	RUN(test_class_22_transfers);
-	RUN(test_class_22_ranges);
+	RUN(test_class_22_sector_overflow_transfers);
+	RUN(test_class_22_sector_overflow_ranges);
 	RUN(test_lengths_that_are_no_sectors);
 	RUN(test_zeroes_by_every_method);
 	RUN(test_range_flags);
-	RUN(test_class_8_largest_range);
+	RUN(test_class_8_guest_sized_stall_largest_range);
 	RUN(test_range_lengths);
 	RUN(test_sizes_off_the_grid);
 	return 0;

@@ -46,7 +46,7 @@ static void offer_reads(unsigned n)
 	rig_idle();
 }
 
-static void test_class_24_share(void)
+static void test_class_24_slow_file_share(void)
 {
 	open_slow_disk();
 	for (unsigned done = 0; done < 3 * DEPTH; done += DEPTH) {
@@ -266,7 +266,7 @@ static void test_refused_beside_reads(void)
 
 int main(void)
 {
-	RUN(test_class_24_share);
+	RUN(test_class_24_slow_file_share);
 	RUN(test_reset_forgets_those_that_wait);
 	RUN(test_break_forgets_those_that_wait);
 	RUN(test_reads_that_need_no_worker);

@@ -55,7 +55,7 @@ static void test_every_edge(void)
 			}
 }
 
-static void test_class_3_addresses_that_wrap(void)
+static void test_class_3_address_wrap(void)
 {
 	struct bus bus = { 0 };
 
@@ -121,7 +121,7 @@ static void test_overlaps_are_refused(void)
 int main(void)
 {
 	RUN(test_every_edge);
-	RUN(test_class_3_addresses_that_wrap);
+	RUN(test_class_3_address_wrap);
 	RUN(test_values);
 	RUN(test_overlaps_are_refused);
 	return 0;

@@ -273,7 +273,7 @@ static void test_end_of_input(void)
 }
 
 /* Class 7: typed faster than the guest reads, the rest stays in the pipe. */
-static void test_class_7_input_flood(void)
+static void test_class_7_console_flood(void)
 {
 	static char flood[1 << 20];
 	ssize_t total = 0;
@@ -327,7 +327,7 @@ int main(void)
 	RUN(test_reader_gone);
 	RUN(test_lost_output);
 	RUN(test_end_of_input);
-	RUN(test_class_7_input_flood);
+	RUN(test_class_7_console_flood);
 	RUN(test_finish);
 	RUN(test_input_after_output_moves);
 	RUN(test_input_while_output_stands);

@@ -125,8 +125,8 @@ static void others_go_on(void)
 		CHECK(clock_now_ms() < limit);
 }
 
-/* Class 6: the host's RTNL lock may be held for seconds. Only the vCPU that starts the NIC waits for it. */
-static void test_class_6_the_host_makes_only_the_vcpu_wait(void)
+/* Class 26: the host's RTNL lock may be held for seconds. Only the vCPU that starts the NIC waits for it. */
+static void test_class_26_host_lock_only_the_vcpu_waits(void)
 {
 	tap_offloads_times = 0;
 	tap_offloads_waits = others_go_on;
@@ -199,7 +199,7 @@ static void check_headers(uint64_t features)
 }
 
 /* Class 18: the header's size and meaning with every subset of what may be negotiated. */
-static void test_class_18_feature_subsets(void)
+static void test_class_18_header_size_feature_subsets(void)
 {
 	static const uint64_t bits[] = { MRG,
 					 GCSUM,
@@ -225,7 +225,7 @@ int main(void)
 	RUN(test_mac);
 	RUN(test_config);
 	RUN(test_offloads_follow_the_driver);
-	RUN(test_class_6_the_host_makes_only_the_vcpu_wait);
-	RUN(test_class_18_feature_subsets);
+	RUN(test_class_26_host_lock_only_the_vcpu_waits);
+	RUN(test_class_18_header_size_feature_subsets);
 	return 0;
 }

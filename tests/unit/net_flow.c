@@ -14,7 +14,7 @@ static long resident_kib(void)
 
 /* Class 8: chains of 128 parts of 128 KiB each, both ways: no memory is taken by their size, what is longer
  * than the largest frame is not sent, and a frame is read into no more than it needs. */
-static void test_class_8_huge_chains(void)
+static void test_class_8_guest_sized_memory_chains(void)
 {
 	struct rig_part parts[RIG_QUEUE_SIZE];
 	long before = 0;
@@ -47,7 +47,7 @@ static void test_class_8_huge_chains(void)
 
 /* Class 9: without buffers, or with too few for a frame, nothing wakes up however much there is to
  * read; what the TAP holds arrives when there are buffers. */
-static void test_class_9_starved(void)
+static void test_class_9_busy_spin_starved(void)
 {
 	for (unsigned with_few = 0; with_few < 2; with_few++) {
 		nic_open(0, 0);
@@ -76,7 +76,7 @@ static void test_class_9_starved(void)
 }
 
 /* Class 6: a flood to the guest does not keep its own frames. */
-static void test_class_6_rx_flood(void)
+static void test_class_6_flood_freeze_rx(void)
 {
 	unsigned turns = 0, received = 0;
 
@@ -107,7 +107,7 @@ static void test_class_6_rx_flood(void)
 }
 
 /* And a guest that never stops sending does not keep those for it. */
-static void test_class_6_tx_flood(void)
+static void test_class_6_flood_freeze_tx(void)
 {
 	unsigned turns = 0, sent = 0;
 
@@ -137,7 +137,7 @@ static void test_class_6_tx_flood(void)
 
 /* Class 15: heads offered twice while they are on their way: no more writes than there are, and all
  * are given back in the end. */
-static void test_class_15_heads_twice(void)
+static void test_class_15_unbounded_requests_heads_twice(void)
 {
 	nic_open(0, 0);
 	nic_start(0);
@@ -221,11 +221,11 @@ static void test_class_17_reset_in_flight(void)
 
 int main(void)
 {
-	RUN(test_class_8_huge_chains);
-	RUN(test_class_9_starved);
-	RUN(test_class_6_rx_flood);
-	RUN(test_class_6_tx_flood);
-	RUN(test_class_15_heads_twice);
+	RUN(test_class_8_guest_sized_memory_chains);
+	RUN(test_class_9_busy_spin_starved);
+	RUN(test_class_6_flood_freeze_rx);
+	RUN(test_class_6_flood_freeze_tx);
+	RUN(test_class_15_unbounded_requests_heads_twice);
 	RUN(test_class_17_reset_in_flight);
 	return 0;
 }

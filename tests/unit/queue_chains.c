@@ -115,7 +115,7 @@ static void test_longest_chains(void)
 		}
 }
 
-static void test_class_5_buffers_outside_memory(void)
+static void test_class_5_descriptor_bounds(void)
 {
 	static const struct {
 		uint64_t gpa;
@@ -183,7 +183,7 @@ static void test_heads_and_links_outside_the_table(void)
 	check_pop(0, VIRTQUEUE_BROKEN);
 }
 
-static void test_class_16_loops(void)
+static void test_class_16_chain_loops(void)
 {
 	check_desc_breaks(BUFFER(0), 16, NEXT, 0);
 	for (unsigned length = 2; length <= QUEUE_SIZE; length++) {
@@ -288,9 +288,9 @@ int main(void)
 	RUN(test_direct_chain);
 	RUN(test_indirect_chain);
 	RUN(test_longest_chains);
-	RUN(test_class_5_buffers_outside_memory);
+	RUN(test_class_5_descriptor_bounds);
 	RUN(test_heads_and_links_outside_the_table);
-	RUN(test_class_16_loops);
+	RUN(test_class_16_chain_loops);
 	RUN(test_class_16_indirect_tables);
 	RUN(test_order_of_buffers);
 	RUN(test_random_tables_stay_inside);

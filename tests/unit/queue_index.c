@@ -94,7 +94,7 @@ static void test_indexes_wrap(void)
 
 /* A driver may offer as many as the queue has entries. Any more, or going back, is a lie, at
  * whichever index it starts; a signed comparison would miss half of them (class 14). */
-static void test_class_11_and_14_index_jumps(void)
+static void test_class_11_and_14_index_jumps_and_signs(void)
 {
 	static const uint16_t starts[] = { 0, 1, 0x7ffc, 0x7fff, 0x8000, 0xfff8, 0xffff };
 
@@ -264,7 +264,7 @@ static void *mutate(void *unused)
 }
 
 /* Whatever the other thread writes between check and use: buffers lie in RAM. */
-static void test_class_13_mutator(void)
+static void test_class_13_double_fetch(void)
 {
 	pthread_t thread;
 	unsigned chains = 0, broken = 0;
@@ -299,13 +299,13 @@ int main(void)
 	RUN(test_sizes);
 	RUN(test_alignment_and_place);
 	RUN(test_indexes_wrap);
-	RUN(test_class_11_and_14_index_jumps);
+	RUN(test_class_11_and_14_index_jumps_and_signs);
 	RUN(test_event_index);
 	RUN(test_flags_instead_of_events);
 	RUN(test_kicks);
 	RUN(test_closed);
 	RUN(test_push_stays_in_the_ring);
 	RUN(test_class_12_torn_index);
-	RUN(test_class_13_mutator);
+	RUN(test_class_13_double_fetch);
 	return 0;
 }

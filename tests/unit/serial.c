@@ -242,7 +242,7 @@ static void test_loop_back(void)
 }
 
 /* Class 1: every register, offset, width and direction. Wide accesses touch nothing. */
-static void test_class_1_every_access(void)
+static void test_class_1_register_bounds_every_access(void)
 {
 	for (unsigned reg = 0; reg < 8; reg++)
 		for (unsigned length = 2; length <= 8; length *= 2) {
@@ -368,7 +368,7 @@ int main(void)
 	RUN(test_priorities);
 	RUN(test_clearing_the_fifo);
 	RUN(test_loop_back);
-	RUN(test_class_1_every_access);
+	RUN(test_class_1_register_bounds_every_access);
 	RUN(test_transmit_buffer);
 	RUN(test_nothing_is_lost);
 	RUN(test_stop_frees_the_guest);

@@ -82,7 +82,7 @@ static void test_queue_select(void)
 }
 
 /* Kicks go through eventfds; a value that matches none reaches the register and does nothing. */
-static void test_class_2_notify_values(void)
+static void test_class_2_notify_index_every_value(void)
 {
 	climb(RUNNING);
 	struct state before = state_now();
@@ -186,7 +186,7 @@ static void *end_operation(void *argument)
 }
 
 /* The reset itself waits: Linux does not look whether the status reads 0 when a driver is unbound. */
-static void test_class_17_reset_waits(void)
+static void test_class_17_reset_in_flight_waits(void)
 {
 	pthread_t loop;
 
@@ -204,7 +204,7 @@ static void test_class_17_reset_waits(void)
 }
 
 /* But not for a disk that hangs. */
-static void test_class_17_reset_waits_no_longer(void)
+static void test_class_17_reset_in_flight_waits_no_longer(void)
 {
 	set_up();
 	device.reset_wait_ms = 100;
@@ -226,12 +226,12 @@ int main(void)
 	RUN(test_features_reach_the_queue);
 	RUN(test_ladder_has_no_short_cuts);
 	RUN(test_queue_select);
-	RUN(test_class_2_notify_values);
+	RUN(test_class_2_notify_index_every_value);
 	RUN(test_bad_queue_breaks_the_device);
 	RUN(test_reset_clears_everything);
 	RUN(test_interrupt_acknowledge);
 	RUN(test_class_17_reset_in_flight);
-	RUN(test_class_17_reset_waits);
-	RUN(test_class_17_reset_waits_no_longer);
+	RUN(test_class_17_reset_in_flight_waits);
+	RUN(test_class_17_reset_in_flight_waits_no_longer);
 	return 0;
 }

@@ -47,7 +47,7 @@ static void check_read(uint64_t offset, unsigned length)
 	}
 }
 
-static void test_class_1_every_read(void)
+static void test_class_1_register_bounds_every_read(void)
 {
 	for (enum rung rung = RESET; rung < RUNGS; rung++) {
 		climb(rung);
@@ -89,7 +89,7 @@ static bool may_write(enum rung rung, uint64_t offset)
 
 /* Classes 1 and 4: every offset and width takes every kind of value on every rung; where it is not
  * that register's turn nothing changes. */
-static void test_class_4_every_write(void)
+static void test_class_4_live_queue_every_write(void)
 {
 	static const uint64_t values[] = { 0,      1,          2,          128,       129,
 					   0xffff, 0x80000000, UINT32_MAX, UINT64_MAX };
@@ -109,7 +109,7 @@ static void test_class_4_every_write(void)
 	CHECK_BYTES(config, "configuration", sizeof(config));
 }
 
-static void test_class_4_queue_stays_while_ready(void)
+static void test_class_4_live_queue_stays(void)
 {
 	static const uint64_t offsets[] = { 0x038, 0x080, 0x084, 0x090, 0x094, 0x0a0, 0x0a4 };
 
@@ -136,9 +136,9 @@ static void test_class_4_queue_stays_while_ready(void)
 int main(void)
 {
 	CHECK(guest_memory_map(&memory, MEM_BYTES));
-	RUN(test_class_1_every_read);
+	RUN(test_class_1_register_bounds_every_read);
 	RUN(test_status_on_the_rungs);
-	RUN(test_class_4_every_write);
-	RUN(test_class_4_queue_stays_while_ready);
+	RUN(test_class_4_live_queue_every_write);
+	RUN(test_class_4_live_queue_stays);
 	return 0;
 }

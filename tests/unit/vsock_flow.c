@@ -154,7 +154,7 @@ static void run_stream(struct flow *f, uint64_t total, uint64_t *random)
 }
 
 /* Class 10: partial reads and short writes lose, double or reorder nothing, whatever the socket takes. */
-static void test_class_10_streams(void)
+static void test_class_10_partial_io_streams(void)
 {
 	static const int sizes[] = { 0, 1, 8192, 65536 };
 	uint64_t random = 10;
@@ -173,7 +173,7 @@ static void test_class_10_streams(void)
 }
 
 /* Class 21: all four counters go over 2^32 with data on its way. */
-static void test_class_21_credit_wraps(void)
+static void test_class_21_vsock_credit_wraps(void)
 {
 	uint64_t random = 21;
 
@@ -192,7 +192,7 @@ static void test_class_21_credit_wraps(void)
 
 /* Class 21: the guest's buffer shrinks while data is on its way, below what is unread: nothing more
  * comes until it has room again, however it tells so. */
-static void test_class_21_buffer_shrinks(void)
+static void test_class_21_vsock_credit_shrinks(void)
 {
 	static const uint32_t starts[] = { 0, 0u - 70000 };
 
@@ -237,7 +237,7 @@ static void test_class_21_buffer_shrinks(void)
 }
 
 /* Each time the credit is used up the guest is asked for more, once. */
-static void test_class_21_credit_is_asked_for(void)
+static void test_class_21_vsock_credit_is_asked_for(void)
 {
 	struct virtio_vsock_hdr header;
 
@@ -262,7 +262,7 @@ static void test_class_21_credit_is_asked_for(void)
 }
 
 /* A claim to have read what was never sent, or a huge buffer, is no credit for more than that. */
-static void test_class_21_lies(void)
+static void test_class_21_vsock_credit_lies(void)
 {
 	open_all();
 	guest_offer(4, 4096);
@@ -301,7 +301,7 @@ static void fill(struct flow *f)
 }
 
 /* A reader that never reads holds up its own connection only, and that without a sound (class 9). */
-static void test_class_9_reader_that_never_reads(void)
+static void test_class_9_busy_spin_stalled_reader(void)
 {
 	uint64_t random = 9;
 
@@ -330,7 +330,7 @@ static void test_class_9_reader_that_never_reads(void)
 }
 
 /* Class 9: whatever is waited for, nobody looks again and again. */
-static void test_class_9_idle_and_starved(void)
+static void test_class_9_busy_spin_idle_and_starved(void)
 {
 	open_all();
 	rig_idle();
@@ -359,7 +359,7 @@ static void test_class_9_idle_and_starved(void)
 }
 
 /* Class 9: the guest takes no replies: its packets wait, and go on when it does. */
-static void test_class_9_replies_not_taken(void)
+static void test_class_9_busy_spin_replies_not_taken(void)
 {
 	const unsigned total = VSOCK_MAX_REPLIES + RIG_QUEUE_SIZE;
 	unsigned sent = 0;
@@ -381,13 +381,13 @@ static void test_class_9_replies_not_taken(void)
 
 int main(void)
 {
-	RUN(test_class_10_streams);
-	RUN(test_class_21_credit_wraps);
-	RUN(test_class_21_buffer_shrinks);
-	RUN(test_class_21_credit_is_asked_for);
-	RUN(test_class_21_lies);
-	RUN(test_class_9_reader_that_never_reads);
-	RUN(test_class_9_idle_and_starved);
-	RUN(test_class_9_replies_not_taken);
+	RUN(test_class_10_partial_io_streams);
+	RUN(test_class_21_vsock_credit_wraps);
+	RUN(test_class_21_vsock_credit_shrinks);
+	RUN(test_class_21_vsock_credit_is_asked_for);
+	RUN(test_class_21_vsock_credit_lies);
+	RUN(test_class_9_busy_spin_stalled_reader);
+	RUN(test_class_9_busy_spin_idle_and_starved);
+	RUN(test_class_9_busy_spin_replies_not_taken);
 	return 0;
 }

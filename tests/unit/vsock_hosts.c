@@ -25,7 +25,7 @@ static void send_out_of_band(int fd, const char *byte)
 
 /* A byte out of band, in every place of the line and alone: it belongs to the line, and the event loop
  * does not wake up for it again and again. */
-static void test_out_of_band_greeting(void)
+static void test_class_27_stuck_readiness_greeting(void)
 {
 	static const char line[] = "CONNECT 7\n";
 
@@ -56,7 +56,7 @@ static void test_out_of_band_greeting(void)
 }
 
 /* In a stream, too, it is a byte like the others, and is thrown away with them. */
-static void test_out_of_band_stream(void)
+static void test_class_27_stuck_readiness_stream(void)
 {
 	static const char text[] = "0123456789";
 	struct virtio_vsock_hdr header;
@@ -336,8 +336,8 @@ static void test_greeting_deadline(void)
 
 int main(void)
 {
-	RUN(test_out_of_band_greeting);
-	RUN(test_out_of_band_stream);
+	RUN(test_class_27_stuck_readiness_greeting);
+	RUN(test_class_27_stuck_readiness_stream);
 	RUN(test_ready_in_vain);
 	RUN(test_send_not_supported);
 	RUN(test_two_not_supported);

@@ -67,7 +67,7 @@ static void test_left_before_the_request(void)
 }
 
 /* Programs that leave when the guest has been asked: what is left is a place each, until another needs it. */
-static void test_left_before_the_answer(void)
+static void test_class_28_slots_held_by_those_who_left(void)
 {
 	static int fds[MOST];
 
@@ -234,7 +234,7 @@ int main(void)
 		return 77;
 	}
 	RUN(test_left_before_the_request);
-	RUN(test_left_before_the_answer);
+	RUN(test_class_28_slots_held_by_those_who_left);
 	RUN(test_left_after_the_answer);
 	RUN(test_left_with_data);
 	RUN(test_left_after_its_end);

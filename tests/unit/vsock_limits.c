@@ -115,7 +115,7 @@ static long resident_kib(void)
 }
 
 /* Class 8: what a connection holds is bounded, and given back at its end. */
-static void test_class_8_memory_of_connections(void)
+static void test_class_8_guest_sized_memory_connections(void)
 {
 	enum {
 		N = 100
@@ -155,7 +155,7 @@ static void test_class_8_memory_of_connections(void)
 }
 
 /* Class 8: descriptors of gigabytes, in number as many as a queue has, cost no memory. */
-static void test_class_8_huge_descriptors(void)
+static void test_class_8_guest_sized_memory_descriptors(void)
 {
 	struct rig_part parts[RIG_QUEUE_SIZE];
 	struct virtio_vsock_hdr header;
@@ -210,7 +210,7 @@ static long cpu_ms(void)
 
 /* Class 19: chains that are no packets, by the thousand, are done with and leave nothing to do; a chain
  * that is a loop ends in the need of a reset, and kicks after that cost nothing. */
-static void test_class_19_malformed_chains(void)
+static void test_class_19_chain_livelock_malformed(void)
 {
 	struct rig_part part = { TX_BUFFER_GPA, 10, false };
 	long start = cpu_ms();
@@ -257,7 +257,7 @@ static void test_class_19_malformed_chains(void)
 }
 
 /* Class 19: a driver that offers one head again and again, more often than the device keeps buffers. */
-static void test_class_19_head_offered_twice(void)
+static void test_class_19_chain_livelock_head_offered_twice(void)
 {
 	struct rig_part part = { RX_BUFFER_GPA, 100, true };
 	unsigned came = 0;
@@ -292,9 +292,9 @@ int main(void)
 		return 77;
 	}
 	RUN(test_all_connections);
-	RUN(test_class_8_memory_of_connections);
-	RUN(test_class_8_huge_descriptors);
-	RUN(test_class_19_malformed_chains);
-	RUN(test_class_19_head_offered_twice);
+	RUN(test_class_8_guest_sized_memory_connections);
+	RUN(test_class_8_guest_sized_memory_descriptors);
+	RUN(test_class_19_chain_livelock_malformed);
+	RUN(test_class_19_chain_livelock_head_offered_twice);
 	return 0;
 }

@@ -46,7 +46,7 @@ static void check_found_and_empty(const uint32_t *ports)
 }
 
 /* Ports that fall together for who takes them times a known number, in a row, and 65,536 apart. */
-static void test_chosen_ports(void)
+static void test_class_30_chosen_keys_ports(void)
 {
 	static uint32_t ports[3][MOST];
 	uint32_t other = PORT * 0x85ebca6bu, n = 0;
@@ -95,7 +95,7 @@ static void test_known_hash(void)
 
 int main(void)
 {
-	RUN(test_chosen_ports);
+	RUN(test_class_30_chosen_keys_ports);
 	RUN(test_keys_differ);
 	RUN(test_known_hash);
 	return 0;

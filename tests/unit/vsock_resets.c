@@ -70,7 +70,7 @@ static void *reset_again_and_again(void *unused)
 	return NULL;
 }
 
-static void test_class_17_resets_by_a_vcpu(void)
+static void test_class_17_reset_in_flight_by_a_vcpu(void)
 {
 	pthread_t vcpu;
 	int fds[64], n = 0;
@@ -103,6 +103,6 @@ static void test_class_17_resets_by_a_vcpu(void)
 int main(void)
 {
 	RUN(test_class_17_reset_in_flight);
-	RUN(test_class_17_resets_by_a_vcpu);
+	RUN(test_class_17_reset_in_flight_by_a_vcpu);
 	return 0;
 }

@@ -100,7 +100,7 @@ static void test_owes_update(void)
 /* Class 21, as a model: an honest guest whose buffer grows and shrinks at random, with news of it
  * that arrives late. The device never sends more than the last news allowed, and the guest that obeys
  * is never refused; a long double is what 32 bits are compared with. */
-static void test_class_21_model(void)
+static void test_class_21_vsock_credit_model(void)
 {
 	uint64_t state = 7, sent = 0, read = 0, came = 0, gone = 0, told = 0;
 	uint32_t start = 0xfff00000u, guest_start = 0xffff8000u;
@@ -165,6 +165,6 @@ int main(void)
 	RUN(test_credit_table);
 	RUN(test_receive_bounds);
 	RUN(test_owes_update);
-	RUN(test_class_21_model);
+	RUN(test_class_21_vsock_credit_model);
 	return 0;
 }
