@@ -31,7 +31,7 @@
 #include "virtio-mmio/disks.h"
 #include "virtio-mmio/net.h"
 #include "virtio-mmio/transport.h"
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 struct nic {
 	struct net net;

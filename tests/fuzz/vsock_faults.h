@@ -8,7 +8,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/unit/net_queues.h"
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 /* What is free of the device's pools. */
 #define FEW_CONNECTIONS 24u

@@ -5,7 +5,7 @@
 #include <linux/vm_sockets.h>
 
 #include "tests/unit/net_queues.h"
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 #define RX_BUFFER_GPA 0x400000u /* 128 KiB a head */
 #define TX_BUFFER_GPA 0x2400000u

@@ -1,7 +1,7 @@
 /* The table in which packets find their connection: the guest chooses what lies in it. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_rig.h"
-#include "virtio-mmio/vsock_hash.h"
+#include "virtio-mmio/vsock/hash.h"
 
 #define PORT 6000u
 #define MOST (VSOCK_MAX_CONNECTIONS - 1)

@@ -1,5 +1,5 @@
 /* A stream's counters (bug class 21): credit in both directions, wrap-around, shrinking buffers. */
-#include "virtio-mmio/vsock_stream.h"
+#include "virtio-mmio/vsock/stream.h"
 
 #include <linux/vm_sockets.h>
 

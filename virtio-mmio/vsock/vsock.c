@@ -1,4 +1,4 @@
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 #include <linux/virtio_ids.h>
 #include <stddef.h>

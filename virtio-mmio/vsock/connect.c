@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #include "host/clock.h"
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 /* What Linux waits in connect() by default. */
 #define ROOM_LIMIT_MS    2000

@@ -4,7 +4,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 /* Cuts the chain's readable buffers to `bytes` in all. False: they are shorter. */
 static bool trim(struct virtqueue_chain *chain, size_t bytes)

@@ -3,8 +3,8 @@
  * dialect: a host program connects to PATH, sends "CONNECT <port>\n" and reads "OK <host_port>\n"; the
  * guest's connection to CID 2, port P, goes to the socket PATH_P.
  */
-#ifndef VIRTIO_MMIO_VSOCK_H
-#define VIRTIO_MMIO_VSOCK_H
+#ifndef VIRTIO_MMIO_VSOCK_VSOCK_H
+#define VIRTIO_MMIO_VSOCK_VSOCK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,8 +15,8 @@
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/rx_pool.h"
 #include "virtio-mmio/virtio_device.h"
-#include "virtio-mmio/vsock_list.h"
-#include "virtio-mmio/vsock_stream.h"
+#include "virtio-mmio/vsock/list.h"
+#include "virtio-mmio/vsock/stream.h"
 
 #define VSOCK_MAX_CONNECTIONS 2048u
 #define VSOCK_MAX_REPLIES     256u /* resets to packets of no connection */
@@ -153,7 +153,7 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 /* Starts to accept connections: after ring_start(). */
 void vsock_start(struct vsock *vsock);
 
-/* What follows is for vsock*.c: on the ring's thread, with the device locked. */
+/* What follows is for this folder: on the ring's thread, with the device locked. */
 
 /* The connection that an operation on the ring belongs to: `op` is its `member`. */
 #define CONNECTION_OF(op, member)                                                                  \
@@ -163,11 +163,11 @@ void vsock_start(struct vsock *vsock);
 void vsock_drop_old(struct vsock *vsock);
 void vsock_signal_later(struct vsock *vsock);
 
-/* vsock_accept.c: of the host's programs */
+/* accept.c: of the host's programs */
 void vsock_accept_next(struct vsock *vsock);
 void vsock_read_greeting(struct vsock_connection *connection);
 
-/* vsock_connection.c */
+/* connection.c */
 /* A free one, as new, or NULL. If there is none, that which has waited for the guest for the longest time;
  * so only where no connection is being worked on. */
 struct vsock_connection *vsock_get_connection(struct vsock *vsock);
@@ -196,7 +196,7 @@ bool vsock_op_done(struct vsock_connection *connection);
 void vsock_poll_in_again(struct vsock_connection *connection);
 void vsock_established(struct vsock_connection *connection);
 
-/* vsock_hang_up.c: of the host's programs, how they end and leave. `events` are those of a poll, or its error. */
+/* hang_up.c: of the host's programs, how they end and leave. `events` are those of a poll, or its error. */
 void vsock_watch_half_ended(struct vsock *vsock);
 /* From the request, or from the connect on; at most once. */
 void vsock_watch_hang_up(struct vsock_connection *connection);
@@ -213,13 +213,13 @@ void vsock_host_has_ended(struct vsock_connection *connection);
 /* What the poll after that says. */
 void vsock_tell_end(struct vsock_connection *connection, int32_t events);
 
-/* vsock_connect.c: of the guest's programs */
+/* connect.c: of the guest's programs */
 /* A new connection to the host's socket for the request's port, or NULL. */
 struct vsock_connection *vsock_connect(struct vsock *vsock, const struct virtio_vsock_hdr *request);
 /* It does not wait any more, for a line or for a listener: lets the next try. */
 void vsock_stop_waiting(struct vsock_connection *connection);
 
-/* vsock_rx.c: to the guest */
+/* rx.c: to the guest */
 void vsock_rx_init(struct vsock *vsock);
 void vsock_rx_run(struct vsock *vsock);
 void vsock_send_later(struct vsock_connection *connection, unsigned pending);
@@ -227,10 +227,10 @@ void vsock_poll_in(struct vsock_connection *connection);
 /* False: no room, the packet must wait. */
 bool vsock_reply_reset(struct vsock *vsock, const struct virtio_vsock_hdr *to);
 
-/* vsock_tx.c: from the guest */
+/* tx.c: from the guest */
 void vsock_tx_run(struct vsock *vsock);
 
-/* vsock_send.c: to the host's sockets */
+/* send.c: to the host's sockets */
 /* NULL: all are in use. */
 struct vsock_direct *vsock_get_direct(struct vsock *vsock);
 void vsock_put_direct(struct vsock *vsock, struct vsock_direct *direct);

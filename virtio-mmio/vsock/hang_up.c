@@ -11,7 +11,7 @@
 
 #include <linux/sockios.h>
 
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 #define HALF_ENDED_SHARE 64u /* at a time */
 

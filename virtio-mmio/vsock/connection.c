@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "host/listen_socket.h"
-#include "virtio-mmio/vsock.h"
-#include "virtio-mmio/vsock_hash.h"
+#include "virtio-mmio/vsock/hash.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 static struct vsock_connection **bucket(struct vsock *vsock, uint32_t guest_port,
 					uint32_t host_port)

@@ -1,4 +1,4 @@
-#include "virtio-mmio/vsock_stream.h"
+#include "virtio-mmio/vsock/stream.h"
 
 #include <linux/vm_sockets.h>
 

@@ -13,7 +13,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 /* Linux takes the credit of the last packet that a socket hears, too, a RST or a SHUTDOWN of both directions: with
  * none, for what it has sent meanwhile, a program of the guest that waits for some and has not read everything would

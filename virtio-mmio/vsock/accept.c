@@ -9,7 +9,7 @@
 
 #include "host/clock.h"
 #include "host/fail.h"
-#include "virtio-mmio/vsock.h"
+#include "virtio-mmio/vsock/vsock.h"
 
 #define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
 
