@@ -2,7 +2,7 @@
 # `make V=1` shows the commands.
 
 VMM_SOURCES = \
-	vmm.c machine/vm.c machine/inputs.c machine/devices.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c \
 	config/options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c \

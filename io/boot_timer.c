@@ -21,11 +21,6 @@ bool boot_timer_mark(struct boot_timer *timer, enum boot_phase phase)
 	return atomic_compare_exchange_strong(&timer->phase_ns[phase], &never, now);
 }
 
-bool boot_timer_reached(const struct boot_timer *timer, enum boot_phase phase)
-{
-	return atomic_load(&timer->phase_ns[phase]) != 0;
-}
-
 static long long phase_us(struct boot_timer *timer, enum boot_phase phase)
 {
 	return (long long)atomic_load(&timer->phase_ns[phase]) / 1000;

@@ -29,9 +29,6 @@ void boot_timer_start(struct boot_timer *timer);
 /* Records the phase's first time; returns whether this was it. Any thread. */
 bool boot_timer_mark(struct boot_timer *timer, enum boot_phase phase);
 
-/* Whether the phase was reached. Any thread. */
-bool boot_timer_reached(const struct boot_timer *timer, enum boot_phase phase);
-
 /* The register: the guest writes the byte 123 to LAYOUT_BOOT_TIMER_GPA when its userspace runs, and
  * the first time one line goes to stderr, if `report`. */
 void boot_timer_attach(struct boot_timer *timer, struct bus *mmio, bool report);

@@ -182,9 +182,9 @@ void machine_load_guest(struct machine *m)
 
 /* Linux hands memory out from the top, and needs some right behind itself. A page that is there costs the guest
  * nothing; one that is not, an exit and the wait for the host to clear it. */
-void machine_warm_memory(struct machine *m)
+void machine_warm_memory(struct machine *m, const atomic_bool *vm_created)
 {
-	if (boot_timer_reached(&m->timer, BOOT_VM_CREATED))
+	if (atomic_load(vm_created))
 		return; /* the main thread may be loading the kernel: m->kernel is its own */
 	const uint64_t pages[] = {
 		m->memory.low_bytes - HUGE_PAGE_BYTES,
@@ -196,7 +196,7 @@ void machine_warm_memory(struct machine *m)
 
 	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
 		sched_yield(); /* on one CPU the other thread may just have come out of its wait */
-		if (boot_timer_reached(&m->timer, BOOT_VM_CREATED))
+		if (atomic_load(vm_created))
 			break;
 		guest_memory_populate(&m->memory, pages[i]);
 	}

@@ -1,15 +1,10 @@
 /*
- * The whole machine, and the stages in which two threads make it, run it and end it. vmm.c calls them in order.
- *
- * KVM_CREATE_VM waits for milliseconds on many hosts. Meanwhile the second thread takes, one by one, the stages that
- * need no VM; where the VM is there at once the main thread takes the last of them. Then the main thread goes on
- * alone, and becomes the first vCPU; the second thread runs the event loop and owns the ring. Each field belongs to
- * the thread that makes it, until a semaphore hands it over.
+ * The whole machine, and the stages in which two threads make it (set_up.c), run it and end it (vmm.c). Each field
+ * belongs to the thread that makes it, until a semaphore hands it over.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
 
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -38,26 +33,12 @@ struct nic {
 	struct virtio_transport transport;
 };
 
-enum {
-	SHARED_STAGES = 5
-};
-
-/* How the two threads divide the set-up. */
-struct set_up {
-	atomic_flag taken[SHARED_STAGES];
-	atomic_uint n_done;
-	sem_t vm_created;  /* main */
-	sem_t share_done;  /* whoever is last: nothing that needs no VM is left to do */
-	sem_t guest_ready; /* main: devices attached, first vCPU at the kernel's entry */
-};
-
 /* Static: it lives as long as the process, and its pools are only touched when they are used. */
 struct machine {
 	struct vm_config config;
 	struct machine_plan plan;
 	struct descriptors descriptors;
 	struct boot_timer timer;
-	struct set_up set_up;
 	int kvm_fd, vm_fd;
 	struct guest_memory memory;
 	struct kernel_image kernel;
@@ -88,7 +69,8 @@ void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
 void machine_close_set_up(struct machine *m); /* what only the set-up needs: /dev/kvm */
-void machine_start_vcpus(struct machine *m);  /* all but the first, which has the main thread */
+/* All but the first, which gets the calling thread and the kernel's entry. */
+void machine_start_vcpus(struct machine *m);
 
 /* inputs.c, while there is one thread and nothing is open yet: what the command line names is there, and every other
  * descriptor that was inherited is closed, up to the standard three. */
@@ -99,9 +81,10 @@ void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
 void machine_check_serial_file(
-	const struct machine *m);            /* it is none that the guest has or is made from */
-void machine_load_guest(struct machine *m);  /* kernel, initrd, boot tables */
-void machine_warm_memory(struct machine *m); /* as long as the host makes the VM */
+	const struct machine *m);           /* it is none that the guest has or is made from */
+void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
+/* Second thread, while the host makes the VM. */
+void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 
 /* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */
 void machine_open_ring(struct machine *m);
@@ -110,8 +93,12 @@ void machine_start_devices(struct machine *m);
 void machine_close_queues(struct machine *m); /* the vCPUs have stopped: no new requests */
 void machine_detach_devices(struct machine *m);
 
-/* vm.c, on the second thread. */
-void machine_stop_vcpus(struct machine *m);
-void machine_leave_vm(struct machine *m); /* the host destroys it after the process */
+/* finish.c, on the second thread: flushes the disks, writes the guest's output out, and reports the exit status, which
+ * it returns. */
+int machine_finish_devices(struct machine *m);
+
+/* vm.c, at the end. */
+void machine_stop_vcpus(struct machine *m); /* second thread */
+void machine_leave_vm(struct machine *m); /* main thread; the host destroys it after the process */
 
 #endif

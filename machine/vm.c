@@ -62,8 +62,11 @@ void machine_close_set_up(struct machine *m)
 	}
 }
 
+/* The guest's kicks, signals and bytes wait in their descriptors until the event loop takes them. */
 void machine_start_vcpus(struct machine *m)
 {
+	vcpu_set_entry(&m->vcpus[0], m->kernel.entry_gpa);
+	vcpu_adopt_thread(&m->vcpus[0]);
 	for (unsigned i = 1; i < m->config.n_cpus; i++)
 		vcpu_start(&m->vcpus[i]);
 }

@@ -1,0 +1,118 @@
+#include "machine/set_up.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/fail.h"
+#include "host/signals.h"
+
+#define PATIENCE_NS 300000
+
+/* Need no VM; each for whichever thread comes first. */
+static void (*const shared_stages[])(struct machine *m) = {
+	machine_open_images, machine_open_taps,  machine_open_vsock,
+	machine_open_ring,   machine_load_guest,
+};
+#define SHARED_STAGES (sizeof(shared_stages) / sizeof(shared_stages[0]))
+
+static struct {
+	int (*serve)(struct machine *m);
+	atomic_uint next; /* the stage that nobody has taken */
+	atomic_uint n_done;
+	atomic_bool vm_created;
+	sem_t patience_ends; /* main: the VM is created */
+	sem_t share_done;    /* whoever is last: nothing that needs no VM is left to do */
+	sem_t guest_ready;   /* main */
+} set_up;
+
+/* False: none is left. */
+static bool take_stage(struct machine *m)
+{
+	unsigned i = atomic_fetch_add(&set_up.next, 1);
+
+	if (i >= SHARED_STAGES)
+		return false;
+	shared_stages[i](m);
+	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES)
+		sem_post(&set_up.share_done);
+	return true;
+}
+
+/* Where KVM_CREATE_VM returns at once the main thread does better alone: two threads that map memory and make a VM
+ * wait for each other. */
+static void wait_a_moment_for_vm(void)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_nsec += PATIENCE_NS;
+	end.tv_sec += end.tv_nsec / 1000000000;
+	end.tv_nsec %= 1000000000;
+	sem_timedwait(&set_up.patience_ends, &end);
+}
+
+static _Noreturn void *second_thread(void *argument)
+{
+	struct machine *m = argument;
+
+	prctl(PR_SET_NAME, "vmm-events");
+	wait_a_moment_for_vm();
+	while (!atomic_load(&set_up.vm_created) && take_stage(m))
+		;
+	fail_clear();
+	machine_warm_memory(m, &set_up.vm_created);
+	signals_wait_for(&set_up.guest_ready);
+	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
+	exit(set_up.serve(m));
+}
+
+static void start_second_thread(struct machine *m)
+{
+	pthread_t second;
+
+	sem_init(&set_up.patience_ends, 0, 0);
+	sem_init(&set_up.share_done, 0, 0);
+	sem_init(&set_up.guest_ready, 0, 0);
+	errno = pthread_create(&second, NULL, second_thread, m);
+	if (errno != 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
+	fail_behind();
+}
+
+static void create_vm(struct machine *m)
+{
+	machine_open_kvm(m);
+	machine_create_vm(m);
+	atomic_store(&set_up.vm_created, true);
+	sem_post(&set_up.patience_ends);
+}
+
+void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
+{
+	set_up.serve = serve;
+	machine_map_memory(m);
+	start_second_thread(m);
+	create_vm(m);
+	while (take_stage(m))
+		;
+	machine_learn_cpuid(m);
+	signals_wait_for(&set_up.share_done);
+	machine_create_irqchip(m);
+	machine_create_vcpus(m);
+	machine_attach_devices(m);
+	machine_close_set_up(m);
+	machine_start_vcpus(m);
+	sem_post(&set_up.guest_ready);
+}
+
+void set_up_join(void)
+{
+	for (;;)
+		pause();
+}
