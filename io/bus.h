@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* MAX_VIRTIO windows and the boot timer on one, three devices on the other. */
-#define BUS_MAX_RANGES 32
+/* Two windows for each of MAX_VIRTIO devices and the boot timer on one, five devices on the other. */
+#define BUS_MAX_RANGES 40
 
 struct bus_access {
 	uint64_t offset; /* from the start of the range */

@@ -23,6 +23,19 @@ static void kick_arrived(struct ring_op *op, int32_t result)
 		doorbell->kicked(doorbell->device, doorbell->value);
 }
 
+bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
+{
+	struct kvm_ioeventfd request = {
+		.datamatch = doorbell->value,
+		.addr = gpa,
+		.len = sizeof(uint32_t),
+		.fd = doorbell->fd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	return host_ioctl(vm_fd, KVM_IOEVENTFD, &request) == 0;
+}
+
 void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
 		   uint32_t value, doorbell_fn *kicked, void *device)
 {
@@ -36,14 +49,7 @@ void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint
 	};
 	if (doorbell->fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "eventfd for a doorbell");
-	struct kvm_ioeventfd request = {
-		.datamatch = value,
-		.addr = gpa,
-		.len = sizeof(uint32_t),
-		.fd = doorbell->fd,
-		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
-	};
-	if (host_ioctl(vm_fd, KVM_IOEVENTFD, &request) < 0)
+	if (!doorbell_add_address(doorbell, vm_fd, gpa))
 		fail_errno(EXIT_HOST_REFUSED, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)gpa);
 }
 

@@ -3,6 +3,7 @@
 #ifndef IO_DOORBELL_H
 #define IO_DOORBELL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/ring.h"
@@ -23,6 +24,9 @@ struct doorbell {
  * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure. */
 void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
 		   uint32_t value, doorbell_fn *kicked, void *device);
+
+/* The same for writes to a second gpa. Any time, any thread. False, with errno set: KVM refuses. */
+bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
 
 /* Starts listening: after ring_start(). */
 void doorbell_arm(struct doorbell *doorbell);

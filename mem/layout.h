@@ -10,7 +10,8 @@
  *   0x000f_0000  MP table (the BIOS area, where Linux looks for "_MP_")
  *   0x0010_0000  RAM again: kernel, its bss, initrd at the top below 4 GiB
  *   0xc000_0000  end of low RAM at the latest; boot timer
- *   0xc000_1000  virtio-mmio windows, 4 KiB each
+ *   0xc000_1000  virtio-mmio windows, 4 KiB each, as the kernel's command line names them
+ *   0xc010_1000  the same devices' windows as ACPI names them
  *   0xfec0_0000  IOAPIC
  *   0xfee0_0000  local APIC
  *   0xfffb_d000  KVM's TSS (three pages) for real mode on Intel
@@ -38,6 +39,7 @@
 #define LAYOUT_BOOT_TIMER_BYTES  0x1000u
 #define LAYOUT_VIRTIO_GPA        0xc0001000u
 #define LAYOUT_VIRTIO_BYTES      0x1000u
+#define LAYOUT_VIRTIO_ACPI_GPA   0xc0101000u
 #define LAYOUT_IOAPIC_GPA        0xfec00000u
 #define LAYOUT_LAPIC_GPA         0xfee00000u
 #define LAYOUT_KVM_TSS_GPA       0xfffbd000u
@@ -60,5 +62,12 @@
 #define LAYOUT_SERIAL_GSI       4u
 #define LAYOUT_VIRTIO_FIRST_GSI 5u
 #define LAYOUT_IOAPIC_PINS      24u
+
+/* Where a device is found. */
+struct device_window {
+	uint64_t mmio_gpa; /* LAYOUT_VIRTIO_BYTES long */
+	uint64_t acpi_gpa; /* the same registers again, for kernels that find the device by ACPI */
+	uint32_t gsi;
+};
 
 #endif

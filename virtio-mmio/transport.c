@@ -64,6 +64,9 @@ static void reset_device(struct virtio_transport *transport)
 {
 	struct virtio_device *device = transport->device;
 
+	/* But not by the reset with which a driver begins: that follows its look at DeviceID. */
+	if (device->status != 0)
+		transport->claimed_by = VIRTIO_WINDOW_NONE;
 	device->generation++;
 	device->status = 0;
 	device->features = 0;
@@ -198,7 +201,10 @@ static bool write_register(struct virtio_transport *transport, uint64_t offset, 
 		transport->queue_sel = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		break; /* a doorbell took it, or there is no such queue */
+		/* A doorbell took it, unless this window has none yet. */
+		if (value < device->type->n_queues)
+			virtio_device_kick_again(device, value);
+		break;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		atomic_fetch_and(&device->interrupt_status, ~value);
 		break;
@@ -257,9 +263,37 @@ static uint32_t read_register(const struct virtio_transport *transport, uint64_t
 	}
 }
 
-/* Configuration space takes any width; what lies behind its end reads as 0. It is read-only. */
-static void access_config(struct virtio_device *device, const struct bus_access *access)
+/* What the window reads as while the device is the other's. */
+static uint32_t read_placeholder(uint64_t offset)
 {
+	switch (offset) {
+	case VIRTIO_MMIO_MAGIC_VALUE:
+		return MAGIC_VALUE;
+	case VIRTIO_MMIO_VERSION:
+		return MMIO_VERSION;
+	default:
+		return 0; /* DeviceID among them */
+	}
+}
+
+static bool is_others(const struct virtio_transport *transport, enum virtio_window window)
+{
+	return transport->claimed_by != VIRTIO_WINDOW_NONE && transport->claimed_by != window;
+}
+
+/* A look at DeviceID, and a driver's first step. What else a driver does comes after these. */
+static bool claims(const struct bus_access *access)
+{
+	return access->is_write ? access->offset == VIRTIO_MMIO_STATUS &&
+					  (uint32_t)bus_access_value(access) != 0
+				: access->offset == VIRTIO_MMIO_DEVICE_ID;
+}
+
+/* Configuration space takes any width; what lies behind its end reads as 0. It is read-only. */
+static void access_config(const struct virtio_transport *transport, enum virtio_window window,
+			  const struct bus_access *access)
+{
+	struct virtio_device *device = transport->device;
 	uint64_t offset = access->offset - VIRTIO_MMIO_CONFIG;
 
 	if (access->is_write)
@@ -269,18 +303,46 @@ static void access_config(struct virtio_device *device, const struct bus_access 
 		return;
 	uint64_t available = device->config_bytes - offset;
 	virtio_device_lock(device);
-	memcpy(access->data, device->config + offset,
-	       access->length < available ? access->length : available);
+	if (!is_others(transport, window))
+		memcpy(access->data, device->config + offset,
+		       access->length < available ? access->length : available);
 	virtio_device_unlock(device);
 }
 
-void virtio_transport_access(void *context, const struct bus_access *access)
+/* With the lock. Whether the driver has got to DRIVER_OK by it. */
+static bool access_register(struct virtio_transport *transport, enum virtio_window window,
+			    const struct bus_access *access)
 {
-	struct virtio_transport *transport = context;
+	if (is_others(transport, window)) {
+		if (!access->is_write)
+			bus_access_reply(access, read_placeholder(access->offset));
+		return false;
+	}
+	if (claims(access))
+		transport->claimed_by = window;
+	if (access->is_write)
+		return write_register(transport, access->offset,
+				      (uint32_t)bus_access_value(access));
+	bus_access_reply(access, read_register(transport, access->offset));
+	return false;
+}
+
+/* Once, by the first driver that is ready there. Until then, and where the host refuses, kicks come as exits. */
+static void open_acpi_doorbells(struct virtio_transport *transport)
+{
+	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
+		doorbell_add_address(&transport->doorbells[i], transport->device->irq.vm_fd,
+				     transport->acpi_gpa + VIRTIO_MMIO_QUEUE_NOTIFY);
+}
+
+static void access_window(struct virtio_transport *transport, enum virtio_window window,
+			  const struct bus_access *access)
+{
 	struct virtio_device *device = transport->device;
+	bool opens_doorbells = false;
 
 	if (access->offset >= VIRTIO_MMIO_CONFIG) {
-		access_config(device, access);
+		access_config(transport, window, access);
 		return;
 	}
 	/* virtio 1.2, 4.2.2.2: registers are accessed whole and aligned. */
@@ -289,16 +351,25 @@ void virtio_transport_access(void *context, const struct bus_access *access)
 			bus_access_reply(access, 0);
 		return;
 	}
-	bool activated = false;
 	virtio_device_lock(device);
-	if (access->is_write)
-		activated = write_register(transport, access->offset,
-					   (uint32_t)bus_access_value(access));
-	else
-		bus_access_reply(access, read_register(transport, access->offset));
+	bool activated = access_register(transport, window, access);
+	if (activated && window == VIRTIO_WINDOW_ACPI && !transport->has_acpi_doorbells)
+		opens_doorbells = transport->has_acpi_doorbells = true;
 	virtio_device_unlock(device);
+	if (opens_doorbells)
+		open_acpi_doorbells(transport);
 	if (activated && device->type->activated != NULL)
 		device->type->activated(device);
+}
+
+void virtio_transport_access(void *context, const struct bus_access *access)
+{
+	access_window(context, VIRTIO_WINDOW_WORDS, access);
+}
+
+void virtio_transport_access_acpi(void *context, const struct bus_access *access)
+{
+	access_window(context, VIRTIO_WINDOW_ACPI, access);
 }
 
 static void kicked(void *context, uint32_t queue)
@@ -331,6 +402,13 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 			      i, kicked, device);
 		device->kick_fds[i] = transport->doorbells[i].fd;
 	}
+}
+
+void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus *mmio,
+				  uint64_t acpi_gpa)
+{
+	transport->acpi_gpa = acpi_gpa;
+	bus_add(mmio, acpi_gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access_acpi, transport);
 }
 
 void virtio_transport_start(struct virtio_transport *transport)

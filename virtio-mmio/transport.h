@@ -1,7 +1,8 @@
-/* virtio over MMIO, version 2 (virtio 1.2, 4.2): the register window of one device. */
+/* virtio over MMIO, version 2 (virtio 1.2, 4.2): the register windows of one device. */
 #ifndef VIRTIO_MMIO_TRANSPORT_H
 #define VIRTIO_MMIO_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/ring.h"
@@ -9,8 +10,23 @@
 #include "io/doorbell.h"
 #include "virtio-mmio/virtio_device.h"
 
+/*
+ * A kernel that knows both ACPI and virtio_mmio.device= words finds each device twice. So that neither way of telling
+ * depends on what the kernel knows, and none is an error to it, a device may have two windows. The first whose DeviceID
+ * is read has it; until a driver that has begun there resets it the other has DeviceID 0, a placeholder that drivers
+ * pass over (virtio 1.2, 4.2.2).
+ */
+enum virtio_window {
+	VIRTIO_WINDOW_NONE,
+	VIRTIO_WINDOW_WORDS,
+	VIRTIO_WINDOW_ACPI,
+};
+
 struct virtio_transport {
 	struct virtio_device *device;
+	enum virtio_window claimed_by;
+	uint64_t acpi_gpa;
+	bool has_acpi_doorbells;
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	struct doorbell doorbells[VIRTIO_MAX_QUEUES];
 };
@@ -23,12 +39,18 @@ void virtio_transport_init(struct virtio_transport *transport, struct virtio_dev
 void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
 			     struct ring *ring, uint64_t gpa, uint32_t gsi);
 
+/* A second window on the bus, at acpi_gpa. After virtio_transport_attach(). Its doorbells are opened when a driver is
+ * first ready there: most machines would pay for them in vain. */
+void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus *mmio,
+				  uint64_t acpi_gpa);
+
 /* Starts listening to the doorbells: after ring_start(). */
 void virtio_transport_start(struct virtio_transport *transport);
 
 void virtio_transport_detach(struct virtio_transport *transport);
 
-/* Handler of the window, for the bus and for tests. */
+/* Handlers of the windows, for the bus and for tests. */
 void virtio_transport_access(void *transport, const struct bus_access *access);
+void virtio_transport_access_acpi(void *transport, const struct bus_access *access);
 
 #endif

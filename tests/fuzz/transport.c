@@ -22,6 +22,8 @@ enum operation {
 	OP_PUSH,
 	OP_CONFIG_CHANGED,
 	OP_KICK_AGAIN,
+	OP_READ_ACPI,
+	OP_WRITE_ACPI,
 	OPERATIONS,
 };
 
@@ -124,6 +126,21 @@ static void seed_reads(void)
 	fuzz_seed("reads", seed.bytes, seed.n);
 }
 
+/* A driver by ACPI, whose kernel finds the words' window, too; after its reset a driver there. */
+static void seed_windows(void)
+{
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_READ_ACPI, 2, OP_READ, 2);
+	seed.n += put_bring_up(seed.bytes + seed.n);
+	for (size_t at = 4; at < seed.n; at += 5)
+		seed.bytes[at] = OP_WRITE_ACPI;
+	FUZZ_APPEND(&seed, OP_WRITE, 15, 0, 0, 0, OP_ANY_ACCESS, 0, 0, 0, 1);
+	FUZZ_APPEND(&seed, OP_WRITE_ACPI, 15, 0, 0, 0, OP_READ, 2);
+	seed.n += put_bring_up(seed.bytes + seed.n);
+	fuzz_seed("windows", seed.bytes, seed.n);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	uint8_t seed[256];
@@ -133,6 +150,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	fuzz_seed("bring-up", seed, put_bring_up(seed));
 	seed_waits();
 	seed_reads();
+	seed_windows();
 	for (uint8_t rung = 0; rung < RUNGS; rung++) {
 		uint8_t climbing[] = {
 			OP_CLIMB, rung, OP_READ, 15, OP_PUSH,     OP_START_WORK, OP_WRITE,
@@ -164,6 +182,25 @@ static void any_access(struct fuzz_input *input)
 	CHECK_FILLED(data + 8, 0xee, 8);
 }
 
+static uint32_t access_acpi(uint64_t offset, bool is_write, uint32_t value)
+{
+	struct bus_access access = { offset, sizeof(value), is_write, (uint8_t *)&value };
+
+	virtio_transport_access_acpi(&transport, &access);
+	return value;
+}
+
+/* The window that has not got the device shows none. Looking there changes nothing. */
+static void check_windows(void)
+{
+	if (transport.claimed_by == VIRTIO_WINDOW_WORDS)
+		CHECK_EQ(access_acpi(VIRTIO_MMIO_DEVICE_ID, false, 1), 0);
+	else if (transport.claimed_by == VIRTIO_WINDOW_ACPI)
+		CHECK_EQ(in(VIRTIO_MMIO_DEVICE_ID), 0);
+	else
+		CHECK_EQ(device.status & ~VIRTIO_CONFIG_S_NEEDS_RESET, 0u);
+}
+
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
@@ -193,6 +230,11 @@ static void do_operation(struct fuzz_input *input)
 		virtio_device_config_changed(&device);
 	} else if (operation == OP_KICK_AGAIN) {
 		virtio_device_kick_again(&device, 1);
+	} else if (operation == OP_READ_ACPI) {
+		access_acpi(registers[fuzz_byte(input) % REGISTER_COUNT], false, 0);
+	} else if (operation == OP_WRITE_ACPI) {
+		uint16_t offset = registers[fuzz_byte(input) % REGISTER_COUNT];
+		access_acpi(offset, true, (uint32_t)fuzz_number(input));
 	}
 }
 
@@ -232,6 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		do_operation(&input);
 		check_queue(&device.queues[0]);
 		check_queue(&device.queues[1]);
+		check_windows();
 		CHECK_EQ(device.status & ~0xcfu, 0);
 		CHECK((device.features & ~(FEATURES | TRANSPORT_OWN)) == 0 ||
 		      !(device.status & VIRTIO_CONFIG_S_FEATURES_OK));

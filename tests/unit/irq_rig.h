@@ -12,6 +12,8 @@
 #define RIG_VM_FD (-2)
 
 static atomic_uint rig_interrupts;
+static atomic_uint rig_doorbells;
+static atomic_ullong rig_doorbell_gpa; /* the last one's */
 
 int ioctl(int fd, unsigned long request, ...)
 {
@@ -25,8 +27,11 @@ int ioctl(int fd, unsigned long request, ...)
 		atomic_fetch_add(&rig_interrupts, edge->level == 1);
 		return 0;
 	}
-	if (fd == RIG_VM_FD && (unsigned)request == (unsigned)KVM_IOEVENTFD)
+	if (fd == RIG_VM_FD && (unsigned)request == (unsigned)KVM_IOEVENTFD) {
+		atomic_store(&rig_doorbell_gpa, ((const struct kvm_ioeventfd *)argument)->addr);
+		atomic_fetch_add(&rig_doorbells, 1);
 		return 0;
+	}
 	return (int)syscall(SYS_ioctl, fd, request, argument);
 }
 
