@@ -5,7 +5,8 @@ VMM_SOURCES = \
 	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c \
 	config/options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
-	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c \
+	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
+	boot/reset_vector.c \
 	irq/irqchip.c irq/irq_line.c \
 	cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \
 	virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c \
@@ -16,7 +17,7 @@ VMM_SOURCES = \
 	virtio-mmio/vsock/connection.c virtio-mmio/vsock/connect.c \
 	virtio-mmio/vsock/rx.c virtio-mmio/vsock/tx.c virtio-mmio/vsock/send.c \
 	virtio-mmio/vsock/stream.c \
-	io/bus.c io/serial.c io/console.c io/keyboard.c io/reset_port.c io/boot_timer.c io/doorbell.c \
+	io/bus.c io/serial.c io/console.c io/keyboard.c io/reset_port.c io/cmos.c io/sleep_port.c io/boot_timer.c io/doorbell.c \
 	host/fail.c host/status_report.c host/file.c host/kvm.c host/ring.c host/exit_request.c host/signals.c \
 	host/terminal.c host/tap.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
@@ -175,7 +176,7 @@ deps-lab: deps
 
 deps-test: deps deps-lab
 	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
-		socat gnuplot-nox fio bzip2 lzop xz-utils zstd)
+		socat gnuplot-nox fio acpica-tools bzip2 lzop xz-utils zstd)
 
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)

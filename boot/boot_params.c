@@ -62,9 +62,10 @@ static void fill_e820(struct boot_params *params, const struct guest_memory *mem
 }
 
 bool boot_params_write(const struct guest_memory *memory, const struct kernel_image *image,
-		       const struct initrd *initrd, const char *cmdline, struct error_text *error)
+		       const struct initrd *initrd, const char *cmdline, uint64_t rsdp_gpa,
+		       struct error_text *error)
 {
-	struct boot_params params = { .hdr = image->setup_header };
+	struct boot_params params = { .acpi_rsdp_addr = rsdp_gpa, .hdr = image->setup_header };
 	size_t cmdline_bytes = strlen(cmdline);
 
 	if (cmdline_bytes > image->cmdline_max_bytes)

@@ -20,9 +20,10 @@ bool initrd_load(struct initrd *initrd, const struct guest_memory *memory,
 		 const struct kernel_image *image, const struct input_file *file,
 		 struct error_text *error);
 
-/* Writes the command line and struct boot_params with the e820 map of `memory`. False: the command
- * line is longer than this kernel takes. */
+/* Writes the command line and struct boot_params with the e820 map of `memory`, and where the ACPI tables begin (0: there
+ * are none). False: the command line is longer than this kernel takes. */
 bool boot_params_write(const struct guest_memory *memory, const struct kernel_image *image,
-		       const struct initrd *initrd, const char *cmdline, struct error_text *error);
+		       const struct initrd *initrd, const char *cmdline, uint64_t rsdp_gpa,
+		       struct error_text *error);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "boot/checksum.h"
 #include "mem/layout.h"
 
 #define MP_SPEC_REVISION 4 /* 1.4 */
@@ -114,16 +115,6 @@ static void append(struct table_writer *writer, const void *entry, size_t bytes)
 	memcpy(writer->base + writer->length, entry, bytes);
 	writer->length += bytes;
 	writer->entries++;
-}
-
-static uint8_t checksum(const void *data, size_t bytes)
-{
-	const uint8_t *at = data;
-	unsigned sum = 0;
-
-	while (bytes-- > 0)
-		sum += *at++;
-	return (uint8_t)-sum;
 }
 
 static void add_cpus(struct table_writer *writer, unsigned n_cpus)

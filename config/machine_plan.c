@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mem/layout.h"
-
 static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
 	      "every device needs an IOAPIC pin of its own");
 
@@ -79,6 +77,7 @@ bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config
 	for (unsigned i = 0; i < plan->n_virtio; i++) {
 		struct device_window *window = &plan->virtio[i];
 		window->mmio_gpa = LAYOUT_VIRTIO_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
+		window->acpi_gpa = LAYOUT_VIRTIO_ACPI_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
 		window->gsi = LAYOUT_VIRTIO_FIRST_GSI + i;
 		add_word(&writer, "virtio_mmio.device=4K@0x%llx:%u",
 			 (unsigned long long)window->mmio_gpa, window->gsi);

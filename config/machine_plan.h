@@ -6,14 +6,10 @@
 #include <stdint.h>
 
 #include "config/options.h"
+#include "mem/layout.h"
 
 /* Linux on x86 keeps COMMAND_LINE_SIZE bytes, with the terminating zero. */
 #define CMDLINE_MAX_BYTES 2048
-
-struct device_window {
-	uint64_t mmio_gpa; /* LAYOUT_VIRTIO_BYTES long */
-	uint32_t gsi;
-};
 
 #define MAX_VIRTIO (MAX_DISKS + 3) /* one GSI each, 5 to 23 */
 

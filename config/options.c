@@ -28,6 +28,7 @@ const char options_help_text[] =
 	"  --no-default-cmdline   only the devices' words and --cmdline, no defaults\n"
 	"  --mem SIZE             guest memory, with K, M or G (default 128M)\n"
 	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
+	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
 	"  --serial MODE          console on stdio (default), none or file:PATH\n"
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N          write the end's exit code and reason there, as JSON\n"
@@ -158,6 +159,14 @@ static bool set_cpus(struct vm_config *config, const char *name, char *value,
 	return true;
 }
 
+static bool set_acpi(struct vm_config *config, const char *name, char *value,
+		     struct error_text *error)
+{
+	config->acpi = strcmp(value, "on") == 0;
+	return config->acpi || strcmp(value, "off") == 0 ||
+	       error_set(error, "%s %s: expected on or off", name, value);
+}
+
 static bool set_serial(struct vm_config *config, const char *name, char *value,
 		       struct error_text *error)
 {
@@ -213,6 +222,7 @@ static const struct option {
 	{ "--no-default-cmdline", false, false, set_no_default_cmdline },
 	{ "--mem", true, false, set_mem },
 	{ "--cpus", true, false, set_cpus },
+	{ "--acpi", true, false, set_acpi },
 	{ "--serial", true, false, set_serial },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
@@ -291,7 +301,12 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 {
 	uint32_t seen = 0;
 
-	*config = (struct vm_config){ .mem_bytes = 128 * MIB, .n_cpus = 1, .status_fd = -1 };
+	*config = (struct vm_config){
+		.mem_bytes = 128 * MIB,
+		.n_cpus = 1,
+		.acpi = true,
+		.status_fd = -1,
+	};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			return OPTIONS_HELP;

@@ -53,6 +53,7 @@ struct vm_config {
 	struct vsock_config vsock;
 	uint64_t mem_bytes;
 	unsigned n_cpus;
+	bool acpi; /* the tables, and a second window for each device */
 	enum serial_mode serial;
 	const char *serial_path; /* for SERIAL_FILE */
 	bool boot_timer;

@@ -3,8 +3,7 @@
 #include "host/fail.h"
 #include "mem/layout.h"
 
-#define COMMAND_PULSE_RESET 0xfe
-#define STATUS_OUTPUT_FULL  0x01
+#define STATUS_OUTPUT_FULL 0x01
 
 static void access_command(void *device, const struct bus_access *access)
 {
@@ -15,7 +14,7 @@ static void access_command(void *device, const struct bus_access *access)
 		 * looks for a keyboard gives up at once because the buffer cannot be drained, and
 		 * one that wants to reset need not wait. */
 		bus_access_reply(access, STATUS_OUTPUT_FULL);
-	} else if (access->data[0] == COMMAND_PULSE_RESET) {
+	} else if (access->data[0] == RESET_PORT_RESET) {
 		exit_request_post(exit, EXIT_GUEST_ENDED);
 	}
 }

@@ -1,7 +1,9 @@
 /* The event loop and the devices on it: each is one explicit call. */
 #include <unistd.h>
 
+#include "io/cmos.h"
 #include "io/reset_port.h"
+#include "io/sleep_port.h"
 #include "machine/machine.h"
 
 /* Signals, exit request, console and the like. */
@@ -20,6 +22,9 @@ void machine_open_ring(struct machine *m)
 	exit_request_init(&m->exit, &m->ring);
 	signals_open(&m->signals, &m->ring, &m->exit);
 	reset_port_attach(&m->ports, &m->exit);
+	cmos_attach(&m->ports);
+	if (m->config.acpi)
+		sleep_port_attach(&m->ports, &m->exit);
 	boot_timer_attach(&m->timer, &m->mmio, m->config.boot_timer);
 }
 
@@ -31,6 +36,8 @@ static void attach_virtio(struct machine *m, struct virtio_transport *transport,
 	virtio_transport_init(transport, device);
 	virtio_transport_attach(transport, m->vm_fd, &m->mmio, &m->ring, window->mmio_gpa,
 				window->gsi);
+	if (m->config.acpi)
+		virtio_transport_attach_acpi(transport, &m->mmio, window->acpi_gpa);
 }
 
 static void attach_disks(struct machine *m)

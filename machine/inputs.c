@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "boot/acpi.h"
 #include "boot/boot_params.h"
 #include "boot/mptable.h"
+#include "boot/reset_vector.h"
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/file.h"
@@ -144,6 +146,16 @@ static bool open_initrd(const struct machine *m, struct input_file *file)
 	return true;
 }
 
+static void write_tables(const struct machine *m)
+{
+	if (!mptable_write(&m->memory, m->config.n_cpus) || !reset_vector_write(&m->memory) ||
+	    !boot_state_write_tables(&m->memory))
+		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
+	if (m->config.acpi && !acpi_write(&m->memory, m->config.n_cpus, m->plan.virtio,
+					  m->plan.n_virtio, m->config.serial != SERIAL_NONE))
+		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the ACPI tables");
+}
+
 static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 {
 	struct input_file file;
@@ -173,10 +185,10 @@ void machine_load_guest(struct machine *m)
 			fail(error.code, "--initrd %s: %s", m->config.initrd_path, error.text);
 		input_file_close(&initrd_file);
 	}
-	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline, &error))
+	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline,
+			       m->config.acpi ? LAYOUT_RSDP_GPA : 0, &error))
 		fail(error.code, "--kernel %s: %s", m->config.kernel_path, error.text);
-	if (!mptable_write(&m->memory, m->config.n_cpus) || !boot_state_write_tables(&m->memory))
-		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
+	write_tables(m);
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 

@@ -7,7 +7,9 @@
  *   0x0000_9000  page tables: PML4, PDPT, one page directory for the first GiB
  *   0x0002_0000  kernel command line
  *   0x0009_fc00  end of the RAM below 1 MiB that e820 reports
+ *   0x000e_0000  ACPI tables and the VM's generation id
  *   0x000f_0000  MP table (the BIOS area, where Linux looks for "_MP_")
+ *   0x000f_fff0  the code that a PC runs after a reset
  *   0x0010_0000  RAM again: kernel, its bss, initrd at the top below 4 GiB
  *   0xc000_0000  end of low RAM at the latest; boot timer
  *   0xc000_1000  virtio-mmio windows, 4 KiB each, as the kernel's command line names them
@@ -31,8 +33,16 @@
 #define LAYOUT_CMDLINE_GPA       0x20000u
 #define LAYOUT_CMDLINE_MAX_BYTES 0x10000u
 #define LAYOUT_LOW_RAM_END_GPA   0x9fc00u
+#define LAYOUT_RSDP_GPA          0xe0000u
+#define LAYOUT_VMGENID_GPA       0xe0030u
+#define LAYOUT_XSDT_GPA          0xe0040u
+#define LAYOUT_FADT_GPA          0xe0080u
+#define LAYOUT_MADT_GPA          0xe01a0u
+#define LAYOUT_DSDT_GPA          0xe0a00u
+#define LAYOUT_ACPI_END_GPA      0xe2000u
 #define LAYOUT_MPTABLE_GPA       0xf0000u
-#define LAYOUT_MPTABLE_MAX_BYTES 0x10000u
+#define LAYOUT_MPTABLE_MAX_BYTES 0xfff0u
+#define LAYOUT_RESET_VECTOR_GPA  0xffff0u
 #define LAYOUT_HIGH_RAM_GPA      0x100000u
 #define LAYOUT_MMIO_HOLE_GPA     0xc0000000u
 #define LAYOUT_BOOT_TIMER_GPA    0xc0000000u
@@ -54,11 +64,17 @@
 #define LAYOUT_SERIAL_PORTS  8u
 #define LAYOUT_I8042_DATA    0x60u
 #define LAYOUT_I8042_COMMAND 0x64u
+#define LAYOUT_CMOS_PORT     0x70u
+#define LAYOUT_CMOS_PORTS    2u
+#define LAYOUT_SLEEP_PORT    0x600u /* the control register; behind it status */
+#define LAYOUT_SLEEP_PORTS   2u
 
 /* Global system interrupts. 0 to 15 are the ISA interrupts on PIC and IOAPIC, 16 to 23 IOAPIC only.
  * virtio devices take 5 to 23: nothing else is wired there. */
 #define LAYOUT_TIMER_GSI        0u
+#define LAYOUT_POWER_BUTTON_GSI 1u
 #define LAYOUT_TIMER_IOAPIC_PIN 2u
+#define LAYOUT_VMGENID_GSI      3u
 #define LAYOUT_SERIAL_GSI       4u
 #define LAYOUT_VIRTIO_FIRST_GSI 5u
 #define LAYOUT_IOAPIC_PINS      24u

@@ -128,7 +128,7 @@ static void check_e820(uint64_t mem_bytes, const struct region *expected, unsign
 	struct boot_params params;
 
 	CHECK(guest_memory_map(&memory, mem_bytes));
-	CHECK(boot_params_write(&memory, &image, &initrd, "", &error));
+	CHECK(boot_params_write(&memory, &image, &initrd, "", 0, &error));
 	CHECK(guest_memory_read(&memory, LAYOUT_ZERO_PAGE_GPA, &params, sizeof(params)));
 	CHECK_EQ(params.e820_entries, n);
 	for (unsigned i = 0; i < n; i++) {
@@ -170,7 +170,7 @@ static void test_zero_page(void)
 	struct boot_params params;
 
 	CHECK(guest_memory_map(&memory, 128 * MIB));
-	CHECK(boot_params_write(&memory, &image, &initrd, "quiet root=/dev/vda", &error));
+	CHECK(boot_params_write(&memory, &image, &initrd, "quiet root=/dev/vda", 0xe0000, &error));
 	CHECK(guest_memory_read(&memory, LAYOUT_ZERO_PAGE_GPA, &params, sizeof(params)));
 	CHECK_EQ(params.hdr.type_of_loader, 0xff);
 	CHECK_EQ(params.hdr.header, 0x53726448);
@@ -178,6 +178,8 @@ static void test_zero_page(void)
 	CHECK_EQ(params.hdr.ramdisk_image, 0x7654000);
 	CHECK_EQ(params.hdr.ramdisk_size, 0x1234567);
 	CHECK_EQ(params.hdr.cmd_line_ptr, LAYOUT_CMDLINE_GPA);
+	CHECK_EQ(params.acpi_rsdp_addr, 0xe0000);
+	CHECK_EQ(offsetof(struct boot_params, acpi_rsdp_addr), 0x70); /* as the protocol has it */
 	CHECK_STRING((const char *)memory.host + LAYOUT_CMDLINE_GPA, "quiet root=/dev/vda");
 	guest_memory_unmap(&memory);
 }
@@ -189,8 +191,8 @@ static void test_command_line_limit(void)
 
 	image.cmdline_max_bytes = 5;
 	CHECK(guest_memory_map(&memory, 128 * MIB));
-	CHECK(boot_params_write(&memory, &image, &initrd, "12345", &error));
-	CHECK(!boot_params_write(&memory, &image, &initrd, "123456", &error));
+	CHECK(boot_params_write(&memory, &image, &initrd, "12345", 0, &error));
+	CHECK(!boot_params_write(&memory, &image, &initrd, "123456", 0, &error));
 	CHECK_HAS(error.text, "this kernel takes 5");
 	CHECK_STRING((const char *)memory.host + LAYOUT_CMDLINE_GPA, "12345");
 	guest_memory_unmap(&memory);

@@ -91,7 +91,8 @@ static void test_windows_and_gsis(void)
 		used_gsis |= 1u << window->gsi;
 		CHECK_EQ(window->mmio_gpa % 4096, 0);
 		CHECK(window->mmio_gpa >= LAYOUT_BOOT_TIMER_GPA + LAYOUT_BOOT_TIMER_BYTES);
-		CHECK(window->mmio_gpa + LAYOUT_VIRTIO_BYTES <= LAYOUT_IOAPIC_GPA);
+		CHECK(window->mmio_gpa + LAYOUT_VIRTIO_BYTES <= LAYOUT_VIRTIO_ACPI_GPA);
+		CHECK_EQ(window->acpi_gpa, window->mmio_gpa + 0x100000);
 		for (unsigned k = 0; k < i; k++)
 			CHECK(plan.virtio[k].mmio_gpa + LAYOUT_VIRTIO_BYTES <= window->mmio_gpa ||
 			      window->mmio_gpa + LAYOUT_VIRTIO_BYTES <= plan.virtio[k].mmio_gpa);

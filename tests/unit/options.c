@@ -58,6 +58,7 @@ static void test_defaults(void)
 	CHECK_EQ(config.n_disks, 0);
 	CHECK_EQ(config.mem_bytes, 128 << 20);
 	CHECK_EQ(config.n_cpus, 1);
+	CHECK_EQ(config.acpi, true);
 	CHECK_EQ(config.serial, SERIAL_STDIO);
 	CHECK_EQ(config.boot_timer, false);
 }
