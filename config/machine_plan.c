@@ -20,6 +20,8 @@ static const char *const default_words[] = {
 	"i8042.noaux",     /* no mouse port, multiplexer or keyboard behind the reset port: */
 	"i8042.nomux",     /* without these words a kernel with the driver probes for them */
 	"i8042.dumbkbd",   /* for up to half a second */
+	"cryptomgr.notests",   /* the ciphers need no proof at every boot */
+	"noreplace-smp",       /* lock prefixes stay: patching them away costs more than they do */
 	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
 };
 

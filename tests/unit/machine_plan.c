@@ -31,7 +31,7 @@ static void test_default_words(void)
 		"tsc=reliable",    "no_timer_check",      "pci=off",
 		"swiotlb=noforce", "i8042.noaux",         "i8042.nomux",
 		"i8042.dumbkbd",   "random.trust_cpu=on", "console=ttyS0",
-		"8250.nr_uarts=1",
+		"8250.nr_uarts=1", "cryptomgr.notests",   "noreplace-smp",
 	};
 	struct vm_config config = plain_config();
 
