@@ -120,7 +120,7 @@ build/tests/gcov/%: tests/fuzz/%.c $(GCOV_OBJECTS)
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion -DFUZZ_REPLAY -O1 -MMD -MP -MF $@.d -o $@ $< \
 		$(GCOV_OBJECTS) --coverage -l:liburing.a -lpthread
 
-test: deps-test vmm guest test-programs
+test: deps-test vmm guest guest-debian test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
@@ -134,9 +134,13 @@ build/tests/reaper: tests/tool/reaper.c
 guest: deps-guest
 	$(Q)guest/build.sh all
 
+# Debian's own kernels, as packages have them.
+guest-debian: deps-guest
+	$(Q)guest/build.sh $(foreach kernel,debian debian-backports debian-amd64, \
+		vmlinux-$(kernel) bzImage-$(kernel) config-$(kernel) initrd-$(kernel).cpio)
+
 run: deps deps-guest deps-lab vmm
-	$(Q)guest/build.sh vmlinux rootfs.ext4
-	$(Q)guest/run.sh
+	$(Q)guest/run.sh $(KERNEL)
 
 # Everything that reads the sources without running them.
 lint: deps-lint
@@ -188,7 +192,7 @@ install: vmm
 clean:
 	rm -rf build vmm
 
-.PHONY: all install clean test test-programs guest run lint check deps deps-guest deps-lab deps-test \
+.PHONY: all install clean test test-programs guest guest-debian run lint check deps deps-guest deps-lab deps-test \
 	deps-lint
 .SECONDARY:
 -include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d) \

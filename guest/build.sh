@@ -2,7 +2,9 @@
 # Builds guest kernels and file systems into build/guest of the repository.
 #
 #   guest/build.sh [TARGET...]    vmlinux bzImage vmlinux-smp bzImage-smp
-#                                 rootfs.ext4 initrd.cpio, or all (the default)
+#                                 rootfs.ext4 initrd.cpio, all of these (`all`, the default), and
+#                                 vmlinux-D bzImage-D initrd-D.cpio config-D for the Debian kernels D:
+#                                 debian (cloud), debian-backports (cloud), debian-amd64
 #   guest/build.sh --deps         the Debian packages it needs, one a line
 #   guest/build.sh --cached T...  builds nothing; exit 0 if all of these targets
 #                                 are in the cache, 1 if one is not
@@ -68,10 +70,11 @@ trap 'exit 143' TERM
 
 . "$here/kernel.sh"
 . "$here/rootfs.sh"
+. "$here/debian.sh"
 
 deps() {
 	printf '%s\n' bc binutils bison cpio e2fsprogs flex gcc libc6-dev libelf-dev \
-		linux-libc-dev linux-source-6.1 lz4 make musl-tools busybox-static xz-utils
+		linux-libc-dev linux-source-6.1 kmod lz4 make musl-tools busybox-static xz-utils zstd
 }
 
 # need_deps: one line naming what is missing, instead of a failure deep inside.
@@ -101,6 +104,16 @@ recipe() {
 		cat "$here/kernel.sh"
 		kernel_config "${1#kernel-}"
 		;;
+	package-*)
+		# Once there it is good enough: which version is the newest only the network knows.
+		debian_package "${1#package-}"
+		cat /etc/debian_version
+		;;
+	debian*)
+		recipe "package-$1"
+		cat "$here/debian.sh" "$here/vmm-extract-kernel" "$here/initrd_init.c"
+		versions musl-dev binutils
+		;;
 	rootfs | initrd)
 		versions busybox-static musl-dev e2fsprogs cpio
 		gcc --version
@@ -120,6 +133,12 @@ kind_of() {
 	vmlinux-smp | bzImage-smp) echo kernel-smp ;;
 	rootfs.ext4) echo rootfs ;;
 	initrd.cpio) echo initrd ;;
+	vmlinux-debian* | bzImage-debian* | config-debian* | initrd-debian*.cpio)
+		kernel=${1#*-}
+		kernel=${kernel%.cpio}
+		[ -n "$(debian_package "$kernel")" ] || die "unknown kernel '$kernel' (see the head of guest/build.sh)"
+		echo "$kernel"
+		;;
 	*) die "unknown target '$1' (see the head of guest/build.sh)" ;;
 	esac
 }
@@ -151,6 +170,8 @@ ensure() {
 		case $1 in
 		source) source_unpack "$work/result" ;;
 		kernel-*) kernel_build "${1#kernel-}" "$work" ;;
+		package-*) debian_fetch "${1#package-}" "$work" ;;
+		debian*) debian_build "$1" "$work" ;;
 		rootfs) rootfs_build "$work" ;;
 		initrd) initrd_build "$work" ;;
 		esac
@@ -169,7 +190,11 @@ deliver() {
 		return 0
 	fi
 	mkdir -p "$out"
-	cp --reflink=auto --sparse=always "$dir/${1%-smp}" "$out/.$1.new"
+	case $1 in
+	initrd-*) made=initrd.cpio ;;
+	*) made=${1%%-*} ;;
+	esac
+	cp --reflink=auto --sparse=always "$dir/$made" "$out/.$1.new"
 	mv "$out/.$1.new" "$out/$1"
 	echo "$dir" >"$stamp"
 }
@@ -199,6 +224,10 @@ for target; do
 	kernel-*)
 		[ -d "$(cache_dir "$kind")" ] || ensure source
 		source=$(cache_dir source)
+		;;
+	debian*)
+		[ -d "$(cache_dir "$kind")" ] || ensure "package-$kind"
+		package=$(cache_dir "package-$kind")
 		;;
 	esac
 	ensure "$kind"
