@@ -91,12 +91,13 @@ intel_prepare() {
 	[ -e "$intel_cd" ] || intel_build_cd "$programs/initrd" "$words" "$intel_cd"
 }
 
-# What of a work tree a command may need: what git does not ignore, the monitor, the guests and the tests' programs.
+# What of a work tree a command may need: what git does not ignore, the monitor, the guests (of Debian's large kernels one is
+# enough) and the tests' programs.
 intel_work_files() {
 	local directory
 	git ls-files -co --exclude-standard 2>/dev/null || find . -type f
 	for directory in vmm build/guest build/tests/guest build/tests/linux; do
-		[ ! -e "$directory" ] || find "$directory"
+		[ ! -e "$directory" ] || find "$directory" ! -name '*-debian-*' ! -name bzImage-debian
 	done
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by the tests of this folder: the short list in another machine of the lab.
+# Sourced by the tests of this folder: a short list, smoke or $machine_command, in another machine of the lab.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -8,5 +8,5 @@ in_machine() { # lab option...
 		echo "not needed where KVM runs Linux"
 		exit 77
 	fi
-	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- tests/machines/smoke
+	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- "${machine_command:-tests/machines/smoke}"
 }

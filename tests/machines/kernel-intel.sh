@@ -1,0 +1,5 @@
+#!/bin/bash
+# Debian's kernel under KVM's Intel side, in Bochs.
+. "$(dirname "$0")/machine.bash"
+machine_command=tests/kernel/short
+in_machine --cpu intel
