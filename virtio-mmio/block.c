@@ -14,7 +14,8 @@
 #include "virtio-mmio/block.h"
 
 #include <linux/virtio_ids.h>
-#include <stddef.h>
+
+#include "host/container_of.h"
 
 #define RANGE_ALIGNMENT 8u /* 4 KiB, in sectors */
 #define REQUEST_QUEUE   0
@@ -24,26 +25,14 @@ static void complete(struct ring_op *op, int32_t result);
 
 static struct block *block_of(struct virtio_device *device)
 {
-	return (struct block *)device;
+	return container_of(device, struct block, device);
 }
 
-static bool pool_is_empty(const struct block *block)
-{
-	return block->free_requests == NULL && block->fresh_requests == VIRTQUEUE_MAX_SIZE;
-}
-
-/* The request freed last, because its memory is warm; a fresh one only if all are taken, because
- * memory that was never touched costs nothing. */
 static struct block_request *get_request(struct block *block)
 {
-	struct block_request *request = block->free_requests;
+	struct block_request *request = pool_get(&block->free_requests);
 
-	if (pool_is_empty(block))
-		return NULL;
-	if (request != NULL) {
-		block->free_requests = request->next;
-	} else {
-		request = &block->requests[block->fresh_requests++];
+	if (request != NULL && request->block == NULL) { /* never used before */
 		request->op.done = complete;
 		request->block = block;
 	}
@@ -52,8 +41,7 @@ static struct block_request *get_request(struct block *block)
 
 static void put_request(struct block_request *request)
 {
-	request->next = request->block->free_requests;
-	request->block->free_requests = request;
+	pool_put(&request->block->free_requests, request);
 }
 
 /* Answers the guest. The chain's used length counts the status byte, too. */
@@ -70,7 +58,7 @@ static void finish(struct block_request *request, uint8_t status)
 
 static void signal_guest(struct ring_task *task)
 {
-	struct block *block = (struct block *)((char *)task - offsetof(struct block, signal_task));
+	struct block *block = container_of(task, struct block, signal_task);
 
 	virtio_device_lock(&block->device);
 	if (virtio_device_is_live(&block->device))
@@ -80,7 +68,7 @@ static void signal_guest(struct ring_task *task)
 
 static void complete(struct ring_op *op, int32_t result)
 {
-	struct block_request *request = (struct block_request *)op;
+	struct block_request *request = container_of(op, struct block_request, op);
 	struct block *block = request->block;
 	struct virtio_device *device = &block->device;
 
@@ -96,7 +84,8 @@ static void complete(struct ring_op *op, int32_t result)
 	block_start_waiting(block);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
-	if (block->starved && !pool_is_empty(block) && virtio_device_is_live(device))
+	if (block->starved && !pool_is_empty(&block->free_requests) &&
+	    virtio_device_is_live(device))
 		take_requests(device, REQUEST_QUEUE);
 	virtio_device_unlock(device);
 }
@@ -195,6 +184,8 @@ void block_init(struct block *block, const struct block_image *image,
 	block->exit = exit;
 	block->zero_method = ZERO_BY_RANGE;
 	block->signal_task.run = signal_guest;
+	pool_init(&block->free_requests, block->requests, sizeof(block->requests[0]),
+		  VIRTQUEUE_MAX_SIZE);
 	block_lanes_init(block);
 	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->is_regular + image->head_unseen);
 	announce(block);
@@ -202,7 +193,7 @@ void block_init(struct block *block, const struct block_image *image,
 
 static void head_read(struct ring_op *op, int32_t result)
 {
-	struct block *block = (struct block *)((char *)op - offsetof(struct block, head_op));
+	struct block *block = container_of(op, struct block, head_op);
 
 	if (result == BLOCK_HEAD_BYTES)
 		block_image_see_head(&block->image, block->head);
@@ -226,7 +217,7 @@ bool block_is_busy(const struct block *block)
 
 static void final_flush_done(struct ring_op *op, int32_t result)
 {
-	struct block_request *request = (struct block_request *)op;
+	struct block_request *request = container_of(op, struct block_request, op);
 
 	block_operation_ended(request, result);
 	if (block_try_again(request, result))
@@ -240,9 +231,9 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 
 void block_start_final_flush(struct block *block)
 {
-	struct block_request *request = get_request(block);
+	struct block_request *request;
 
-	if (block->writes == block->flushed_writes || request == NULL)
+	if (block->writes == block->flushed_writes || (request = get_request(block)) == NULL)
 		return;
 	request->op.done = final_flush_done;
 	request->type = VIRTIO_BLK_T_FLUSH;

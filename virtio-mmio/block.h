@@ -10,6 +10,8 @@
 #include "host/refusal.h"
 #include "host/ring.h"
 #include "virtio-mmio/block_image.h"
+#include "virtio-mmio/iov.h"
+#include "virtio-mmio/pool.h"
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/virtio_device.h"
 
@@ -46,26 +48,25 @@ struct block_lane {
 
 /* One request of the guest, from the pool of its disk. */
 struct block_request {
-	struct ring_op op; /* first: the completion finds the request by it */
-	struct block *block;
 	struct block_request *next; /* free, or waiting */
-	struct block_lane *lane;    /* of the step on the ring, or waiting; NULL: unbounded */
-	unsigned cost;              /* of the step, in its lane */
-	uint32_t generation;        /* of the device when the request was taken */
-	uint32_t type;              /* VIRTIO_BLK_T_ */
-	uint8_t *status;            /* the chain's last byte */
-	uint64_t offset;            /* in the image, of what is still to be done */
-	uint64_t remaining;         /* bytes still to be done */
-	uint32_t written;           /* bytes written to the guest, without the status */
-	uint64_t writes_before;     /* for a flush: writes completed when it began */
+	struct ring_op op;
+	struct block *block;
+	struct block_lane *lane; /* of the step on the ring, or waiting; NULL: unbounded */
+	unsigned cost;           /* of the step, in its lane */
+	uint32_t generation;     /* of the device when the request was taken */
+	uint32_t type;           /* VIRTIO_BLK_T_ */
+	uint8_t *status;         /* the chain's last byte */
+	uint64_t offset;         /* in the image, of what is still to be done */
+	uint64_t remaining;      /* bytes still to be done */
+	uint32_t written;        /* bytes written to the guest, without the status */
+	uint64_t writes_before;  /* for a flush: writes completed when it began */
 	enum zero_method zero_method;
-	struct iovec *data; /* what is still to be done, inside chain.buffers */
-	unsigned n_data;
+	struct iov data; /* what is still to be done, inside chain.buffers */
 	struct virtqueue_chain chain;
 };
 
 struct block {
-	struct virtio_device device; /* first: the callbacks find the disk by it */
+	struct virtio_device device;
 	struct block_image image;
 	struct virtio_blk_config config;
 	struct ring *ring;
@@ -82,8 +83,7 @@ struct block {
 	struct ring_op retry_op;       /* a timer, for what the host refused */
 	bool retry_pending;
 	struct refusal refusal; /* of operations that need a worker */
-	struct block_request *free_requests;
-	unsigned fresh_requests; /* how many of requests[] were ever used */
+	struct pool free_requests;
 	struct block_request requests[VIRTQUEUE_MAX_SIZE];
 };
 

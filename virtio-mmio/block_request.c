@@ -23,58 +23,30 @@ static void advance(struct block_request *request, uint64_t bytes)
 {
 	request->offset += bytes;
 	request->remaining -= bytes;
-	while (bytes > 0 && request->n_data > 0) {
-		struct iovec *first = request->data;
-		if (bytes < first->iov_len) {
-			first->iov_base = (uint8_t *)first->iov_base + bytes;
-			first->iov_len -= bytes;
-			return;
-		}
-		bytes -= first->iov_len;
-		request->data++;
-		request->n_data--;
-	}
-}
-
-/* Copies exactly `length` bytes from the front of the request's data; false if there are fewer. */
-static bool take_bytes(struct block_request *request, void *out, size_t length)
-{
-	uint8_t *at = out;
-
-	while (length > 0) {
-		if (request->n_data == 0)
-			return false;
-		size_t n = request->data->iov_len < length ? request->data->iov_len : length;
-		guest_memory_copy(at, request->data->iov_base, n);
-		advance(request, n);
-		at += n;
-		length -= n;
-	}
-	return true;
+	iov_skip(&request->data, bytes);
 }
 
 static void prepare_transfer(struct block_request *request, struct io_uring_sqe *sqe)
 {
 	bool is_read = request->type == VIRTIO_BLK_T_IN;
+	const struct iovec *parts = request->data.parts;
 	int fd = request->block->image.fd;
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
-	while (n < request->n_data && bytes + request->data[n].iov_len <= BLOCK_STEP_BYTES)
-		bytes += request->data[n++].iov_len;
+	while (n < request->data.n && bytes + parts[n].iov_len <= BLOCK_STEP_BYTES)
+		bytes += parts[n++].iov_len;
 	if (n > 1 && is_read) {
-		io_uring_prep_readv(sqe, fd, request->data, n, request->offset);
+		io_uring_prep_readv(sqe, fd, parts, n, request->offset);
 	} else if (n > 1) {
-		io_uring_prep_writev(sqe, fd, request->data, n, request->offset);
+		io_uring_prep_writev(sqe, fd, parts, n, request->offset);
 	} else {
 		/* One buffer, or the beginning of one that is too long for a step. */
 		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)BLOCK_STEP_BYTES;
 		if (is_read)
-			io_uring_prep_read(sqe, fd, request->data->iov_base, length,
-					   request->offset);
+			io_uring_prep_read(sqe, fd, parts->iov_base, length, request->offset);
 		else
-			io_uring_prep_write(sqe, fd, request->data->iov_base, length,
-					    request->offset);
+			io_uring_prep_write(sqe, fd, parts->iov_base, length, request->offset);
 	}
 }
 
@@ -233,7 +205,7 @@ static int begin_range(struct block_request *request)
 
 	if (block->image.read_only)
 		return VIRTIO_BLK_S_UNSUPP; /* the features are not offered */
-	if (request->remaining != sizeof(range) || !take_bytes(request, &range, sizeof(range)))
+	if (request->remaining != sizeof(range) || !iov_take(&request->data, &range, sizeof(range)))
 		return VIRTIO_BLK_S_IOERR;
 	/* virtio 1.2, 5.2.6.2: reserved flags, and unmap in a discard, are not supported. */
 	if (range.flags & (is_discard ? ~0u : ~(uint32_t)VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
@@ -255,15 +227,8 @@ static int begin_range(struct block_request *request)
 
 static int begin_get_id(struct block_request *request)
 {
-	const char *id = request->block->image.id;
-	size_t left = BLOCK_ID_BYTES;
-
-	for (; request->n_data > 0 && left > 0; request->data++, request->n_data--) {
-		size_t n = request->data->iov_len < left ? request->data->iov_len : left;
-		guest_memory_copy(request->data->iov_base, id + (BLOCK_ID_BYTES - left), n);
-		left -= n;
-	}
-	request->written = (uint32_t)(BLOCK_ID_BYTES - left);
+	request->written =
+		(uint32_t)iov_write(&request->data, request->block->image.id, BLOCK_ID_BYTES);
 	return VIRTIO_BLK_S_OK;
 }
 
@@ -272,31 +237,25 @@ static int begin_get_id(struct block_request *request)
 static bool take_frame(struct block_request *request, struct virtio_blk_outhdr *header)
 {
 	struct virtqueue_chain *chain = &request->chain;
+	struct iov *writable = &chain->writable;
 	struct iovec *last;
 
-	request->data = chain->buffers;
-	request->n_data = chain->n_readable;
-	if (chain->n_writable == 0 || !take_bytes(request, header, sizeof(*header)))
+	if (writable->n == 0 || !iov_take(&chain->readable, header, sizeof(*header)))
 		return false;
-	last = &chain->buffers[chain->n_readable + chain->n_writable - 1];
+	last = &writable->parts[writable->n - 1];
 	request->status = (uint8_t *)last->iov_base + last->iov_len - 1;
 	if (--last->iov_len == 0)
-		chain->n_writable--;
+		writable->n--;
 	return true;
 }
 
 /* Selects the half of the chain that holds the request's data, and adds up its length. */
 static void select_data(struct block_request *request)
 {
-	struct virtqueue_chain *chain = &request->chain;
+	bool to_guest = request->type == VIRTIO_BLK_T_IN || request->type == VIRTIO_BLK_T_GET_ID;
 
-	if (request->type == VIRTIO_BLK_T_IN || request->type == VIRTIO_BLK_T_GET_ID) {
-		request->data = chain->buffers + chain->n_readable;
-		request->n_data = chain->n_writable;
-	}
-	request->remaining = 0; /* at most 128 times 4 GiB */
-	for (unsigned i = 0; i < request->n_data; i++)
-		request->remaining += request->data[i].iov_len;
+	request->data = to_guest ? request->chain.writable : request->chain.readable;
+	request->remaining = iov_bytes(&request->data); /* at most 128 times 4 GiB */
 }
 
 bool block_request_begin(struct block_request *request, int *status)

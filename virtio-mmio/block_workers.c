@@ -13,8 +13,8 @@
  * VM ends, because its disks no longer work and that is no fault of theirs.
  */
 #include <errno.h>
-#include <stddef.h>
 
+#include "host/container_of.h"
 #include "host/fail.h"
 #include "virtio-mmio/block.h"
 
@@ -122,7 +122,7 @@ void block_start_waiting(struct block *block)
 
 static void retry(struct ring_op *op, int32_t result)
 {
-	struct block *block = (struct block *)((char *)op - offsetof(struct block, retry_op));
+	struct block *block = container_of(op, struct block, retry_op);
 
 	(void)result;
 	virtio_device_lock(&block->device);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "host/container_of.h"
+
 #define FEATURE(bit) ((uint64_t)1 << (bit))
 
 /* Linux 6.2; older headers do not have them. */
@@ -30,12 +32,12 @@ static const struct {
 
 static struct net *net_of(struct virtio_device *device)
 {
-	return (struct net *)device;
+	return container_of(device, struct net, device);
 }
 
 static void signal_guest(struct ring_task *task)
 {
-	struct net *net = (struct net *)((char *)task - offsetof(struct net, signal_task));
+	struct net *net = container_of(task, struct net, signal_task);
 
 	virtio_device_lock(&net->device);
 	if (virtio_device_is_live(&net->device))
@@ -53,7 +55,7 @@ void net_signal_later(struct net *net)
 /* Without the lock: whoever reads stderr may stand still. */
 static void report_gone(struct ring_task *task)
 {
-	const struct net *net = (struct net *)((char *)task - offsetof(struct net, gone_task));
+	const struct net *net = container_of(task, struct net, gone_task);
 
 	warn("net %s: the interface was removed; the guest's link is down", net->tap.name);
 }
@@ -166,5 +168,6 @@ void net_init(struct net *net, const struct tap *tap, const uint8_t mac[6], uint
 	pthread_mutex_init(&net->telling, NULL);
 	net->offloads_told = tap->offloads;
 	net_rx_init(net);
+	net_tx_init(net);
 	announce(net, mac, mtu);
 }

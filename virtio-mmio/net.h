@@ -10,6 +10,8 @@
 
 #include "host/ring.h"
 #include "host/tap.h"
+#include "virtio-mmio/iov.h"
+#include "virtio-mmio/pool.h"
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/rx_pool.h"
 #include "virtio-mmio/virtio_device.h"
@@ -25,26 +27,27 @@ struct net;
 
 /* One frame to come: a read from the TAP into the buffers that it may need. */
 struct net_read {
-	struct ring_op op; /* first: the completion finds the read by it */
+	struct ring_op op;
 	struct net *net;
 	uint32_t generation;
-	unsigned n_buffers, n_parts;
+	unsigned n_buffers;
 	uint64_t bytes;
 	struct rx_buffer *buffers[NET_READ_BUFFERS];
+	struct iov frame;                       /* in parts[] */
 	struct iovec parts[NET_READ_PARTS + 1]; /* the last is net->overflow */
 };
 
 /* One frame to go. */
 struct net_write {
-	struct ring_op op; /* first: the completion finds the write by it */
-	struct net *net;
 	struct net_write *next_free;
+	struct ring_op op;
+	struct net *net;
 	uint32_t generation;
 	struct virtqueue_chain chain;
 };
 
 struct net {
-	struct virtio_device device; /* first: the callbacks find the NIC by it */
+	struct virtio_device device;
 	struct tap tap;
 	struct virtio_net_config config;
 	struct ring *ring;
@@ -57,8 +60,7 @@ struct net {
 	bool polling;         /* for a frame to read */
 	unsigned batch_reads; /* how many reads to prepare when there is one */
 	unsigned reads_in_flight, frames_read;
-	struct net_write *free_writes;
-	unsigned fresh_writes;
+	struct pool free_writes;
 	bool tx_starved; /* frames wait because the pool is empty */
 	struct ring_task signal_task, gone_task;
 
@@ -87,6 +89,7 @@ void net_make_mac(uint8_t mac[6], const char *name, unsigned index);
 void net_rx_init(struct net *net);
 void net_rx_reset(struct net *net);
 void net_rx_continue(struct net *net); /* waits for a frame, if the guest has buffers for it */
+void net_tx_init(struct net *net);
 void net_tx_take(struct net *net);
 
 /* The TAP does not exist any more: link down. */

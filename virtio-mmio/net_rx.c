@@ -10,17 +10,13 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
-#include <string.h>
 
+#include "host/container_of.h"
 #include "virtio-mmio/net.h"
 
-#define ETHERNET_BYTES  (14u + 4u) /* with a VLAN tag */
-#define DEFAULT_MTU     1500u
-#define HEADER_FLAGS    0
-#define HEADER_GSO_TYPE 1
-#define HEADER_COUNT    10 /* num_buffers */
-#define GSO_UDP_L4      5
+#define ETHERNET_BYTES (14u + 4u) /* with a VLAN tag */
+#define DEFAULT_MTU    1500u
+#define GSO_UDP_L4     5
 
 #define FEATURE(bit) ((uint64_t)1 << (bit))
 #define GUEST_OFFLOADS                                                                             \
@@ -57,8 +53,7 @@ static bool ready_for_frame(const struct net *net)
 
 static void add_parts(struct net_read *read, struct rx_buffer *buffer)
 {
-	memcpy(&read->parts[read->n_parts], buffer->parts, buffer->n_parts * sizeof(struct iovec));
-	read->n_parts += buffer->n_parts;
+	iov_append(&read->frame, &buffer->parts, 0, buffer->bytes);
 	read->bytes += buffer->bytes;
 	read->buffers[read->n_buffers++] = buffer;
 }
@@ -68,54 +63,28 @@ static void prepare_read(struct net *net, struct net_read *read)
 	struct io_uring_sqe *sqe = ring_prepare(net->ring);
 	unsigned most = has(net, VIRTIO_NET_F_MRG_RXBUF) ? NET_READ_BUFFERS : 1;
 
-	read->n_buffers = read->n_parts = 0;
+	read->n_buffers = 0;
 	read->bytes = 0;
+	read->frame = (struct iov){ read->parts, 0 };
 	while (net->pool.ready != NULL && read->n_buffers < most &&
 	       read->bytes < frame_bytes(net) &&
-	       read->n_parts + net->pool.ready->n_parts <= NET_READ_PARTS)
+	       read->frame.n + net->pool.ready->parts.n <= NET_READ_PARTS)
 		add_parts(read, rx_pool_take(&net->pool));
-	read->parts[read->n_parts] = (struct iovec){ net->overflow, sizeof(net->overflow) };
+	read->parts[read->frame.n] = (struct iovec){ net->overflow, sizeof(net->overflow) };
 	read->generation = net->device.generation;
-	io_uring_prep_readv2(sqe, net->tap.fd, read->parts, read->n_parts + 1, (uint64_t)-1,
+	io_uring_prep_readv2(sqe, net->tap.fd, read->parts, read->frame.n + 1, (uint64_t)-1,
 			     net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &read->op);
 	net->reads_in_flight++;
 	net->device.in_flight++;
 }
 
-/* Byte `offset` of the header, wherever the guest's buffers put it. */
-static uint8_t *header_byte(struct net_read *read, size_t offset)
-{
-	struct iovec *part = read->parts;
-
-	while (offset >= part->iov_len)
-		offset -= part++->iov_len;
-	return (uint8_t *)part->iov_base + offset;
-}
-
-/* The guest may write there, too. */
-static uint8_t read_header(struct net_read *read, size_t offset)
-{
-	return __atomic_load_n(header_byte(read, offset), __ATOMIC_RELAXED);
-}
-
-static void write_header(struct net_read *read, size_t offset, uint8_t value)
-{
-	__atomic_store_n(header_byte(read, offset), value, __ATOMIC_RELAXED);
-}
-
 /* Frames that were queued before the driver's features were known may need what it lacks. */
-static bool frame_acceptable(const struct net *net, struct net_read *read, uint32_t length)
+static bool frame_acceptable(const struct net *net, const struct virtio_net_hdr_v1 *header)
 {
-	uint8_t flags, gso_type;
-
-	if (length < TAP_HEADER_BYTES || length > read->bytes)
+	if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !has(net, VIRTIO_NET_F_GUEST_CSUM))
 		return false;
-	flags = read_header(read, HEADER_FLAGS);
-	gso_type = read_header(read, HEADER_GSO_TYPE) & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
-	if ((flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !has(net, VIRTIO_NET_F_GUEST_CSUM))
-		return false;
-	switch (gso_type) {
+	switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
 	case VIRTIO_NET_HDR_GSO_NONE:
 		return true;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
@@ -133,7 +102,8 @@ static bool frame_acceptable(const struct net *net, struct net_read *read, uint3
 
 /* Gives the frame to the guest in as many chains as it fills (virtio 1.2, 5.1.6.4), the rest of the
  * buffers back to the pool. */
-static void deliver(struct net *net, struct net_read *read, uint32_t length)
+static void deliver(struct net *net, struct net_read *read, struct virtio_net_hdr_v1 *header,
+		    uint32_t length)
 {
 	struct virtqueue *queue = &net->device.queues[NET_RX];
 	uint16_t used = 0;
@@ -142,8 +112,8 @@ static void deliver(struct net *net, struct net_read *read, uint32_t length)
 		uint32_t bytes = read->buffers[used]->bytes;
 		left -= left < bytes ? left : bytes;
 	}
-	write_header(read, HEADER_COUNT, (uint8_t)used); /* at most NET_READ_BUFFERS */
-	write_header(read, HEADER_COUNT + 1, 0);
+	header->num_buffers = used;
+	iov_write(&read->frame, header, sizeof(*header));
 	for (uint16_t i = 0; i < used; i++) {
 		struct rx_buffer *buffer = read->buffers[i];
 		uint32_t written = length < buffer->bytes ? length : buffer->bytes;
@@ -155,6 +125,21 @@ static void deliver(struct net *net, struct net_read *read, uint32_t length)
 	for (unsigned i = read->n_buffers; i > used; i--)
 		rx_pool_untake(&net->pool, read->buffers[i - 1]);
 	net_signal_later(net);
+}
+
+/* A frame of `length` bytes, or none. */
+static void frame_read(struct net *net, struct net_read *read, int32_t length)
+{
+	struct virtio_net_hdr_v1 header;
+
+	net->frames_read += length > 0;
+	if (length >= (int32_t)sizeof(header) && (uint32_t)length <= read->bytes &&
+	    iov_read(&read->frame, &header, sizeof(header)) == sizeof(header) &&
+	    frame_acceptable(net, &header))
+		deliver(net, read, &header, (uint32_t)length);
+	else
+		for (unsigned i = read->n_buffers; i > 0; i--)
+			rx_pool_untake(&net->pool, read->buffers[i - 1]);
 }
 
 static void finish_batch(struct net *net)
@@ -173,7 +158,7 @@ static void finish_batch(struct net *net)
 
 static void read_done(struct ring_op *op, int32_t result)
 {
-	struct net_read *read = (struct net_read *)op;
+	struct net_read *read = container_of(op, struct net_read, op);
 	struct net *net = read->net;
 	struct virtio_device *device = &net->device;
 
@@ -183,12 +168,7 @@ static void read_done(struct ring_op *op, int32_t result)
 	if (read->generation == device->generation && virtio_device_is_live(device)) {
 		if (result == -EBADFD)
 			net_set_gone(net);
-		net->frames_read += result > 0;
-		if (result > 0 && frame_acceptable(net, read, (uint32_t)result))
-			deliver(net, read, (uint32_t)result);
-		else
-			for (unsigned i = read->n_buffers; i > 0; i--)
-				rx_pool_untake(&net->pool, read->buffers[i - 1]);
+		frame_read(net, read, result);
 	}
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
@@ -233,7 +213,7 @@ static void read_batch(struct net *net)
 
 static void tap_readable(struct ring_op *op, int32_t result)
 {
-	struct net *net = (struct net *)((char *)op - offsetof(struct net, poll_op));
+	struct net *net = container_of(op, struct net, poll_op);
 
 	virtio_device_lock(&net->device);
 	net->polling = false;

@@ -3,24 +3,8 @@
  * down, queue full, malformed) is dropped, as on a wire. */
 #include <errno.h>
 
+#include "host/container_of.h"
 #include "virtio-mmio/net.h"
-
-static struct net_write *get_write(struct net *net)
-{
-	struct net_write *write = net->free_writes;
-
-	if (write != NULL)
-		net->free_writes = write->next_free;
-	else if (net->fresh_writes < VIRTQUEUE_MAX_SIZE)
-		write = &net->writes[net->fresh_writes++];
-	return write;
-}
-
-static void put_write(struct net *net, struct net_write *write)
-{
-	write->next_free = net->free_writes;
-	net->free_writes = write;
-}
 
 static void finish(struct net_write *write)
 {
@@ -28,7 +12,7 @@ static void finish(struct net_write *write)
 
 	virtqueue_push(&net->device.queues[NET_TX], write->chain.head, 0);
 	net_signal_later(net);
-	put_write(net, write);
+	pool_put(&net->free_writes, write);
 }
 
 static void submit(struct net_write *write)
@@ -37,15 +21,16 @@ static void submit(struct net_write *write)
 	struct io_uring_sqe *sqe = ring_prepare(net->ring);
 
 	write->generation = net->device.generation;
-	io_uring_prep_writev2(sqe, net->tap.fd, write->chain.buffers, write->chain.n_readable,
-			      (uint64_t)-1, net->tap.no_nowait ? 0 : RWF_NOWAIT);
+	io_uring_prep_writev2(sqe, net->tap.fd, write->chain.readable.parts,
+			      write->chain.readable.n, (uint64_t)-1,
+			      net->tap.no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &write->op);
 	net->device.in_flight++;
 }
 
 static void write_done(struct ring_op *op, int32_t result)
 {
-	struct net_write *write = (struct net_write *)op;
+	struct net_write *write = container_of(op, struct net_write, op);
 	struct net *net = write->net;
 	struct virtio_device *device = &net->device;
 
@@ -54,7 +39,7 @@ static void write_done(struct ring_op *op, int32_t result)
 	if (result == -EBADFD)
 		net_set_gone(net);
 	if (write->generation != device->generation || !virtio_device_is_live(device))
-		put_write(net, write);
+		pool_put(&net->free_writes, write);
 	else
 		finish(write);
 	if (device->in_flight == 0)
@@ -67,11 +52,14 @@ static void write_done(struct ring_op *op, int32_t result)
 /* Only buffers that the device reads, and no more of them than the largest frame. */
 static bool is_frame(const struct virtqueue_chain *chain)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = iov_bytes(&chain->readable);
 
-	for (unsigned i = 0; i < chain->n_readable; i++)
-		bytes += chain->buffers[i].iov_len;
-	return chain->n_writable == 0 && bytes > TAP_HEADER_BYTES && bytes <= NET_MAX_FRAME_BYTES;
+	return chain->writable.n == 0 && bytes > TAP_HEADER_BYTES && bytes <= NET_MAX_FRAME_BYTES;
+}
+
+void net_tx_init(struct net *net)
+{
+	pool_init(&net->free_writes, net->writes, sizeof(net->writes[0]), VIRTQUEUE_MAX_SIZE);
 }
 
 void net_tx_take(struct net *net)
@@ -81,7 +69,7 @@ void net_tx_take(struct net *net)
 	net->tx_starved = false;
 	virtqueue_disable_kicks(queue);
 	for (unsigned share = queue->size; share > 0; share--) {
-		struct net_write *write = get_write(net);
+		struct net_write *write = pool_get(&net->free_writes);
 		if (write == NULL) {
 			net->tx_starved = true;
 			return; /* write_done() goes on */
@@ -90,7 +78,7 @@ void net_tx_take(struct net *net)
 		write->op.done = write_done;
 		enum virtqueue_result result = virtqueue_pop(queue, &write->chain);
 		if (result != VIRTQUEUE_CHAIN)
-			put_write(net, write);
+			pool_put(&net->free_writes, write);
 		if (result == VIRTQUEUE_BROKEN) {
 			virtio_device_break(&net->device);
 			return;

@@ -78,17 +78,17 @@ static struct vring_desc read_descriptor(const struct vring_desc *table, uint32_
 static bool add_buffer(const struct virtqueue *queue, struct virtqueue_chain *chain,
 		       const struct vring_desc *desc)
 {
-	unsigned n = (unsigned)chain->n_readable + chain->n_writable;
+	unsigned n = chain->readable.n + chain->writable.n;
 	void *host = guest_memory_at(queue->memory, desc->addr, desc->len);
 
 	if (n == VIRTQUEUE_MAX_SIZE || host == NULL)
 		return false;
 	if (desc->flags & VRING_DESC_F_WRITE)
-		chain->n_writable++;
-	else if (chain->n_writable > 0)
+		chain->writable.n++;
+	else if (chain->writable.n > 0)
 		return false; /* virtio 1.2, 2.7.4.2: readable ones come first */
 	else
-		chain->n_readable++;
+		chain->readable.n++;
 	chain->buffers[n] = (struct iovec){ host, desc->len };
 	return true;
 }
@@ -139,13 +139,14 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 	if (head >= queue->size)
 		return VIRTQUEUE_BROKEN;
 	chain->head = head;
-	chain->n_readable = chain->n_writable = 0;
+	chain->readable = chain->writable = (struct iov){ chain->buffers, 0 };
 	struct vring_desc first = read_descriptor(queue->desc, head);
 	bool walked = (first.flags & VRING_DESC_F_INDIRECT)
 			      ? walk_indirect(queue, chain, &first)
 			      : walk_table(queue, chain, queue->desc, queue->size, head);
 	if (!walked)
 		return VIRTQUEUE_BROKEN;
+	chain->writable.parts += chain->readable.n;
 	queue->next_avail++;
 	return VIRTQUEUE_CHAIN;
 }

@@ -13,11 +13,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include <linux/virtio_ring.h>
 
 #include "mem/guest_memory.h"
+#include "virtio-mmio/iov.h"
 
 /* The most that a queue may have entries, and so a chain descriptors. */
 #define VIRTQUEUE_MAX_SIZE 128
@@ -37,10 +37,10 @@ struct virtqueue {
 	bool closed; /* no chain is taken any more */
 };
 
-/* A request: first the buffers that the device reads, then those that it writes. */
+/* A request: the buffers that the device reads, and those that it writes. Not to be copied: both lie in buffers[]. */
 struct virtqueue_chain {
 	uint16_t head;
-	uint16_t n_readable, n_writable;
+	struct iov readable, writable;
 	struct iovec buffers[VIRTQUEUE_MAX_SIZE];
 };
 

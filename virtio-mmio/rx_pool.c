@@ -1,7 +1,6 @@
 #include "virtio-mmio/rx_pool.h"
 
 #include <stddef.h>
-#include <string.h>
 
 void rx_pool_reset(struct rx_pool *pool)
 {
@@ -9,19 +8,7 @@ void rx_pool_reset(struct rx_pool *pool)
 	pool->ready_end = &pool->ready;
 	pool->n_ready = 0;
 	pool->ready_bytes = 0;
-	pool->free = NULL;
-	pool->fresh = 0;
-}
-
-static struct rx_buffer *get_free(struct rx_pool *pool)
-{
-	struct rx_buffer *buffer = pool->free;
-
-	if (buffer != NULL)
-		pool->free = buffer->next;
-	else if (pool->fresh < VIRTQUEUE_MAX_SIZE)
-		buffer = &pool->buffers[pool->fresh++];
-	return buffer;
+	pool_init(&pool->free, pool->buffers, sizeof(pool->buffers[0]), VIRTQUEUE_MAX_SIZE);
 }
 
 static void append(struct rx_pool *pool, struct rx_buffer *buffer)
@@ -37,11 +24,9 @@ static void append(struct rx_pool *pool, struct rx_buffer *buffer)
 static uint32_t writable_bytes(const struct virtqueue_chain *chain, uint32_t min_bytes,
 			       uint32_t max_bytes)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = iov_bytes(&chain->writable);
 
-	for (unsigned i = 0; i < chain->n_writable; i++)
-		bytes += chain->buffers[i].iov_len;
-	if (chain->n_readable != 0 || bytes < min_bytes)
+	if (chain->readable.n != 0 || bytes < min_bytes)
 		return 0;
 	return bytes < max_bytes ? (uint32_t)bytes : max_bytes;
 }
@@ -51,17 +36,15 @@ static bool keep(struct rx_pool *pool, struct rx_buffer *buffer, uint32_t min_by
 		 uint32_t max_bytes)
 {
 	const struct virtqueue_chain *chain = &pool->popped;
-	struct iovec *parts = chain->n_writable <= RX_FEW_PARTS
-				      ? buffer->few
-				      : pool->many[buffer - pool->buffers];
+	bool is_few = chain->writable.n <= RX_FEW_PARTS;
 
 	buffer->bytes = writable_bytes(chain, min_bytes, max_bytes);
 	if (buffer->bytes == 0)
 		return false;
-	memcpy(parts, chain->buffers, chain->n_writable * sizeof(*parts));
 	buffer->head = chain->head;
-	buffer->n_parts = chain->n_writable;
-	buffer->parts = parts;
+	buffer->parts.parts = is_few ? buffer->few : pool->many[buffer - pool->buffers];
+	buffer->parts.n = 0;
+	iov_append(&buffer->parts, &chain->writable, 0, buffer->bytes);
 	return true;
 }
 
@@ -69,7 +52,7 @@ bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_by
 		  uint32_t max_bytes)
 {
 	for (unsigned share = queue->size; share > 0; share--) {
-		struct rx_buffer *buffer = get_free(pool);
+		struct rx_buffer *buffer = pool_get(&pool->free);
 		if (buffer == NULL)
 			return true; /* the driver offers a head twice: it can wait */
 		enum virtqueue_result result = virtqueue_pop(queue, &pool->popped);
@@ -84,7 +67,7 @@ bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_by
 
 bool rx_pool_is_exhausted(const struct rx_pool *pool)
 {
-	return pool->n_ready == 0 && pool->free == NULL && pool->fresh == VIRTQUEUE_MAX_SIZE;
+	return pool->n_ready == 0 && pool_is_empty(&pool->free);
 }
 
 struct rx_buffer *rx_pool_take(struct rx_pool *pool)
@@ -113,6 +96,5 @@ void rx_pool_untake(struct rx_pool *pool, struct rx_buffer *buffer)
 
 void rx_pool_put(struct rx_pool *pool, struct rx_buffer *buffer)
 {
-	buffer->next = pool->free;
-	pool->free = buffer;
+	pool_put(&pool->free, buffer);
 }

@@ -5,16 +5,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "virtio-mmio/iov.h"
+#include "virtio-mmio/pool.h"
 #include "virtio-mmio/queue.h"
 
 /* Drivers use one or two parts a buffer: 256 buffers then lie on a few pages, not on one each. */
 #define RX_FEW_PARTS 2
 
 struct rx_buffer {
-	struct rx_buffer *next;
-	uint32_t bytes; /* that the chain holds, all of them for the device to write */
-	uint16_t head, n_parts;
-	const struct iovec *parts;
+	struct rx_buffer *next; /* free, or ready */
+	struct iov parts;
+	uint32_t bytes; /* of the parts that count */
+	uint16_t head;
 	struct iovec few[RX_FEW_PARTS];
 };
 
@@ -22,8 +24,7 @@ struct rx_pool {
 	struct rx_buffer *ready, **ready_end; /* in the order of the queue */
 	unsigned n_ready;
 	uint64_t ready_bytes;
-	struct rx_buffer *free;
-	unsigned fresh; /* how many of buffers[] were ever used */
+	struct pool free; /* of buffers[] */
 	struct rx_buffer buffers[VIRTQUEUE_MAX_SIZE];
 	struct virtqueue_chain popped;
 	struct iovec many[VIRTQUEUE_MAX_SIZE]

@@ -82,7 +82,7 @@ static void operation_done(struct ring_op *op, int32_t result)
 /* Comes between the ring and the disk, for requests that have been used for the first time. */
 static void come_between(void)
 {
-	for (unsigned i = 0; i < rig.block.fresh_requests; i++) {
+	for (unsigned i = 0; i < rig.block.free_requests.fresh; i++) {
 		struct ring_op *op = &rig.block.requests[i].op;
 		if (op->done != operation_done)
 			real_done = op->done;
@@ -338,8 +338,10 @@ static void end_run(void)
 		pass_time(results_left);
 		run_ring();
 	}
-	rig.block.free_requests = NULL;
-	rig.block.fresh_requests = 0;
+	memset(rig.block.requests, 0,
+	       rig.block.free_requests.fresh * sizeof(rig.block.requests[0]));
+	pool_init(&rig.block.free_requests, rig.block.requests, sizeof(rig.block.requests[0]),
+		  VIRTQUEUE_MAX_SIZE);
 	rig.block.error_reported = true;
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 }
@@ -436,7 +438,7 @@ static void check_good_driver_is_served(void)
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA, 1024), VIRTIO_BLK_S_OK);
 	CHECK_EQ(rig.used_bytes, 1025);
 	CHECK_EQ(rig.block.device.in_flight, 0);
-	CHECK(rig.block.fresh_requests <= VIRTQUEUE_MAX_SIZE);
+	CHECK(rig.block.free_requests.fresh <= VIRTQUEUE_MAX_SIZE);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 }
 

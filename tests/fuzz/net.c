@@ -295,13 +295,14 @@ static void do_operation(struct fuzz_input *input)
  * chains that no read or write has are back or wait in the pool. */
 static void check_invariants(void)
 {
-	CHECK(nic.fresh_writes <= VIRTQUEUE_MAX_SIZE && nic.pool.fresh <= VIRTQUEUE_MAX_SIZE);
+	CHECK(nic.free_writes.fresh <= VIRTQUEUE_MAX_SIZE &&
+	      nic.pool.free.fresh <= VIRTQUEUE_MAX_SIZE);
 	CHECK(nic.reads_in_flight <= NET_MAX_READS);
 	for (unsigned i = 0; i < nic.reads_in_flight; i++) {
 		const struct net_read *read = &nic.reads[i];
-		CHECK(read->n_parts <= NET_READ_PARTS && read->n_buffers <= NET_READ_BUFFERS);
-		CHECK(read->parts[read->n_parts].iov_base == nic.overflow);
-		for (unsigned n = 0; n < read->n_parts; n++)
+		CHECK(read->frame.n <= NET_READ_PARTS && read->n_buffers <= NET_READ_BUFFERS);
+		CHECK(read->parts[read->frame.n].iov_base == nic.overflow);
+		for (unsigned n = 0; n < read->frame.n; n++)
 			CHECK(read->parts[n].iov_len == 0 ||
 			      fuzz_in_memory(&rig.memory, read->parts[n].iov_base,
 					     read->parts[n].iov_len));

@@ -75,7 +75,7 @@ static void put_descriptors(const struct virtqueue *queue, struct fuzz_input *in
 
 static void check_chain(const struct virtqueue *queue, const struct virtqueue_chain *chain)
 {
-	unsigned n = (unsigned)chain->n_readable + chain->n_writable;
+	unsigned n = chain->readable.n + chain->writable.n;
 
 	CHECK(chain->head < queue->size);
 	CHECK(n >= 1 && n <= queue->size);

@@ -203,8 +203,8 @@ static unsigned check_receives(void)
 		if (receive->connection == NULL)
 			continue;
 		CHECK(receive->n_buffers <= VSOCK_RECEIVE_BUFFERS);
-		CHECK(receive->n_parts <= VSOCK_RECEIVE_PARTS);
-		for (unsigned n = 0; n < receive->n_parts; n++)
+		CHECK(receive->data.n <= VSOCK_RECEIVE_PARTS);
+		for (unsigned n = 0; n < receive->data.n; n++)
 			CHECK(fuzz_in_memory(&rig.memory, receive->parts[n].iov_base,
 					     receive->parts[n].iov_len));
 		chains += receive->generation == vsock.device.generation ? receive->n_buffers : 0;

@@ -91,7 +91,7 @@ static void test_full_depth(void)
 		check_answers(DEPTH, round);
 		CHECK(interrupts() >= 1);
 	}
-	CHECK_EQ(rig.block.fresh_requests, DEPTH);
+	CHECK_EQ(rig.block.free_requests.fresh, DEPTH);
 	close_slow_disk();
 }
 
@@ -106,7 +106,7 @@ static void test_more_chains_than_slots(void)
 		CHECK_EQ(rig_finish(head), VIRTIO_BLK_S_OK);
 		CHECK_EQ(*rig_at(DATA_GPA), 1 + (i % 256 * 512 + i % 256 * 3) % 255);
 	}
-	CHECK(rig.block.fresh_requests <= 2);
+	CHECK(rig.block.free_requests.fresh <= 2);
 	rig_close();
 }
 
@@ -128,7 +128,7 @@ static void test_class_15_unbounded_requests_more_than_the_pool(void)
 	feed(DEPTH, 2);
 	RIG_RUN_UNTIL(rig_used_count() == 2 * DEPTH);
 	CHECK_EQ(rig.block.device.in_flight, 0);
-	CHECK_EQ(rig.block.fresh_requests, DEPTH);
+	CHECK_EQ(rig.block.free_requests.fresh, DEPTH);
 	CHECK(!rig_needs_reset());
 	close_slow_disk();
 }

@@ -80,7 +80,7 @@ static void test_reset_forgets_those_that_wait(void)
 	offer_reads(DEPTH);
 	feed(DEPTH);
 	RIG_RUN_UNTIL(rig_used_count() == DEPTH);
-	CHECK_EQ(rig.block.fresh_requests, DEPTH);
+	CHECK_EQ(rig.block.free_requests.fresh, DEPTH);
 	close_slow_disk();
 }
 
@@ -158,7 +158,7 @@ static void open_refused_disk(int32_t result, int times)
 	rig_open_memory(64 * 512, false);
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 0, DATA_GPA, 512), VIRTIO_BLK_S_OK);
 	real_done = rig.block.requests[0].op.done;
-	for (unsigned i = 0; i < rig.block.fresh_requests; i++)
+	for (unsigned i = 0; i < rig.block.free_requests.fresh; i++)
 		rig.block.requests[i].op.done = refuse;
 	refusals = times;
 	refusal = result;

@@ -149,7 +149,7 @@ static void test_class_15_unbounded_requests_heads_twice(void)
 		driver_offer(&rig.queues[NET_TX], head);
 	queues_kick(NET_TX);
 	RIG_RUN_UNTIL(queues_used(NET_TX) == 2 * RIG_QUEUE_SIZE);
-	CHECK(nic.fresh_writes <= VIRTQUEUE_MAX_SIZE);
+	CHECK(nic.free_writes.fresh <= VIRTQUEUE_MAX_SIZE);
 	for (unsigned i = 0; i < 2 * RIG_QUEUE_SIZE; i++)
 		check_sent(100, i % RIG_QUEUE_SIZE);
 	CHECK(!queues_broken());

@@ -63,8 +63,8 @@ static void test_direct_chain(void)
 	driver_offer(&driver, 3);
 	CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_CHAIN);
 	CHECK_EQ(chain.head, 3);
-	CHECK_EQ(chain.n_readable, 1);
-	CHECK_EQ(chain.n_writable, 2);
+	CHECK_EQ(chain.readable.n, 1);
+	CHECK_EQ(chain.writable.n, 2);
 	CHECK(chain.buffers[0].iov_base == memory.host + BUFFER(0));
 	CHECK_EQ(chain.buffers[0].iov_len, 16);
 	CHECK(chain.buffers[1].iov_base == memory.host + BUFFER(1));
@@ -84,8 +84,8 @@ static void test_indirect_chain(void)
 	driver_offer(&driver, 5);
 	CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_CHAIN);
 	CHECK_EQ(chain.head, 5);
-	CHECK_EQ(chain.n_readable, 2);
-	CHECK_EQ(chain.n_writable, 1);
+	CHECK_EQ(chain.readable.n, 2);
+	CHECK_EQ(chain.writable.n, 1);
 	CHECK(chain.buffers[1].iov_base == memory.host + BUFFER(1));
 	CHECK(chain.buffers[2].iov_base == memory.host + BUFFER(2));
 }
@@ -105,7 +105,7 @@ static void test_longest_chains(void)
 			if (indirect)
 				set(0, DRIVER_INDIRECT_GPA, (size + 1) * 16, INDIRECT, 0);
 			check_pop(0, VIRTQUEUE_CHAIN);
-			CHECK_EQ(chain.n_readable, size);
+			CHECK_EQ(chain.readable.n, size);
 			for (unsigned i = 0; i < size; i++)
 				CHECK_EQ(chain.buffers[i].iov_len, i + 1);
 			if (!indirect)
@@ -270,7 +270,7 @@ static void test_random_tables_stay_inside(void)
 		driver_offer(&driver, (uint16_t)(check_random(&state) % QUEUE_SIZE));
 		if (virtqueue_pop(&queue, &chain) != VIRTQUEUE_CHAIN)
 			continue;
-		unsigned n = (unsigned)chain.n_readable + chain.n_writable;
+		unsigned n = chain.readable.n + chain.writable.n;
 		CHECK(n >= 1 && n <= QUEUE_SIZE);
 		for (unsigned i = 0; i < n; i++) {
 			const uint8_t *start = chain.buffers[i].iov_base;

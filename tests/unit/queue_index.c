@@ -281,8 +281,8 @@ static void test_class_13_double_fetch(void)
 		}
 		chains++;
 		CHECK(chain.head < 8);
-		CHECK(chain.n_readable + chain.n_writable <= 8);
-		for (unsigned i = 0; i < (unsigned)chain.n_readable + chain.n_writable; i++) {
+		CHECK(chain.readable.n + chain.writable.n <= 8);
+		for (unsigned i = 0; i < chain.readable.n + chain.writable.n; i++) {
 			uint64_t at =
 				(uint64_t)((uint8_t *)chain.buffers[i].iov_base - memory.host);
 			CHECK(at < MEM_BYTES && chain.buffers[i].iov_len <= MEM_BYTES - at);

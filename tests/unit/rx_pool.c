@@ -137,7 +137,7 @@ static void test_full(void)
 		if (i == 1)
 			break;
 	}
-	CHECK_EQ(pool.fresh, VIRTQUEUE_MAX_SIZE);
+	CHECK_EQ(pool.free.fresh, VIRTQUEUE_MAX_SIZE);
 	for (unsigned i = 0; i < VIRTQUEUE_MAX_SIZE; i++) {
 		taken[i] = rx_pool_take(&pool);
 		for (unsigned j = 0; j < i; j++)
@@ -182,7 +182,7 @@ static void test_random(void)
 			offered--;
 		}
 		CHECK_EQ(pool.n_ready + n_taken, offered);
-		CHECK(pool.fresh <= SIZE + 1);
+		CHECK(pool.free.fresh <= SIZE + 1);
 	}
 }
 

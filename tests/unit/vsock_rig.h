@@ -193,12 +193,12 @@ static inline void check_all_returned(void)
 	}
 	for (struct vsock_direct *d = vsock.free_directs; d != NULL; d = d->next_free)
 		n_directs++;
-	for (struct rx_buffer *b = vsock.pool.free; b != NULL; b = b->next)
+	for (struct rx_buffer *b = vsock.pool.free.free; b != NULL; b = b->next)
 		n_buffers++;
 	CHECK_EQ(connections_in(VSOCK_ACCEPTING), vsock.accepting != NULL);
 	CHECK_EQ(n_free + (vsock.accepting != NULL), vsock.fresh_connections);
 	CHECK_EQ(n_directs, vsock.fresh_directs);
-	CHECK_EQ(n_buffers + vsock.pool.n_ready, vsock.pool.fresh);
+	CHECK_EQ(n_buffers + vsock.pool.n_ready, vsock.pool.free.fresh);
 	CHECK(vsock_list_first(&vsock.to_send) == NULL);
 	CHECK(vsock_list_first(&vsock.departed) == NULL);
 	CHECK(vsock_list_first(&vsock.greeting) == NULL);

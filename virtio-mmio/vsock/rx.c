@@ -29,26 +29,12 @@ void vsock_send_later(struct vsock_connection *connection, unsigned pending)
 		vsock_list_append(&connection->vsock->to_send, &connection->to_send);
 }
 
-/* Writes the header to the front of a buffer, however the driver has divided it. */
-static void write_header(const struct rx_buffer *buffer, const struct virtio_vsock_hdr *header)
-{
-	const uint8_t *at = (const uint8_t *)header;
-	size_t left = sizeof(*header);
-
-	for (const struct iovec *part = buffer->parts; left > 0; part++) {
-		size_t n = part->iov_len < left ? part->iov_len : left;
-		guest_memory_copy(part->iov_base, at, n);
-		at += n;
-		left -= n;
-	}
-}
-
 /* Sends a packet without data. The pool has a buffer. */
 static void send_header(struct vsock *vsock, const struct virtio_vsock_hdr *header)
 {
 	struct rx_buffer *buffer = rx_pool_take(&vsock->pool);
 
-	write_header(buffer, header);
+	iov_write(&buffer->parts, header, sizeof(*header));
 	virtqueue_push(&vsock->device.queues[VSOCK_RX], buffer->head, VSOCK_HEADER_BYTES);
 	rx_pool_put(&vsock->pool, buffer);
 	vsock_signal_later(vsock);
@@ -132,24 +118,13 @@ static struct vsock_receive *free_receive(struct vsock *vsock)
 /* What of a buffer lies behind its header. The parts have room for a chain as long as any. */
 static void add_parts(struct vsock_receive *receive, struct rx_buffer *buffer, uint32_t limit)
 {
-	uint64_t skip = VSOCK_HEADER_BYTES;
 	uint32_t left = buffer->bytes - VSOCK_HEADER_BYTES;
 
 	if (left > limit)
 		left = limit;
 	receive->capacity += left;
 	receive->buffers[receive->n_buffers++] = buffer;
-	for (const struct iovec *part = buffer->parts; left > 0; part++) {
-		if (skip >= part->iov_len) {
-			skip -= part->iov_len;
-			continue;
-		}
-		size_t n = part->iov_len - skip < left ? part->iov_len - skip : left;
-		receive->parts[receive->n_parts++] =
-			(struct iovec){ (uint8_t *)part->iov_base + skip, n };
-		left -= (uint32_t)n;
-		skip = 0;
-	}
+	iov_append(&receive->data, &buffer->parts, VSOCK_HEADER_BYTES, left);
 }
 
 static void submit_receive(struct vsock_connection *connection, struct vsock_receive *receive)
@@ -158,17 +133,18 @@ static void submit_receive(struct vsock_connection *connection, struct vsock_rec
 	uint32_t credit = vsock_stream_credit(&connection->stream);
 	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
 
-	receive->n_buffers = receive->n_parts = 0;
+	receive->n_buffers = 0;
+	receive->data = (struct iov){ receive->parts, 0 };
 	receive->capacity = 0;
 	do
 		add_parts(receive, rx_pool_take(&vsock->pool), credit - receive->capacity);
 	while (receive->capacity < credit && receive->n_buffers < VSOCK_RECEIVE_BUFFERS &&
 	       vsock->pool.ready != NULL &&
-	       receive->n_parts + vsock->pool.ready->n_parts <= VSOCK_RECEIVE_PARTS);
+	       receive->data.n + vsock->pool.ready->parts.n <= VSOCK_RECEIVE_PARTS);
 	receive->connection = connection;
 	receive->generation = vsock->device.generation;
 	receive->nowait = !vsock->no_nowait;
-	io_uring_prep_readv2(sqe, connection->fd, receive->parts, receive->n_parts, (uint64_t)-1,
+	io_uring_prep_readv2(sqe, connection->fd, receive->parts, receive->data.n, (uint64_t)-1,
 			     receive->nowait ? RWF_NOWAIT : 0);
 	ring_commit(sqe, &receive->op);
 	connection->receiving = true;
@@ -191,7 +167,7 @@ static void deliver(struct vsock_receive *receive, uint32_t length)
 		struct virtio_vsock_hdr header;
 		vsock_stream_header(&connection->stream, &header, vsock->config.guest_cid,
 				    VIRTIO_VSOCK_OP_RW, 0, n);
-		write_header(buffer, &header);
+		iov_write(&buffer->parts, &header, sizeof(header));
 		virtqueue_put(queue, used, buffer->head, VSOCK_HEADER_BYTES + n);
 		rx_pool_put(&vsock->pool, buffer);
 		length -= n;

@@ -37,37 +37,14 @@ void vsock_give_back(struct vsock *vsock, struct vsock_direct *direct)
 	vsock_put_direct(vsock, direct);
 }
 
-void vsock_skip_bytes(struct virtqueue_chain *chain, size_t bytes)
+/* Moves all of `data` to the stream's position `position` of the connection's buffer, which has room for it. */
+static void move_to_buffer(struct vsock_connection *connection, uint32_t position, struct iov *data)
 {
-	unsigned gone = 0;
+	uint32_t start = position % VSOCK_BUFFER_BYTES;
+	size_t n = iov_read(data, connection->buffer + start, VSOCK_BUFFER_BYTES - start);
 
-	while (gone < chain->n_readable && bytes >= chain->buffers[gone].iov_len)
-		bytes -= chain->buffers[gone++].iov_len;
-	chain->n_readable = (uint16_t)(chain->n_readable - gone);
-	memmove(chain->buffers, chain->buffers + gone, chain->n_readable * sizeof(struct iovec));
-	if (bytes > 0) {
-		chain->buffers[0].iov_base = (uint8_t *)chain->buffers[0].iov_base + bytes;
-		chain->buffers[0].iov_len -= bytes;
-	}
-}
-
-/* Copies to the stream's position `position` of the connection's buffer. */
-static void copy_to_buffer(struct vsock_connection *connection, uint32_t position,
-			   const struct virtqueue_chain *chain)
-{
-	for (unsigned i = 0; i < chain->n_readable; i++) {
-		const uint8_t *from = chain->buffers[i].iov_base;
-		size_t left = chain->buffers[i].iov_len;
-		while (left > 0) {
-			uint32_t start = position % VSOCK_BUFFER_BYTES;
-			size_t n = VSOCK_BUFFER_BYTES - start < left ? VSOCK_BUFFER_BYTES - start
-								     : left;
-			guest_memory_copy(connection->buffer + start, from, n);
-			from += n;
-			position += (uint32_t)n;
-			left -= n;
-		}
-	}
+	iov_skip(data, n);
+	iov_read(data, connection->buffer, start);
 }
 
 /* flags: RWF_NOWAIT, or 0 to wait for the socket. A write that waits ends with vsock_end(). */
@@ -164,8 +141,9 @@ static void finish_direct(struct vsock_connection *connection, uint32_t taken)
 	vsock->device.in_flight--;
 	if (connection->generation == vsock->device.generation &&
 	    taken < connection->direct_bytes) {
-		vsock_skip_bytes(&direct->chain, taken);
-		copy_to_buffer(connection, connection->stream.forwarded + taken, &direct->chain);
+		iov_skip(&direct->chain.readable, taken);
+		move_to_buffer(connection, connection->stream.forwarded + taken,
+			       &direct->chain.readable);
 	}
 	if (connection->generation == vsock->device.generation &&
 	    virtio_device_is_live(&vsock->device))
@@ -256,7 +234,7 @@ bool vsock_send_data(struct vsock_connection *connection, struct vsock_direct *d
 
 	if (connection->vsock->no_nowait || connection->sending || connection->polling_out ||
 	    position != stream->forwarded) {
-		copy_to_buffer(connection, position, &direct->chain);
+		move_to_buffer(connection, position, &direct->chain.readable);
 		vsock_tx_send(connection);
 		return false;
 	}
@@ -264,6 +242,6 @@ bool vsock_send_data(struct vsock_connection *connection, struct vsock_direct *d
 	connection->direct_bytes = length;
 	connection->generation = connection->vsock->device.generation;
 	connection->vsock->device.in_flight++;
-	submit_send(connection, direct->chain.buffers, direct->chain.n_readable, RWF_NOWAIT);
+	submit_send(connection, direct->chain.readable.parts, direct->chain.readable.n, RWF_NOWAIT);
 	return true;
 }

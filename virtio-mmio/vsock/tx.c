@@ -6,40 +6,6 @@
 
 #include "virtio-mmio/vsock/vsock.h"
 
-/* Cuts the chain's readable buffers to `bytes` in all. False: they are shorter. */
-static bool trim(struct virtqueue_chain *chain, size_t bytes)
-{
-	uint16_t n = 0;
-
-	for (; bytes > 0; n++) {
-		if (n == chain->n_readable)
-			return false;
-		if (chain->buffers[n].iov_len > bytes)
-			chain->buffers[n].iov_len = bytes;
-		bytes -= chain->buffers[n].iov_len;
-	}
-	chain->n_readable = n;
-	return true;
-}
-
-/* Takes the header off the chain. False: there is none. */
-static bool take_header(struct virtqueue_chain *chain, struct virtio_vsock_hdr *header)
-{
-	uint8_t *at = (uint8_t *)header;
-	size_t left = sizeof(*header);
-
-	for (unsigned i = 0; i < chain->n_readable && left > 0; i++) {
-		size_t n = chain->buffers[i].iov_len < left ? chain->buffers[i].iov_len : left;
-		guest_memory_copy(at, chain->buffers[i].iov_base, n);
-		at += n;
-		left -= n;
-	}
-	if (left > 0)
-		return false;
-	vsock_skip_bytes(chain, sizeof(*header));
-	return true;
-}
-
 /* Returns whether the chain is kept: it is being sent. */
 static bool take_data(struct vsock_connection *connection, struct vsock_direct *direct,
 		      uint32_t length)
@@ -139,13 +105,14 @@ static bool handle_packet(struct vsock *vsock, struct vsock_direct *direct)
 	struct vsock_connection *connection;
 	struct virtio_vsock_hdr header;
 
-	if (!take_header(&direct->chain, &header) || header.src_cid != vsock->config.guest_cid ||
-	    header.dst_cid != VMADDR_CID_HOST)
+	if (!iov_take(&direct->chain.readable, &header, sizeof(header)) ||
+	    header.src_cid != vsock->config.guest_cid || header.dst_cid != VMADDR_CID_HOST)
 		return false; /* nobody to answer to */
 	connection = vsock_find(vsock, header.src_port, header.dst_port);
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
 		if (connection != NULL) {
-			if (header.len <= VSOCK_PACKET_BYTES && trim(&direct->chain, header.len))
+			if (header.len <= VSOCK_PACKET_BYTES &&
+			    iov_trim(&direct->chain.readable, header.len))
 				return packet_of_connection(connection, direct, &header);
 			vsock_end(connection, true); /* the stream would miss bytes */
 			return false;

@@ -55,7 +55,8 @@ struct vsock_receive {
 	struct vsock_connection *connection; /* NULL: free */
 	uint32_t generation;
 	bool nowait; /* asked with RWF_NOWAIT */
-	unsigned n_buffers, n_parts;
+	unsigned n_buffers;
+	struct iov data;   /* in parts[] */
 	uint32_t capacity; /* bytes of data that the buffers hold */
 	struct rx_buffer *buffers[VSOCK_RECEIVE_BUFFERS];
 	struct iovec parts[VSOCK_RECEIVE_PARTS];
@@ -236,8 +237,6 @@ struct vsock_direct *vsock_get_direct(struct vsock *vsock);
 void vsock_put_direct(struct vsock *vsock, struct vsock_direct *direct);
 /* The same; and the guest may use the chain's buffers again. */
 void vsock_give_back(struct vsock *vsock, struct vsock_direct *direct);
-/* Drops `bytes` from the front of the chain's readable buffers; they are that long. */
-void vsock_skip_bytes(struct virtqueue_chain *chain, size_t bytes);
 /* Sends the chain's `length` bytes, which the stream has received at `position`. Returns whether the
  * chain is kept: it is being sent. */
 bool vsock_send_data(struct vsock_connection *connection, struct vsock_direct *direct,
