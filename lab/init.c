@@ -1,8 +1,8 @@
 /*
  * PID 1 of the lab's emulated machine.
  *
- * Theory of operation. The initramfs holds this program and a dozen modules. It loads them (KVM's beside
- * the rest, in a second thread), mounts the host's root through virtiofs under an overlay whose upper
+ * Theory of operation. The initramfs holds this program and a dozen modules. It loads them (KVM's later, in a
+ * second thread), mounts the host's root through virtiofs under an overlay whose upper
  * layer is RAM, lays the writable directories over that from the same virtiofs mount, moves into
  * it and runs one command. When the command has ended and everything it wrote is with the host, it sends
  * the exit status; the host side then ends the machine.
@@ -37,11 +37,13 @@
 #define NEW  "/new"
 
 #define DISK_WAIT_MS 60000
+#define TSC_WAIT_MS  5000
+#define CLOCKSOURCE  NEW "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 #define JOB_DISK     "/dev/sdc"
 
 static int port_fd[WIRE_PORTS] = { -1, -1, -1, -1 };
 static int from_disks; /* the machine has no virtio devices: disks and UARTs in their place */
-static int modules_fd, modules_kvm_fd;
+static int modules_fd, modules_kvm_fd, clocksource_fd;
 
 /* Opening one of these loads its module by alias. */
 static const struct {
@@ -91,8 +93,26 @@ static void modules_load(int directory_fd)
 	}
 }
 
+/*
+ * The kernel measures the TSC twice: in a hurry, and again for a second. KVM keeps the frequency that it finds when it is
+ * loaded. If the second measure is higher by more than 250 ppm, which a busy host makes it, KVM takes every guest's TSC for
+ * one that is slower than the processor's, cannot scale it, and computes its deadlines from a TSC of 0: no timer fires.
+ */
+static void tsc_await(void)
+{
+	char name[32] = "";
+
+	for (int tries = 0; tries < TSC_WAIT_MS; tries++) {
+		if (pread(clocksource_fd, name, sizeof(name) - 1, 0) <= 0 ||
+		    strncmp(name, "tsc-early", 9) != 0)
+			return;
+		usleep(1000);
+	}
+}
+
 static void *modules_load_kvm(void *unused)
 {
+	tsc_await();
 	modules_load(modules_kvm_fd);
 	return unused;
 }
@@ -333,9 +353,10 @@ int main(void)
 	modules_fd = open("/modules", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	modules_kvm_fd = open("/modules/kvm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	signal(SIGPIPE, SIG_IGN);
-	pthread_create(&kvm_loader, NULL, modules_load_kvm, NULL);
 	modules_load(modules_fd);
 	root_mount();
+	clocksource_fd = open(CLOCKSOURCE, O_RDONLY | O_CLOEXEC);
+	pthread_create(&kvm_loader, NULL, modules_load_kvm, NULL);
 	devices_create();
 	if (from_disks)
 		uarts_open();

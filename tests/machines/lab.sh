@@ -65,8 +65,11 @@ check "directory and environment" [ "$(cat "$work/environment")" = "$PWD 1 direc
 check "other files of the host stay as they were" [ ! -e "/etc/lab-test-$$" ]
 check "--tmpfs-copy" [ -e "$work/copied" ]
 
-"$lab" --quiet --kernel-words 'first=1 second' -- cat /proc/cmdline >"$work/words" || :
+"$lab" --quiet --cpus 1 --kernel-words 'first=1 second' -- sh -c 'cat /proc/cmdline; dmesg' >"$work/words" || :
 check "words for the kernel" grep -q ' first=1 second$' "$work/words"
+# The frequency that KVM finds must be the final one, or no guest's timer fires.
+check "KVM is loaded when the TSC has been measured" \
+	sh -c 'grep -o "Refined TSC\|Nested Paging" "$1" | head -n 1 | grep -q TSC' sh "$work/words"
 
 # Its clock must count instructions: a guest's 70000 take 70 us, on any machine and under any load.
 "$lab" --quiet --counted --tmpfs-copy "$work/probe" -- sh -c '/run/lab/probe; /run/lab/probe' >"$work/counted" || :
