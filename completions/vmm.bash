@@ -1,0 +1,68 @@
+# bash completion for vmm. SPDX-License-Identifier: MIT
+
+# The files that begin with $1, which follow the prefix $2 of the word.
+_vmm_files() {
+	compopt -o filenames 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen -f -- "$1")
+	[ -z "$2" ] || COMPREPLY=("${COMPREPLY[@]/#/$2}")
+}
+
+# The keys of a comma-separated value $1 that are not given yet: $2...
+_vmm_keys() {
+	local value=$1 given key
+	shift
+	given=${value%"${value##*,}"}
+	local -a left=()
+	for key; do
+		[[ ,$given == *,$key* ]] || left+=("$given$key")
+	done
+	compopt -o nospace 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen -W "${left[*]}" -- "$value")
+}
+
+_vmm_net() {
+	local taps=()
+	case $1 in
+	tap=*,*) _vmm_keys "$1" mac= mtu= ;;
+	fd=*,*) _vmm_keys "$1" mac= mtu= ;;
+	tap=*)
+		[ ! -d /sys/class/net ] || mapfile -t taps < <(cd /sys/class/net && ls -d -- */tun_flags 2>/dev/null)
+		mapfile -t COMPREPLY < <(compgen -P tap= -W "${taps[*]%/tun_flags}" -- "${1#tap=}")
+		;;
+	*) _vmm_keys "$1" tap= fd= ;;
+	esac
+}
+
+_vmm() {
+	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
+		--no-default-cmdline --mem --cpus --acpi --serial --boot-timer --status-fd --help --version'
+
+	# bash takes "--name=value" apart at "=" and ":"; here it is one word again.
+	word=${COMP_LINE:0:COMP_POINT} word=${word##*[[:space:]]}
+	option=${COMP_LINE:0:COMP_POINT-${#word}} option=${option%"${option##*[![:space:]]}"} option=${option##*[[:space:]]}
+	value=$word
+	[[ $word != --*=* ]] || option=${word%%=*} value=${word#*=}
+	COMPREPLY=()
+	case $option in
+	--kernel | --initrd | --rootfs | --disk) _vmm_files "$value" ;;
+	--serial)
+		if [[ $value == file:* ]]; then
+			_vmm_files "${value#file:}" file:
+		else
+			compopt -o nospace 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -W 'stdio none file:' -- "$value")
+		fi
+		;;
+	--acpi) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$value") ;;
+	--net) _vmm_net "$value" ;;
+	--vsock) _vmm_keys "$value" cid= uds= uds-fd= ;;
+	--cmdline | --mem | --cpus | --status-fd) ;;
+	*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
+	esac
+	# What stands before the last "=" or ":" is not bash's word.
+	local before=${word%"${word##*[=:]}"} i
+	[[ $word != --*=* ]] || before=${before#"${word%%=*}="}
+	for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$before"}; done
+}
+
+complete -F _vmm vmm
