@@ -6,12 +6,10 @@ command -v socat >/dev/null || fail "socat is missing (make deps-test)"
 # Its indented lines, on this test's own files; installing is not a test's business.
 root=$(image_copy root)
 sed -n '/^### A vsock/,/^### A container/s/^    //p' "$repo/README.md" | grep -v '^apt-get ' |
-	sed "s#build/guest/vmlinux#$(guest_file vmlinux)#; s#build/guest/rootfs.ext4#$root#; s#/tmp/v#$work/v#g
-		s#\./vmm #$vmm #" >"$work/typed"
-expect_text "$work/typed" "--vsock cid=3,uds=$work/v.sock"
-expect_text "$work/typed" "lab/lab -- sh $work/vsock.sh"
+	sed "s#build/guest/vmlinux#$(guest_file vmlinux)#; s#build/guest/rootfs.ext4#$root#" >"$work/typed"
+expect_text "$work/typed" "lab/lab -- examples/vsock.sh $(guest_file vmlinux)"
 cd "$repo" || exit
-VMM_LAB=direct timeout -s TERM 100 bash "$work/typed" >"$work/readme.out" 2>"$work/readme.err" </dev/null || status=$?
+VMM=$vmm VMM_LAB=direct timeout -s TERM 100 bash "$work/typed" >"$work/readme.out" 2>"$work/readme.err" </dev/null || status=$?
 tr -d '\r' <"$work/readme.out" >"$work/out"
 grep -qxE 'hello from the host' "$work/out" || fail "the guest has not heard from the host (exit status $status)"
 grep -qxE 'OK [0-9]+' "$work/out" || fail "no OK"
