@@ -180,14 +180,10 @@ deps-lab: deps
 
 deps-test: deps deps-lab
 	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
-		socat gnuplot-nox fio acpica-tools bzip2 lzop xz-utils zstd)
+		socat gnuplot-nox fio mandoc zsh acpica-tools bzip2 lzop xz-utils zstd)
 
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)
-
-install: vmm
-	install -D -m 755 vmm $(DESTDIR)$(PREFIX)/bin/vmm
-	install -m 755 guest/vmm-extract-kernel $(DESTDIR)$(PREFIX)/bin/vmm-extract-kernel
 
 clean:
 	rm -rf build vmm
@@ -201,3 +197,4 @@ clean:
 include tests/guest/guests.mk
 include tests/linux/programs.mk
 include bench/bench.mk
+include packaging.mk

@@ -7,7 +7,7 @@
 
 #include "host/fail.h"
 
-#define VMM_VERSION "0.1"
+#define VMM_VERSION "0.2.0"
 
 /* /dev/vda to /dev/vdp; machine_plan.c has a window and a GSI for each. */
 #define MAX_DISKS 16
