@@ -12,6 +12,7 @@
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/ioctl.h"
+#include "host/kvm.h"
 #include "host/signals.h"
 
 #define INSTRUCTION_MAX_BYTES 15
@@ -88,17 +89,18 @@ static void describe_position(const struct vcpu *vcpu, char *text, size_t text_b
 static void report_internal_error(const struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
-	char position[128];
+	char position[128], host[80];
 
 	describe_position(vcpu, position, sizeof(position));
+	kvm_describe(host, sizeof(host));
 	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
 	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		warn("KVM internal error, suberror 1 (emulation failure) on vCPU %u%s: this host's "
-		     "KVM cannot run this guest's kernel code",
-		     vcpu->index, position);
+		     "KVM (%s) cannot run this guest's kernel code",
+		     vcpu->index, position, host);
 	else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
-		warn("KVM internal error, suberror %u on vCPU %u%s", run->internal.suberror,
-		     vcpu->index, position);
+		warn("KVM internal error, suberror %u on vCPU %u%s (%s)", run->internal.suberror,
+		     vcpu->index, position, host);
 	else if (run->exit_reason == KVM_EXIT_FAIL_ENTRY)
 		warn("KVM cannot enter the guest (hardware reason 0x%llx) on vCPU %u%s",
 		     (unsigned long long)run->fail_entry.hardware_entry_failure_reason, vcpu->index,

@@ -4,6 +4,9 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 #include "host/fail.h"
 #include "host/ioctl.h"
@@ -73,6 +76,22 @@ int kvm_create_vm(int kvm_fd, uint32_t tss_gpa)
 	if (host_ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)tss_gpa) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_TSS_ADDR");
 	return vm_fd;
+}
+
+void kvm_describe(char *text, size_t text_bytes)
+{
+	static const char *const modules[] = { "kvm_intel", "kvm_amd", "kvm_pvm" };
+	const char *name = "kvm";
+	struct utsname host = { .release = "?" };
+	char path[32];
+
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		snprintf(path, sizeof(path), "/sys/module/%s", modules[i]);
+		if (access(path, F_OK) == 0)
+			name = modules[i];
+	}
+	uname(&host);
+	snprintf(text, text_bytes, "%s, Linux %s", name, host.release);
 }
 
 int kvm_capability(int kvm_fd, int capability)

@@ -2,6 +2,7 @@
 #ifndef HOST_KVM_H
 #define HOST_KVM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Opens /dev/kvm and checks the API version and the capabilities that the monitor cannot do
@@ -11,6 +12,9 @@ int kvm_open(void);
 /* KVM_CREATE_VM, and KVM_SET_TSS_ADDR with three guest-physical pages that are neither RAM nor a
  * device's. Does not return on failure (exit 3). */
 int kvm_create_vm(int kvm_fd, uint32_t tss_gpa);
+
+/* What the host's KVM is, for messages: "kvm_amd, Linux 6.1.0". */
+void kvm_describe(char *text, size_t text_bytes);
 
 /* KVM_CHECK_EXTENSION: 0 when absent. */
 int kvm_capability(int kvm_fd, int capability);
