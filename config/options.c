@@ -26,7 +26,8 @@ const char options_help_text[] =
 	"  --initrd FILE          initial RAM disk\n"
 	"  --cmdline STRING       added to the default kernel command line\n"
 	"  --no-default-cmdline   only the devices' words and --cmdline, no defaults\n"
-	"  --mem SIZE             guest memory, with K, M or G (default 128M)\n"
+	"  --mem SIZE[,4k|,hugetlb]\n"
+	"                         guest memory, with K, M or G (default 128M)\n"
 	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
 	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
 	"  --serial MODE          console on stdio (default), none or file:PATH\n"
@@ -122,11 +123,30 @@ static bool parse_number(const char *text, uint64_t *number, char **end)
 	return errno == 0;
 }
 
+/* The word behind the size's comma. */
+static bool parse_pages(struct vm_config *config, const char *name, const char *word,
+			struct error_text *error)
+{
+	if (strcmp(word, "4k") == 0)
+		config->mem_pages = PAGES_4K;
+	else if (strcmp(word, "hugetlb") == 0)
+		config->mem_pages = PAGES_HUGETLB;
+	else
+		return error_set(error, "%s: expected 4k or hugetlb behind the size, not '%s'",
+				 name, word);
+	return config->mem_pages != PAGES_HUGETLB || config->mem_bytes % (2 * MIB) == 0 ||
+	       error_set(error, "%s %lluK,hugetlb: expected a size in whole 2M pages", name,
+			 (unsigned long long)(config->mem_bytes / KIB));
+}
+
 static bool set_mem(struct vm_config *config, const char *name, char *value,
 		    struct error_text *error)
 {
 	uint64_t number = 0, unit = 1;
-	char *end = value;
+	char *end = value, *comma = strchr(value, ',');
+
+	if (comma != NULL)
+		*comma = '\0';
 	bool valid = parse_number(value, &number, &end);
 
 	if (valid && *end != '\0') {
@@ -143,7 +163,7 @@ static bool set_mem(struct vm_config *config, const char *name, char *value,
 				 "as 128M",
 				 name, value);
 	config->mem_bytes = number * unit;
-	return true;
+	return comma == NULL || parse_pages(config, name, comma + 1, error);
 }
 
 static bool set_cpus(struct vm_config *config, const char *name, char *value,

@@ -40,6 +40,13 @@ enum serial_mode {
 	SERIAL_FILE,
 };
 
+/* What the host backs guest memory with. */
+enum memory_pages {
+	PAGES_TRANSPARENT, /* huge where it has them */
+	PAGES_4K,
+	PAGES_HUGETLB,
+};
+
 struct vm_config {
 	const char *kernel_path;
 	const char *initrd_path; /* NULL: none */
@@ -52,6 +59,7 @@ struct vm_config {
 	struct net_config nets[MAX_NETS];
 	struct vsock_config vsock;
 	uint64_t mem_bytes;
+	enum memory_pages mem_pages;
 	unsigned n_cpus;
 	bool acpi; /* the tables, and a second window for each device */
 	enum serial_mode serial;

@@ -165,7 +165,7 @@ static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 	if (!input_file_open(&file, path, &error))
 		fail(error.code, "--kernel %s: %s", path, error.text);
 	/* Any Linux is larger. A guest that is not may never use more than that. */
-	if (file.bytes > HUGE_PAGE_BYTES)
+	if (file.bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
 		guest_memory_prefer_huge_pages(&m->memory);
 	if (!kernel_image_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
 		fail(error.code, "--kernel %s: %s", path, error.text);

@@ -10,9 +10,23 @@
 
 void machine_map_memory(struct machine *m)
 {
-	if (!guest_memory_map(&m->memory, m->config.mem_bytes))
+	uint64_t bytes = m->config.mem_bytes;
+
+	if (m->config.mem_pages == PAGES_HUGETLB) {
+		if (!guest_memory_map_hugetlb(&m->memory, bytes))
+			fail_errno(
+				EXIT_HOST_REFUSED,
+				"--mem %lluM,hugetlb: the host has not %llu free 2M pages in its "
+				"pool (vm.nr_hugepages)",
+				(unsigned long long)(bytes >> 20),
+				(unsigned long long)(bytes >> 21));
+		return;
+	}
+	if (!guest_memory_map(&m->memory, bytes))
 		fail_errno(EXIT_HOST_REFUSED, "cannot map %llu MiB of guest memory",
-			   (unsigned long long)(m->config.mem_bytes >> 20));
+			   (unsigned long long)(bytes >> 20));
+	if (m->config.mem_pages == PAGES_4K)
+		guest_memory_avoid_huge_pages(&m->memory);
 }
 
 void machine_open_kvm(struct machine *m)

@@ -8,10 +8,23 @@
 #include "mem/layout.h"
 
 #define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
-#define PAGE_BYTES      ((uint64_t)4096)
+#ifndef MAP_HUGE_2MB
+#define MAP_HUGE_2MB (21 << 26) /* musl 1.2.3 does not know it */
+#endif
+#define PAGE_BYTES ((uint64_t)4096)
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; musl 1.2.3 does not know it */
 #endif
+
+static void set_regions(struct guest_memory *memory, uint8_t *host, uint64_t bytes)
+{
+	memory->host = host;
+	memory->bytes = bytes;
+	memory->low_bytes = bytes < LAYOUT_MMIO_HOLE_GPA ? bytes : LAYOUT_MMIO_HOLE_GPA;
+	memory->high_bytes = bytes - memory->low_bytes;
+	/* Guest memory in a core dump is a leak. */
+	madvise(host, bytes, MADV_DONTDUMP);
+}
 
 bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 {
@@ -27,12 +40,19 @@ bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 		munmap(mapped, head);
 	if (head != HUGE_PAGE_BYTES)
 		munmap(mapped + head + bytes, HUGE_PAGE_BYTES - head);
-	memory->host = mapped + head;
-	memory->bytes = bytes;
-	memory->low_bytes = bytes < LAYOUT_MMIO_HOLE_GPA ? bytes : LAYOUT_MMIO_HOLE_GPA;
-	memory->high_bytes = bytes - memory->low_bytes;
-	/* Guest memory in a core dump is a leak. */
-	madvise(memory->host, bytes, MADV_DONTDUMP);
+	set_regions(memory, mapped + head, bytes);
+	return true;
+}
+
+bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
+{
+	/* With a reservation: a page that is not there later would be a SIGBUS. */
+	uint8_t *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+
+	if (mapped == MAP_FAILED)
+		return false;
+	set_regions(memory, mapped, bytes);
 	return true;
 }
 
@@ -40,6 +60,11 @@ void guest_memory_prefer_huge_pages(const struct guest_memory *memory)
 {
 	/* Advice: a host without transparent huge pages is slower, not wrong. */
 	madvise(memory->host, memory->bytes, MADV_HUGEPAGE);
+}
+
+void guest_memory_avoid_huge_pages(const struct guest_memory *memory)
+{
+	madvise(memory->host, memory->bytes, MADV_NOHUGEPAGE);
 }
 
 static bool register_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint8_t *host, uint64_t bytes)

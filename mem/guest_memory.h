@@ -19,9 +19,16 @@ struct guest_memory {
 /* Maps `bytes` (a multiple of 4 KiB) of zeroed memory. Returns false with errno set. */
 bool guest_memory_map(struct guest_memory *memory, uint64_t bytes);
 
+/* The same in 2 MiB pages of the host's pool (hugetlb), set aside for this VM alone. `bytes` is a multiple of 2 MiB. False with
+ * errno set: ENOMEM where the pool has not so many. */
+bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes);
+
 /* From now on the host backs it with transparent huge pages where it has them: faster for a guest that uses much of
  * it, and 2 MiB for one that uses little. */
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory);
+
+/* The opposite: 4 KiB pages only, also where the host prefers transparent huge pages. */
+void guest_memory_avoid_huge_pages(const struct guest_memory *memory);
 
 /* Gives the RAM to the VM (KVM_SET_USER_MEMORY_REGION). Returns false with errno set. */
 bool guest_memory_register(const struct guest_memory *memory, int vm_fd);

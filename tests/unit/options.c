@@ -140,6 +140,24 @@ static void test_mem(void)
 		check_refused("--mem", bad[i], "expected a size");
 }
 
+static void test_memory_pages(void)
+{
+	CHECK_EQ(parse("--kernel", "k", "--mem", "64M", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.mem_pages, PAGES_TRANSPARENT);
+	CHECK_EQ(parse("--kernel", "k", "--mem", "2052K,4k", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.mem_pages, PAGES_4K);
+	CHECK_EQ(config.mem_bytes, 2052 << 10);
+	CHECK_EQ(parse("--kernel", "k", "--mem=6M,hugetlb", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.mem_pages, PAGES_HUGETLB);
+	CHECK_EQ(config.mem_bytes, 6 << 20);
+	check_refused("--mem", "7M,hugetlb", "whole 2M pages");
+	check_refused("--mem", "2052K,hugetlb", "whole 2M pages");
+	check_refused("--mem", "64M,", "expected 4k or hugetlb behind the size, not ''");
+	check_refused("--mem", "64M,4K", "not '4K'");
+	check_refused("--mem", "64M,4k,hugetlb", "not '4k,hugetlb'");
+	check_refused("--mem", ",4k", "expected a size");
+}
+
 static void test_cpus(void)
 {
 	static const char *const bad[] = {
@@ -321,6 +339,7 @@ int main(void)
 	RUN(test_defaults);
 	RUN(test_both_spellings);
 	RUN(test_mem);
+	RUN(test_memory_pages);
 	RUN(test_cpus);
 	RUN(test_serial);
 	RUN(test_read_only_suffix);
