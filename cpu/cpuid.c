@@ -11,6 +11,17 @@
 #define LEAF_VENDOR          0x0u
 #define LEAF_FEATURES        0x1u
 #define LEAF_CACHES          0x4u
+#define LEAF_FEATURES_7      0x7u
+#define LEAF_PMU             0xau
+#define LEAF_SGX             0x12u
+#define LEAF_PT              0x14u
+#define LEAF_LBR             0x1cu
+#define LEAF_PMU_V2          0x23u
+#define LEAF_AMD_FEATURES    0x80000001u
+#define LEAF_SVM             0x8000000au
+#define LEAF_IBS             0x8000001bu
+#define LEAF_SEV             0x8000001fu
+#define LEAF_AMD_PMU         0x80000022u
 #define LEAF_XSAVE           0xdu
 #define LEAF_TOPOLOGY        0xbu
 #define LEAF_TOPOLOGY_V2     0x1fu
@@ -21,11 +32,30 @@
 #define FEATURE_TSC_DEADLINE (1u << 24) /* leaf 1 ECX */
 #define FEATURE_HYPERVISOR   (1u << 31) /* leaf 1 ECX */
 #define FEATURE_HTT          (1u << 28) /* leaf 1 EDX */
+#define FEATURE_CMP_LEGACY   (1u << 1)  /* 0x80000001 ECX: no SMT, if HTT is set */
 #define TOPOLOGY_TYPE_SMT    1u
 #define TOPOLOGY_TYPE_CORE   2u
 
 static_assert(offsetof(struct cpuid_table, entries) == sizeof(struct kvm_cpuid2),
 	      "the entries follow the head, as KVM reads them");
+
+/* What a guest here has no use for: the PMU and what samples with it (Linux would run a watchdog by its interrupts),
+ * virtualisation of the guest's own, and enclaves and encryption, which this monitor sets up for no guest. */
+static const uint32_t hidden_leaves[] = {
+	LEAF_PMU, LEAF_SGX, LEAF_PT,  LEAF_LBR,     LEAF_PMU_V2,
+	LEAF_SVM, LEAF_IBS, LEAF_SEV, LEAF_AMD_PMU,
+};
+static const struct {
+	uint32_t function; /* sub-leaf 0 */
+	uint32_t ebx, ecx, edx;
+} hidden_features[] = {
+	/* DTES64, VMX, PDCM; DS */
+	{ LEAF_FEATURES, 0, 1u << 2 | 1u << 5 | 1u << 15, 1u << 21 },
+	/* SGX, PT; SGX_LC; ARCH_LBR */
+	{ LEAF_FEATURES_7, 1u << 2 | 1u << 25, 1u << 30, 1u << 19 },
+	/* SVM, IBS, PERFCTR_CORE, PERFCTR_NB, PERFCTR_LLC */
+	{ LEAF_AMD_FEATURES, 0, 1u << 2 | 1u << 10 | 1u << 23 | 1u << 24 | 1u << 28, 0 },
+};
 
 /* The number of APIC id bits that n_cpus take. */
 static uint32_t apic_id_bits(unsigned n_cpus)
@@ -126,11 +156,30 @@ static void set_features(struct kvm_cpuid_entry2 *entry, int kvm_fd, unsigned n_
 	}
 }
 
+static void hide(struct kvm_cpuid_entry2 *entry)
+{
+	for (size_t i = 0; i < sizeof(hidden_leaves) / sizeof(hidden_leaves[0]); i++)
+		if (entry->function == hidden_leaves[i])
+			entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
+	for (size_t i = 0; i < sizeof(hidden_features) / sizeof(hidden_features[0]); i++) {
+		if (entry->function != hidden_features[i].function || entry->index != 0)
+			continue;
+		entry->ebx &= ~hidden_features[i].ebx;
+		entry->ecx &= ~hidden_features[i].ecx;
+		entry->edx &= ~hidden_features[i].edx;
+	}
+}
+
 static void adapt_entry(struct kvm_cpuid_entry2 *entry, int kvm_fd, unsigned n_cpus, bool amd)
 {
+	hide(entry);
 	switch (entry->function) {
 	case LEAF_FEATURES:
 		set_features(entry, kvm_fd, n_cpus, amd);
+		break;
+	case LEAF_AMD_FEATURES:
+		if (amd)
+			entry->ecx |= FEATURE_CMP_LEGACY;
 		break;
 	case LEAF_CACHES:
 	case LEAF_AMD_CACHES:
@@ -160,6 +209,17 @@ void cpuid_prepare(struct cpuid_table *table, int kvm_fd, unsigned n_cpus)
 		adapt_entry(&table->entries[i], kvm_fd, n_cpus, is_amd(table));
 	replace_topology(table, LEAF_TOPOLOGY, n_cpus);
 	replace_topology(table, LEAF_TOPOLOGY_V2, n_cpus);
+}
+
+void cpuid_disable_pmu(struct cpuid_table *table, int vm_fd)
+{
+	struct kvm_enable_cap disable = {
+		.cap = KVM_CAP_PMU_CAPABILITY,
+		.args = { KVM_PMU_CAP_DISABLE },
+	};
+
+	if (is_amd(table))
+		host_ioctl(vm_fd, KVM_ENABLE_CAP, &disable);
 }
 
 uint64_t cpuid_xcr0(struct cpuid_table *table)

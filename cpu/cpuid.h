@@ -14,9 +14,12 @@ struct cpuid_table {
 };
 
 /* Fills *table with what the host's KVM supports, for a guest of n_cpus: hypervisor bit, TSC
- * deadline timer where KVM has it, one package of n_cpus cores. Needs only /dev/kvm. Does not return
+ * deadline timer where KVM has it, one package of n_cpus cores; no PMU, nothing nested. Needs only /dev/kvm. Does not return
  * on failure (exit 3). */
 void cpuid_prepare(struct cpuid_table *table, int kvm_fd, unsigned n_cpus);
+
+/* AMD's first four counters are there whatever CPUID says, unless KVM has none (Linux 5.18 and later). Before the vCPUs. */
+void cpuid_disable_pmu(struct cpuid_table *table, int vm_fd);
 
 /* The XCR0 that the table lets the guest enable: 0 without XSAVE. */
 uint64_t cpuid_xcr0(struct cpuid_table *table);

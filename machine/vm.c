@@ -43,6 +43,7 @@ void machine_create_vm(struct machine *m)
 void machine_learn_cpuid(struct machine *m)
 {
 	cpuid_prepare(&m->cpuid, m->kvm_fd, m->config.n_cpus);
+	cpuid_disable_pmu(&m->cpuid, m->vm_fd);
 }
 
 void machine_create_irqchip(struct machine *m)
