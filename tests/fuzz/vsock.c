@@ -5,10 +5,8 @@
  * classes 5, 8, 16, 17, 19, 20, 21). After each input all that was in flight is back, no chain and no
  * connection is lost, nothing was written outside guest RAM, and a good driver is served again.
  *
- * No input reaches: vsock_init() without memory for the buffers; vsock_reply_reset() without room, because
- * vsock_tx_run() stops before; vsock_poll_in() and vsock_end() where they have nothing to do, which nobody
- * asks of them now; and chains that a driver offers between a last look and vsock_tx_run()'s asking for kicks,
- * because here the driver and the device take turns.
+ * No input reaches: vsock_init() without memory for the buffers, and chains that a driver offers between a last
+ * look and vsock_tx_run()'s asking for kicks, because here the driver and the device take turns.
  */
 #include "tests/fuzz/vsock_seeds.h"
 
@@ -26,9 +24,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	vsock_init(&vsock, GUEST_CID, vsock_listener, vsock_path, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
-	vsock_listen_fd = vsock.listen_fd;
+	vsock_listen_fd = vsock.listener.fd;
 	shrink_pools();
-	memset(vsock.port_key, 0, sizeof(vsock.port_key)); /* an input does the same each time */
+	memset(vsock.table.port_key, 0,
+	       sizeof(vsock.table.port_key)); /* an input does the same each time */
 	write_seeds();
 	return 0;
 }
@@ -55,7 +54,7 @@ static const struct vsock_connection *next_connection(const struct vsock_connect
 	const struct vsock_connection *next = NULL;
 
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
-		const struct vsock_connection *at = &vsock.connections[i];
+		const struct vsock_connection *at = &vsock.table.connections[i];
 		if (at->stream.state >= VSOCK_REQUESTED &&
 		    (last == NULL || place_of(at) > place_of(last)) &&
 		    (next == NULL || place_of(at) < place_of(next)))
@@ -160,8 +159,8 @@ static void run(uint8_t how)
 static void end_faults(void)
 {
 	faults_left = 0;
-	vsock.listen_fd = vsock_listen_fd; /* it may have been given up */
-	vsock_accept_next(&vsock);
+	vsock.listener.fd = vsock_listen_fd; /* it may have been given up */
+	vsock_listener_accept(&vsock.listener);
 }
 
 static void do_operation(struct fuzz_input *input)
@@ -182,7 +181,7 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_ACCEPT)
 		program_accept(fuzz_byte(input));
 	else if (operation == OP_OLD_HOST)
-		vsock.no_nowait = true;
+		vsock.sockets.no_nowait = true;
 	else if (operation == OP_SHRINK)
 		shrink_socket(fuzz_byte(input));
 	else if (operation == OP_FAULT)
@@ -199,7 +198,7 @@ static unsigned check_receives(void)
 	unsigned chains = 0;
 
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++) {
-		const struct vsock_receive *receive = &vsock.receives[i];
+		const struct vsock_receive *receive = &vsock.rx.receives[i];
 		if (receive->connection == NULL)
 			continue;
 		CHECK(receive->n_buffers <= VSOCK_RECEIVE_BUFFERS);
@@ -216,18 +215,18 @@ static void check_invariants(void)
 {
 	unsigned receiving = check_receives(), sending = 0;
 
-	CHECK(vsock.n_replies <= VSOCK_MAX_REPLIES);
+	CHECK(vsock.table.n_replies <= VSOCK_MAX_REPLIES);
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
-		const struct vsock_connection *connection = &vsock.connections[i];
+		const struct vsock_connection *connection = &vsock.table.connections[i];
 		const struct vsock_stream *stream = &connection->stream;
 		CHECK(stream->received - stream->forwarded <= VSOCK_BUFFER_BYTES);
-		sending += connection->direct != NULL &&
-			   connection->generation == vsock.device.generation;
+		sending += connection->packet != NULL &&
+			   connection->packet->generation == vsock.device.generation;
 	}
 	if (!virtio_device_is_live(&vsock.device))
 		return;
 	if (vsock.device.queues[VSOCK_RX].ready)
-		CHECK_EQ(hostile_chains_held(VSOCK_RX), vsock.pool.n_ready + receiving);
+		CHECK_EQ(hostile_chains_held(VSOCK_RX), vsock.rx.pool.n_ready + receiving);
 	if (vsock.device.queues[VSOCK_TX].ready)
 		CHECK_EQ(hostile_chains_held(VSOCK_TX), sending);
 }
@@ -238,14 +237,16 @@ static void check_connections_end(void)
 {
 	RIG_RUN_UNTIL(connections_in(VSOCK_REQUESTED, VSOCK_ENDING) == 0);
 	programs_end();
-	RIG_RUN_UNTIL(!programs_wait() && connections_in(VSOCK_GREETING, VSOCK_ENDING) == 0);
-	RIG_RUN_UNTIL(!vsock.accept_paused);
-	CHECK_EQ(connections_in(VSOCK_ACCEPTING, VSOCK_ACCEPTING), 1);
+	RIG_RUN_UNTIL(!programs_wait() && greetings() == 0 &&
+		      connections_in(VSOCK_REQUESTED, VSOCK_ENDING) == 0);
+	RIG_RUN_UNTIL(!vsock.listener.paused);
+	CHECK(vsock.listener.place != NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
-		CHECK(vsock.by_port[i] == NULL);
-	CHECK(vsock_list_first(&vsock.to_send) == NULL &&
-	      vsock_list_first(&vsock.departed) == NULL &&
-	      vsock_list_first(&vsock.greeting) == NULL && vsock_list_first(&vsock.full) == NULL);
+		CHECK(vsock.table.by_port[i] == NULL);
+	CHECK(vsock_list_first(&vsock.table.to_send) == NULL &&
+	      vsock_list_first(&vsock.table.departed) == NULL &&
+	      vsock_list_first(&vsock.listener.greetings) == NULL &&
+	      vsock_list_first(&vsock.table.backlogs) == NULL);
 }
 
 static void good_packet(uint16_t op, uint32_t host_port, const char *data)
@@ -329,8 +330,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	memset(rig.queues, 0, sizeof(rig.queues));
 	rig.indirect = false;
-	vsock.no_nowait = false;
-	vsock.next_host_port = 0;
+	vsock.sockets.no_nowait = false;
+	vsock.listener.next_host_port = 0;
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
 		check_invariants();

@@ -12,7 +12,7 @@
 
 /* What is free of the device's pools. */
 #define FEW_CONNECTIONS 24u
-#define FEW_DIRECTS     6u
+#define FEW_PACKETS     6u
 
 /* Whatever is waited for is so with short timers. */
 #undef RIG_RUN_UNTIL
@@ -87,34 +87,40 @@ static inline void hurry_timers(void)
 	}
 }
 
-static inline enum fault_kind kind_of_connection_op(size_t offset)
+static inline enum fault_kind kind_of_socket_op(const struct vsock_socket_op *op)
 {
-	if (offset == offsetof(struct vsock_connection, connect_op))
+	switch (op - op->socket->ops) {
+	case VSOCK_SOCKET_CONNECT:
 		return FAULT_CONNECT;
-	if (offset == offsetof(struct vsock_connection, greeting_op))
-		return FAULT_GREETING;
-	if (offset == offsetof(struct vsock_connection, send_op))
+	case VSOCK_SOCKET_READ:
+		return FAULT_READ;
+	case VSOCK_SOCKET_WRITE:
 		return FAULT_SEND;
-	if (offset == offsetof(struct vsock_connection, poll_in_op) ||
-	    offset == offsetof(struct vsock_connection, poll_out_op) ||
-	    offset == offsetof(struct vsock_connection, hang_up_op))
+	case VSOCK_SOCKET_POLL_IN:
+	case VSOCK_SOCKET_POLL_OUT:
+	case VSOCK_SOCKET_POLL_HANG_UP:
 		return FAULT_POLL;
-	return FAULT_SHUTDOWN;
+	default:
+		return FAULT_SHUTDOWN;
+	}
 }
 
 /* 0: it is not the vsock's. */
 static inline enum fault_kind kind_of_op(const struct ring_op *op)
 {
-	uintptr_t at = (uintptr_t)op, receives = (uintptr_t)vsock.receives,
-		  connections = (uintptr_t)vsock.connections;
+	const struct vsock_socket_op *socket_op = (const struct vsock_socket_op *)op;
+	uintptr_t at = (uintptr_t)op, connections = (uintptr_t)vsock.table.connections,
+		  greetings = (uintptr_t)vsock.listener.pool;
+	enum fault_kind kind;
 
-	if (op == &vsock.accept_op)
+	if (op == &vsock.listener.accept_op)
 		return FAULT_ACCEPT;
-	if (at >= receives && at < receives + sizeof(vsock.receives))
-		return FAULT_READ;
-	if (at >= connections && at < connections + sizeof(vsock.connections))
-		return kind_of_connection_op((at - connections) % sizeof(struct vsock_connection));
-	return 0;
+	if (at >= connections && at < connections + sizeof(vsock.table.connections))
+		return kind_of_socket_op(socket_op);
+	if (at < greetings || at >= greetings + sizeof(vsock.listener.pool))
+		return 0;
+	kind = kind_of_socket_op(socket_op);
+	return kind == FAULT_READ ? FAULT_GREETING : kind;
 }
 
 /* What an operation has found or done is lost with it, or in half. */
@@ -122,7 +128,7 @@ static inline int32_t faulty_result(const struct ring_op *op, int32_t result)
 {
 	int error = fault_errors[fault_error % (sizeof(fault_errors) / sizeof(int))];
 
-	if (op == &vsock.accept_op && op->done == accepted_fn && result >= 0) {
+	if (op == &vsock.listener.accept_op && op->done == accepted_fn && result >= 0) {
 		if (error == 0)
 			return result;
 		close(result);
@@ -155,23 +161,23 @@ static inline bool faulty_turn(void)
 	return some;
 }
 
-/* The device is new: all but few of its pools is used for ever. */
+/* The device is new: all but few of its pools is never used. */
 static inline void shrink_pools(void)
 {
 	struct vsock_connection *connections[FEW_CONNECTIONS - 1];
-	struct vsock_direct *directs[FEW_DIRECTS];
+	void *packets[FEW_PACKETS];
 
-	accepted_fn = vsock.accept_op.done;
+	accepted_fn = vsock.listener.accept_op.done;
 	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
-		connections[i] = vsock_get_connection(&vsock);
+		connections[i] = vsock_table_get(&vsock.table);
 	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
-		vsock_release(connections[i]);
-	vsock.fresh_connections = VSOCK_MAX_CONNECTIONS;
-	for (unsigned i = 0; i < FEW_DIRECTS; i++)
-		directs[i] = vsock_get_direct(&vsock);
-	for (unsigned i = 0; i < FEW_DIRECTS; i++)
-		vsock_put_direct(&vsock, directs[i]);
-	vsock.fresh_directs = VIRTQUEUE_MAX_SIZE;
+		vsock_table_put(&vsock.table, connections[i]);
+	vsock.table.pool.n = vsock.table.pool.fresh;
+	for (unsigned i = 0; i < FEW_PACKETS; i++)
+		packets[i] = pool_get(&vsock.tx.pool);
+	for (unsigned i = 0; i < FEW_PACKETS; i++)
+		pool_put(&vsock.tx.pool, packets[i]);
+	vsock.tx.pool.n = vsock.tx.pool.fresh;
 }
 
 #endif

@@ -133,8 +133,8 @@ static inline void shrink_socket(uint8_t which)
 {
 	int least = 0;
 
-	setsockopt(vsock.connections[which % FEW_CONNECTIONS].fd, SOL_SOCKET, SO_SNDBUF, &least,
-		   sizeof(least));
+	setsockopt(vsock.table.connections[which % FEW_CONNECTIONS].socket.fd, SOL_SOCKET,
+		   SO_SNDBUF, &least, sizeof(least));
 }
 
 static inline void program_greet(int fd, uint8_t kind)
@@ -204,8 +204,18 @@ static inline unsigned connections_in(enum vsock_state first, enum vsock_state l
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++)
-		n += vsock.connections[i].stream.state >= first &&
-		     vsock.connections[i].stream.state <= last;
+		n += vsock.table.connections[i].stream.state >= first &&
+		     vsock.table.connections[i].stream.state <= last;
+	return n;
+}
+
+/* Of host programs that have not said their line, also those whose time is over. */
+static inline unsigned greetings(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < FEW_CONNECTIONS; i++)
+		n += vsock.listener.pool[i].place != NULL;
 	return n;
 }
 

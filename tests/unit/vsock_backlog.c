@@ -48,9 +48,9 @@ static unsigned waiting(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.fresh_connections; i++)
-		n += vsock.connections[i].stream.state == VSOCK_CONNECTING &&
-		     vsock.connections[i].wait_end_ms != 0;
+	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
+		n += vsock.table.connections[i].stream.state == VSOCK_CONNECTING &&
+		     vsock.table.connections[i].waiter.end_ms != 0;
 	return n;
 }
 

@@ -280,16 +280,16 @@ static void test_accept_recovers(void)
 
 	open_all();
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		RIG_RUN_UNTIL(vsock.accepting != NULL);
-		real_accepted = vsock.accept_op.done;
-		vsock.accept_op.done = accept_failed;
+		RIG_RUN_UNTIL(vsock.listener.place != NULL);
+		real_accepted = vsock.listener.accept_op.done;
+		vsock.listener.accept_op.done = accept_failed;
 		accept_error = -errors[i];
 		int lost = host_connect();
 		RIG_RUN_UNTIL(accepts_failed == i + 1);
 		/* EAGAIN: a non-blocking socket, and somebody else was faster. */
 		bool gone_client =
 			errors[i] == ECONNABORTED || errors[i] == EINTR || errors[i] == EAGAIN;
-		CHECK_EQ(vsock.accepting != NULL, gone_client); /* the others after a pause */
+		CHECK_EQ(vsock.listener.place != NULL, gone_client); /* the others after a pause */
 		host_expect_end(lost);
 		close(lost);
 		CHECK(rig_wake_ups(50) <= 1);

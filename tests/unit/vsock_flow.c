@@ -46,7 +46,7 @@ static struct flow open_flow(uint32_t port)
 /* As if this many bytes had gone both ways before. */
 static void start_counters_at(struct flow *f, uint32_t start)
 {
-	struct vsock_stream *stream = &vsock_find(&vsock, f->port, PORT)->stream;
+	struct vsock_stream *stream = &vsock_table_find(&vsock.table, f->port, PORT)->stream;
 
 	stream->sent = stream->peer_fwd_cnt = start;
 	stream->received = stream->forwarded = stream->told = start;
@@ -162,7 +162,7 @@ static void test_class_10_partial_io_streams(void)
 	open_all();
 	for (unsigned i = 0; i < 8; i++) {
 		socket_bytes = sizes[i % 4];
-		vsock.no_nowait = i >= 4;
+		vsock.sockets.no_nowait = i >= 4;
 		struct flow f = open_flow(100 + i * 2);
 		guest_offer(RIG_QUEUE_SIZE, 4096);
 		run_stream(&f, 3 << 20, &random);
@@ -183,7 +183,8 @@ static void test_class_21_vsock_credit_wraps(void)
 		struct flow f = open_flow(100 + i * 2);
 		start_counters_at(&f, 0u - (1u << (18 + i % 2)) - i * 4099);
 		run_stream(&f, 2 << 20, &random);
-		const struct vsock_stream *stream = &vsock_find(&vsock, f.port, PORT)->stream;
+		const struct vsock_stream *stream =
+			&vsock_table_find(&vsock.table, f.port, PORT)->stream;
 		CHECK(stream->sent < f.start && stream->forwarded < f.start);
 		close_flow(&f);
 	}
@@ -307,7 +308,7 @@ static void test_class_9_busy_spin_stalled_reader(void)
 
 	open_all();
 	for (unsigned i = 0; i < 2; i++) {
-		vsock.no_nowait = i;
+		vsock.sockets.no_nowait = i;
 		guest_offer(RIG_QUEUE_SIZE, 4096);
 		struct flow stuck = open_flow(100), other = open_flow(200);
 		fill(&stuck);
@@ -368,7 +369,7 @@ static void test_class_9_busy_spin_replies_not_taken(void)
 	for (; sent < total; sent++)
 		guest_send_op(VIRTIO_VSOCK_OP_RW, sent, 9, 0);
 	rig_idle();
-	CHECK_EQ(vsock.n_replies, VSOCK_MAX_REPLIES);
+	CHECK_EQ(vsock.table.n_replies, VSOCK_MAX_REPLIES);
 	CHECK_EQ(rig_wake_ups(30), 0);
 	for (unsigned i = 0; i < total; i++) {
 		guest_offer(1, 45);

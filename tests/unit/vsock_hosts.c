@@ -1,6 +1,7 @@
 /* What the host's programs can take of the monitor: time, places. */
 #include <time.h>
 
+#include "host/container_of.h"
 #include "tests/unit/check.h"
 #include "tests/unit/send_descriptor.h"
 #include "tests/unit/vsock_streams_rig.h"
@@ -65,7 +66,7 @@ static void test_class_27_stuck_readiness_stream(void)
 	open_all();
 	for (int old_host = 0; old_host < 2; old_host++) {
 		size_t have = 0;
-		vsock.no_nowait = old_host;
+		vsock.sockets.no_nowait = old_host;
 		int fd = guest_open(1, PORT, listener);
 		for (size_t i = 0; i < sizeof(text) - 1; i++) {
 			if (i % 3 == 0)
@@ -109,9 +110,9 @@ static void test_ready_in_vain(void)
 {
 	open_all();
 	int fd = host_connect();
-	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 1);
-	real_done = vsock.connections[0].greeting_op.done;
-	vsock.connections[0].greeting_op.done = nothing_there;
+	RIG_RUN_UNTIL(greetings() == 1);
+	real_done = vsock.listener.pool[0].socket.ops[VSOCK_SOCKET_READ].op.done;
+	vsock.listener.pool[0].socket.ops[VSOCK_SOCKET_READ].op.done = nothing_there;
 	reads = 0;
 	host_write(fd, "CONNECT 7\n");
 	host_expect_end(fd);
@@ -119,9 +120,9 @@ static void test_ready_in_vain(void)
 	close(fd);
 	CHECK_EQ(queues_used(VSOCK_RX), 0);
 	fd = guest_open(1, PORT, listener);
-	real_done = vsock.receives[0].op.done;
-	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
-		vsock.receives[i].op.done = nothing_there;
+	struct vsock_connection *connection = vsock_table_find(&vsock.table, 1, PORT);
+	real_done = connection->socket.ops[VSOCK_SOCKET_READ].op.done;
+	connection->socket.ops[VSOCK_SOCKET_READ].op.done = nothing_there;
 	reads = 0;
 	for (unsigned i = 0; i < VSOCK_MAX_IN_VAIN; i++) {
 		RIG_RUN_UNTIL(reads == i);
@@ -148,12 +149,12 @@ static void test_send_not_supported(void)
 {
 	open_all();
 	int fd = guest_open(1, PORT, listener);
-	struct vsock_connection *connection = vsock_find(&vsock, 1, PORT);
-	real_done = connection->send_op.done;
-	connection->send_op.done = not_supported;
+	struct vsock_connection *connection = vsock_table_find(&vsock.table, 1, PORT);
+	real_done = connection->socket.ops[VSOCK_SOCKET_WRITE].op.done;
+	connection->socket.ops[VSOCK_SOCKET_WRITE].op.done = not_supported;
 	guest_sends(1, 100);
 	CHECK_EQ(guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT).flags, VIRTIO_VSOCK_SHUTDOWN_RCV);
-	CHECK(vsock.no_nowait && sends == 2);
+	CHECK(vsock.sockets.no_nowait && sends == 2);
 	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, PORT, 0);
 	close(fd);
 	close_all();
@@ -169,29 +170,30 @@ static void test_two_not_supported(void)
 {
 	open_all();
 	int fds[] = { guest_open(1, PORT, listener), guest_open(2, PORT, listener) };
-	real_done = vsock_find(&vsock, 1, PORT)->send_op.done;
+	real_done = vsock_table_find(&vsock.table, 1, PORT)->socket.ops[VSOCK_SOCKET_WRITE].op.done;
 	sends = 0;
 	for (uint32_t port = 1; port <= 2; port++) {
-		vsock_find(&vsock, port, PORT)->send_op.done = first_two_not_supported;
+		vsock_table_find(&vsock.table, port, PORT)->socket.ops[VSOCK_SOCKET_WRITE].op.done =
+			first_two_not_supported;
 		guest_sends(port, 100);
 	}
 	RIG_RUN_UNTIL(sends == 4);
 	check_still();
-	CHECK(vsock.no_nowait && queues_used(VSOCK_RX) == 0);
-	vsock.no_nowait = false;
-	real_done = vsock.receives[0].op.done;
-	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
-		vsock.receives[i].op.done = first_two_not_supported;
+	CHECK(vsock.sockets.no_nowait && queues_used(VSOCK_RX) == 0);
+	vsock.sockets.no_nowait = false;
+	for (uint32_t port = 1; port <= 2; port++)
+		vsock_table_find(&vsock.table, port, PORT)->socket.ops[VSOCK_SOCKET_READ].op.done =
+			first_two_not_supported;
 	sends = 0;
 	for (unsigned i = 0; i < 2; i++)
 		CHECK(send(fds[i], "x", 1, 0) == 1);
 	RIG_RUN_UNTIL(sends == 2);
-	CHECK(vsock.no_nowait && queues_used(VSOCK_RX) == 0);
+	CHECK(vsock.sockets.no_nowait && queues_used(VSOCK_RX) == 0);
 	for (unsigned i = 0; i < 2; i++) { /* what was read has not come: it is not known here */
 		CHECK(send(fds[i], "y", 1, 0) == 1);
 		guest_expect(VIRTIO_VSOCK_OP_RW, i + 1, PORT);
 		guest_send_op(VIRTIO_VSOCK_OP_RST, i + 1, PORT, 0);
-		RIG_RUN_UNTIL(vsock_find(&vsock, i + 1, PORT) == NULL);
+		RIG_RUN_UNTIL(vsock_table_find(&vsock.table, i + 1, PORT) == NULL);
 		close(fds[i]);
 	}
 	close_all();
@@ -206,7 +208,7 @@ static void test_slow_reader_that_sends_no_more(void)
 	int fd = guest_open(1, PORT, listener);
 	CHECK(shutdown(fd, SHUT_WR) == 0);
 	guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT);
-	const struct vsock_stream *stream = &vsock_find(&vsock, 1, PORT)->stream;
+	const struct vsock_stream *stream = &vsock_table_find(&vsock.table, 1, PORT)->stream;
 	for (; stream->received - stream->forwarded <= VSOCK_PACKET_BYTES / 2;
 	     sent += VSOCK_PACKET_BYTES / 2) {
 		guest_sends(1, VSOCK_PACKET_BYTES / 2);
@@ -240,10 +242,10 @@ static void test_descriptors_are_refused(void)
 	bool refuses = getsockopt(own, SOL_SOCKET, SO_PASSRIGHTS, &option,
 				  &(socklen_t){ sizeof(option) }) == 0;
 	int greeting = host_connect();
-	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 1);
+	RIG_RUN_UNTIL(greetings() == 1);
 	CHECK_EQ(send_descriptor(greeting, own), refuses ? EPERM : 0);
 	close(greeting);
-	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 0);
+	RIG_RUN_UNTIL(greetings() == 0);
 	int fd = guest_open(1, PORT, listener);
 	CHECK_EQ(send_descriptor(fd, own), refuses ? EPERM : 0);
 	if (refuses)
@@ -261,14 +263,15 @@ static unsigned ends;
 /* A send that was on the ring before the read that finds the end fails after it. */
 static void end_then_failed_send(struct ring_op *op, int32_t result)
 {
-	struct vsock_connection *connection = ((struct vsock_receive *)op)->connection;
+	struct vsock_socket *socket = container_of(op, struct vsock_socket_op, op)->socket;
 
 	real_done(op, result);
 	if (result != 0)
 		return;
 	ends++;
-	connection->ops_in_flight++;
-	connection->send_op.done(&connection->send_op, -ENOBUFS);
+	virtio_device_lock(&vsock.device);
+	vsock_connection_wrote(container_of(socket, struct vsock_connection, socket), -ENOBUFS);
+	virtio_device_unlock(&vsock.device);
 }
 
 /* A program that has ended its sending, and whose socket takes nothing any more: it has nothing to do with
@@ -278,9 +281,9 @@ static void test_end_and_failed_send(void)
 	open_all();
 	unsigned before = open_descriptors();
 	int fd = guest_open(8, PORT, listener);
-	real_done = vsock.receives[0].op.done;
-	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
-		vsock.receives[i].op.done = end_then_failed_send;
+	struct vsock_connection *connection = vsock_table_find(&vsock.table, 8, PORT);
+	real_done = connection->socket.ops[VSOCK_SOCKET_READ].op.done;
+	connection->socket.ops[VSOCK_SOCKET_READ].op.done = end_then_failed_send;
 	ends = 0;
 	CHECK(shutdown(fd, SHUT_WR) == 0);
 	RIG_RUN_UNTIL(ends == 1);
@@ -309,19 +312,19 @@ static void test_greeting_deadline(void)
 		fds[i] = host_connect();
 		if (i % 3 == 0)
 			host_write(fds[i], "CONNECT");
-		RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == i + 1);
+		RIG_RUN_UNTIL(greetings() == i + 1);
 	}
 	int greeted = host_connect();
 	host_write(greeted, "CONNECT 7\n");
 	uint32_t host_port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 7, 0).src_port;
 	lag_ms = 0;
 	int late = host_connect();
-	RIG_RUN_UNTIL(connections_in(VSOCK_GREETING) == 1);
+	RIG_RUN_UNTIL(greetings() == 1);
 	for (unsigned i = 0; i < SILENT; i++) {
 		host_expect_end(fds[i]);
 		close(fds[i]);
 	}
-	CHECK(vsock.greeting_timer_runs);
+	CHECK(vsock.listener.timer_runs);
 	check_still();
 	host_write(late, "CONNECT 8\n");
 	uint32_t late_port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 8, 0).src_port;

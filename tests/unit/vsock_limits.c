@@ -132,7 +132,8 @@ static void test_class_8_guest_sized_memory_connections(void)
 			guest_offer(8, 4096);
 		}
 		for (unsigned i = 0; i < N; i++) {
-			const struct vsock_stream *s = &vsock_find(&vsock, i, PORT)->stream;
+			const struct vsock_stream *s =
+				&vsock_table_find(&vsock.table, i, PORT)->stream;
 			do {
 				guest_sends(i, 32768);
 				rig_idle();

@@ -305,7 +305,7 @@ static void sequence(void)
 {
 	calm = 1 + any(6);
 	lazy = any(2) == 0 ? 1 : 8;
-	vsock.no_nowait = any(2); /* as before Linux 6.5 */
+	vsock.sockets.no_nowait = any(2); /* as before Linux 6.5 */
 	socket_bytes = any(2) == 0 ? 0 : 4096 << any(6);
 	for (unsigned i = 0; i < EVENTS; i++)
 		event();

@@ -143,7 +143,8 @@ static void test_data_that_is_not_allowed(void)
 	for (int over_credit = 0; over_credit < 2; over_credit++) {
 		struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 1, 6000, 32768);
 		int fd = guest_open(1, 6000, listener);
-		const struct vsock_stream *stream = &vsock_find(&vsock, 1, 6000)->stream;
+		const struct vsock_stream *stream =
+			&vsock_table_find(&vsock.table, 1, 6000)->stream;
 		size_t sent = 0, have = 0;
 		ssize_t r;
 		for (; over_credit && stream->received - stream->forwarded != VSOCK_BUFFER_BYTES;

@@ -12,7 +12,8 @@ static unsigned longest_chain(void)
 
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++) {
 		unsigned n = 0;
-		for (struct vsock_connection *at = vsock.by_port[i]; at; at = at->next_by_port)
+		for (struct vsock_connection *at = vsock.table.by_port[i]; at;
+		     at = at->next_by_port)
 			n++;
 		longest = n > longest ? n : longest;
 	}
@@ -24,22 +25,23 @@ static void fill_table(const uint32_t *ports)
 {
 	vsock_open_with(false);
 	for (unsigned i = 0; i < MOST; i++) {
-		struct vsock_connection *connection = vsock_get_connection(&vsock);
+		struct vsock_connection *connection = vsock_table_get(&vsock.table);
 		CHECK(connection != NULL);
 		connection->stream.guest_port = ports[i];
 		connection->stream.host_port = PORT;
-		vsock_insert(connection);
+		vsock_table_insert(&vsock.table, connection);
 	}
 }
 
 static void check_found_and_empty(const uint32_t *ports)
 {
 	for (unsigned i = 0; i < MOST; i++) {
-		struct vsock_connection *connection = vsock_find(&vsock, ports[i], PORT);
+		struct vsock_connection *connection =
+			vsock_table_find(&vsock.table, ports[i], PORT);
 		CHECK(connection != NULL && connection->stream.guest_port == ports[i]);
-		vsock_free_ports(connection);
-		CHECK(vsock_find(&vsock, ports[i], PORT) == NULL);
-		vsock_release(connection);
+		vsock_table_remove(&vsock.table, connection);
+		CHECK(vsock_table_find(&vsock.table, ports[i], PORT) == NULL);
+		vsock_table_put(&vsock.table, connection);
 	}
 	check_all_returned();
 	vsock_close();

@@ -16,7 +16,7 @@ static void test_class_17_reset_in_flight(void)
 	for (unsigned depth = 1; depth <= RIG_QUEUE_SIZE; depth = depth * 3 / 2 + 1) {
 		for (unsigned turns = 0; turns < 6; turns++) {
 			unsigned half = depth / 2 + 1;
-			vsock.no_nowait = turns % 2;
+			vsock.sockets.no_nowait = turns % 2;
 			for (unsigned i = 0; i < half; i++) {
 				fds[i] = guest_open(i, PORT, listener);
 				guest_offer(8, 4096);

@@ -87,8 +87,8 @@ static inline void vsock_close(void)
 
 	queues_close();
 	close(listen_fd);
-	close(vsock.half_ended_fd);
-	munmap(vsock.buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES);
+	close(vsock.sockets.half_ended_fd);
+	munmap(vsock.table.buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES);
 	CHECK((dir = opendir(rig_dir)) != NULL);
 	while ((entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.') {
@@ -169,46 +169,63 @@ static inline unsigned connections_in(enum vsock_state state)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.fresh_connections; i++)
-		n += vsock.connections[i].stream.state == state;
+	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
+		n += vsock.table.connections[i].stream.state == state;
+	return n;
+}
+
+/* Host programs that have not said their line. */
+static inline unsigned greetings(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
+		n += vsock.listener.pool[i].place != NULL && !vsock.listener.pool[i].over;
+	return n;
+}
+
+static inline unsigned places_free(void)
+{
+	unsigned n = 0;
+
+	for (struct vsock_connection *c = vsock.table.pool.free; c != NULL; c = c->next_free) {
+		CHECK_EQ(c->stream.state, VSOCK_FREE);
+		n++;
+	}
 	return n;
 }
 
 /* Connections that somebody has: not free and not waiting for the next host program. */
 static inline unsigned connections_used(void)
 {
-	return vsock.fresh_connections - connections_in(VSOCK_FREE) -
-	       connections_in(VSOCK_ACCEPTING);
+	return vsock.table.pool.fresh - places_free() - (vsock.listener.place != NULL);
 }
 
 /* Nothing is open: everything must be back where it came from. */
 static inline void check_all_returned(void)
 {
-	unsigned n_free = 0, n_directs = 0, n_buffers = 0;
+	unsigned n_packets = 0, n_buffers = 0;
 
 	RIG_RUN_UNTIL(connections_used() == 0 && vsock.device.in_flight == 0);
-	for (struct vsock_connection *c = vsock.free_connections; c != NULL; c = c->next_free) {
-		CHECK_EQ(c->stream.state, VSOCK_FREE);
-		n_free++;
-	}
-	for (struct vsock_direct *d = vsock.free_directs; d != NULL; d = d->next_free)
-		n_directs++;
-	for (struct rx_buffer *b = vsock.pool.free.free; b != NULL; b = b->next)
+	for (struct vsock_packet *p = vsock.tx.pool.free; p != NULL; p = p->next_free)
+		n_packets++;
+	for (struct rx_buffer *b = vsock.rx.pool.free.free; b != NULL; b = b->next)
 		n_buffers++;
-	CHECK_EQ(connections_in(VSOCK_ACCEPTING), vsock.accepting != NULL);
-	CHECK_EQ(n_free + (vsock.accepting != NULL), vsock.fresh_connections);
-	CHECK_EQ(n_directs, vsock.fresh_directs);
-	CHECK_EQ(n_buffers + vsock.pool.n_ready, vsock.pool.free.fresh);
-	CHECK(vsock_list_first(&vsock.to_send) == NULL);
-	CHECK(vsock_list_first(&vsock.departed) == NULL);
-	CHECK(vsock_list_first(&vsock.greeting) == NULL);
-	CHECK(vsock_list_first(&vsock.full) == NULL);
+	CHECK_EQ(connections_in(VSOCK_FREE), vsock.table.pool.fresh);
+	CHECK_EQ(n_packets, vsock.tx.pool.fresh);
+	CHECK_EQ(n_buffers + vsock.rx.pool.n_ready, vsock.rx.pool.free.fresh);
+	CHECK(vsock_list_first(&vsock.table.to_send) == NULL);
+	CHECK(vsock_list_first(&vsock.table.departed) == NULL);
+	CHECK(vsock_list_first(&vsock.table.backlogs) == NULL);
+	CHECK(vsock_list_first(&vsock.listener.greetings) == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
-		CHECK(vsock.by_port[i] == NULL);
+		CHECK(vsock.table.by_port[i] == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
-		CHECK(vsock.receives[i].connection == NULL);
-	for (unsigned i = 0; i < vsock.fresh_connections; i++)
-		CHECK_EQ(vsock.connections[i].fd, -1);
+		CHECK(vsock.rx.receives[i].connection == NULL);
+	for (unsigned i = 0; i < vsock.table.pool.fresh; i++) {
+		CHECK_EQ(vsock.table.connections[i].socket.fd, -1);
+		CHECK(vsock.listener.pool[i].place == NULL);
+	}
 }
 
 #endif

@@ -1,280 +1,327 @@
-/* The life of a connection: its socket, its ports, its end. */
-#include <stddef.h>
-#include <sys/mman.h>
+#include "virtio-mmio/vsock/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "host/listen_socket.h"
-#include "virtio-mmio/vsock/hash.h"
-#include "virtio-mmio/vsock/vsock.h"
+#include "host/container_of.h"
+#include "virtio-mmio/vsock/table.h"
 
-static struct vsock_connection **bucket(struct vsock *vsock, uint32_t guest_port,
-					uint32_t host_port)
+static struct vsock_connection *connection_of(struct vsock_socket *socket)
 {
-	uint64_t hash = vsock_hash(vsock->port_key, (uint64_t)host_port << 32 | guest_port);
-
-	return &vsock->by_port[hash % VSOCK_MAX_CONNECTIONS];
+	return container_of(socket, struct vsock_connection, socket);
 }
 
-struct vsock_connection *vsock_find(struct vsock *vsock, uint32_t guest_port, uint32_t host_port)
+/* Back to the free places, once nothing of it is on the ring and nothing is to be sent. One that only the guest's
+ * answer is missing of gives up its socket, and its place if another needs it. */
+static void release(struct vsock_connection *connection)
 {
-	struct vsock_connection *at = *bucket(vsock, guest_port, host_port);
+	struct vsock_table *table = connection->table;
 
-	while (at != NULL &&
-	       (at->stream.guest_port != guest_port || at->stream.host_port != host_port))
-		at = at->next_by_port;
-	return at;
-}
-
-void vsock_insert(struct vsock_connection *connection)
-{
-	struct vsock_connection **head = bucket(connection->vsock, connection->stream.guest_port,
-						connection->stream.host_port);
-
-	connection->next_by_port = *head;
-	*head = connection;
-}
-
-void vsock_free_ports(struct vsock_connection *connection)
-{
-	struct vsock_connection **at = bucket(connection->vsock, connection->stream.guest_port,
-					      connection->stream.host_port);
-
-	while (*at != NULL && *at != connection)
-		at = &(*at)->next_by_port;
-	if (*at != NULL)
-		*at = connection->next_by_port;
-}
-
-static void close_socket(struct vsock_connection *connection)
-{
-	if (connection->fd >= 0)
-		close(connection->fd);
-	connection->fd = -1;
-}
-
-static void free_buffer(struct vsock_connection *connection)
-{
-	if (connection->stream.received != 0)
-		madvise(connection->buffer, VSOCK_BUFFER_BYTES, MADV_DONTNEED);
-}
-
-/* The guest's next packet to it is one of no connection, and answered by a RST. */
-static struct vsock_connection *take_departed(struct vsock *vsock)
-{
-	struct vsock_link *first = vsock_list_first(&vsock->departed);
-	struct vsock_connection *connection;
-
-	if (first == NULL)
-		return NULL;
-	connection = CONNECTION_OF(first, departed);
-	vsock_list_remove(&connection->departed);
-	vsock_list_remove(&connection->to_send);
-	vsock_free_ports(connection);
-	free_buffer(connection);
-	return connection;
-}
-
-struct vsock_connection *vsock_get_connection(struct vsock *vsock)
-{
-	struct vsock_connection *connection = vsock->free_connections;
-	unsigned index;
-
-	if (connection != NULL)
-		vsock->free_connections = connection->next_free;
-	else if (vsock->fresh_connections < VSOCK_MAX_CONNECTIONS)
-		connection = &vsock->connections[vsock->fresh_connections++];
-	else
-		connection = take_departed(vsock);
-	if (connection == NULL)
-		return NULL;
-	index = (unsigned)(connection - vsock->connections);
-	*connection = (struct vsock_connection){
-		.vsock = vsock,
-		.fd = -1,
-		.buffer = vsock->buffers + (size_t)index * VSOCK_BUFFER_BYTES,
-	};
-	connection->poll_out_op.done = vsock_poll_out_done;
-	connection->send_op.done = vsock_send_done;
-	return connection;
-}
-
-/* What is sent out of band has its place in the stream, as any other byte: left out of it, a look at the
- * socket would not see what a poll sees. */
-void vsock_set_socket(struct vsock_connection *connection, int fd)
-{
-	int inside = 1;
-
-	connection->fd = fd;
-	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
-	/* Its listener does, but has not always done so, or the host's program has another. */
-	listen_socket_refuse_descriptors(fd);
-}
-
-void vsock_release(struct vsock_connection *connection)
-{
-	struct vsock *vsock = connection->vsock;
-
-	close_socket(connection);
-	free_buffer(connection);
-	connection->stream.state = VSOCK_FREE;
-	connection->next_free = vsock->free_connections;
-	vsock->free_connections = connection;
-	vsock_accept_next(vsock); /* if the pool was empty */
-}
-
-/* Whether nothing is wanted of the socket any more: the connection is ending, or the host's program is gone
- * and the guest is told of both ends. */
-static bool is_over(const struct vsock_connection *connection)
-{
-	const struct vsock_stream *stream = &connection->stream;
-
-	return stream->state == VSOCK_ENDING ||
-	       (stream->state == VSOCK_ESTABLISHED && stream->host_shutdown == VSOCK_SHUTDOWN_BOTH);
-}
-
-void vsock_release_if_over(struct vsock_connection *connection)
-{
-	if (!is_over(connection) || connection->ops_in_flight > 0)
+	if (connection->socket.in_flight > 0)
 		return;
+	vsock_socket_close(&connection->socket);
 	if (connection->stream.state == VSOCK_ENDING && !vsock_list_holds(&connection->to_send)) {
 		vsock_list_remove(&connection->departed);
-		vsock_release(connection);
-		return;
+		vsock_table_put(table, connection);
+	} else if (!vsock_list_holds(&connection->departed)) {
+		vsock_list_append(&table->departed, &connection->departed);
 	}
-	close_socket(connection);
-	if (!vsock_list_holds(&connection->departed))
-		vsock_list_append(&connection->vsock->departed, &connection->departed);
 }
 
-bool vsock_op_done(struct vsock_connection *connection)
+bool vsock_connection_goes_on(struct vsock_connection *connection)
 {
-	connection->ops_in_flight--;
-	if (!is_over(connection))
-		return true;
-	vsock_release_if_over(connection);
+	if (!vsock_stream_is_over(&connection->stream))
+		return connection->stream.state != VSOCK_FREE &&
+		       connection->generation == connection->table->generation;
+	release(connection);
 	return false;
 }
 
-static void shutdown_done(struct vsock_connection *connection)
-{
-	struct virtio_device *device = &connection->vsock->device;
-
-	virtio_device_lock(device);
-	vsock_op_done(connection);
-	virtio_device_unlock(device);
-}
-
-static void write_shutdown_done(struct ring_op *op, int32_t result)
-{
-	(void)result; /* ENOTCONN: the other side was faster */
-	shutdown_done(CONNECTION_OF(op, write_shutdown_op));
-}
-
-static void end_shutdown_done(struct ring_op *op, int32_t result)
+/* For operations whose result says nothing. */
+static void done(struct vsock_socket *socket, int32_t result)
 {
 	(void)result;
-	shutdown_done(CONNECTION_OF(op, end_shutdown_op));
+	vsock_connection_goes_on(connection_of(socket));
 }
 
-static void submit_shutdown(struct vsock_connection *connection, struct ring_op *op,
-			    ring_done_fn *done, int how)
+static void input_wasted(struct vsock_socket *socket, int32_t result)
 {
-	struct io_uring_sqe *sqe = ring_prepare(connection->vsock->ring);
-
-	io_uring_prep_shutdown(sqe, connection->fd, how);
-	op->done = done;
-	ring_commit(sqe, op);
-	connection->ops_in_flight++;
+	if (vsock_connection_goes_on(connection_of(socket)) && result > 0)
+		vsock_socket_waste_input(socket, input_wasted);
 }
 
-void vsock_end_output(struct vsock_connection *connection)
+static void input_ended(struct vsock_socket *socket, int32_t result)
 {
-	if (connection->output_ended || connection->fd < 0)
-		return;
-	connection->output_ended = true;
-	submit_shutdown(connection, &connection->write_shutdown_op, write_shutdown_done, SHUT_WR);
+	if (vsock_connection_goes_on(connection_of(socket)) && result == 0)
+		vsock_socket_waste_input(socket, input_wasted);
 }
 
-static void waste_input(struct vsock_connection *connection);
-
-static void input_wasted(struct ring_op *op, int32_t result)
+static void polled_in(struct vsock_socket *socket, int32_t result)
 {
-	struct vsock_connection *connection = CONNECTION_OF(op, read_shutdown_op);
-	struct virtio_device *device = &connection->vsock->device;
+	struct vsock_connection *connection = connection_of(socket);
+	enum vsock_poll poll = VSOCK_POLL_DATA;
 
-	virtio_device_lock(device);
-	if (vsock_op_done(connection) && result > 0)
-		waste_input(connection);
-	virtio_device_unlock(device);
+	if (result < 0)
+		poll = VSOCK_POLL_FAILED;
+	else if (result & POLLERR)
+		poll = VSOCK_POLL_LEFT_UNREAD;
+	else if (result & POLLHUP)
+		poll = VSOCK_POLL_LEFT;
+	if (vsock_connection_goes_on(connection))
+		vsock_connection_act(connection, vsock_stream_polled(&connection->stream, poll));
 }
 
-static void waste_input(struct vsock_connection *connection)
+static void hung_up(struct vsock_socket *socket, int32_t result)
 {
-	struct vsock *vsock = connection->vsock;
-	struct io_uring_sqe *sqe = ring_prepare(vsock->ring);
+	struct vsock_connection *connection = connection_of(socket);
 
-	io_uring_prep_recv(sqe, connection->fd, vsock->waste, sizeof(vsock->waste), MSG_DONTWAIT);
-	connection->read_shutdown_op.done = input_wasted;
-	ring_commit(sqe, &connection->read_shutdown_op);
-	connection->ops_in_flight++;
+	if (vsock_connection_goes_on(connection) && vsock_socket_has_hung_up(socket, result))
+		vsock_connection_act(connection,
+				     vsock_stream_hung_up(&connection->stream, result & POLLERR));
 }
 
-static void read_shutdown_done(struct ring_op *op, int32_t result)
+static void flushed(struct vsock_socket *socket, int32_t result)
 {
-	struct vsock_connection *connection = CONNECTION_OF(op, read_shutdown_op);
-	struct virtio_device *device = &connection->vsock->device;
+	struct vsock_connection *connection = connection_of(socket);
 
-	virtio_device_lock(device);
-	if (vsock_op_done(connection) && result == 0)
-		waste_input(connection);
-	virtio_device_unlock(device);
+	if (vsock_connection_goes_on(connection))
+		vsock_connection_wrote(connection, result);
 }
 
-void vsock_end_input(struct vsock_connection *connection)
+static void polled_out(struct vsock_socket *socket, int32_t result)
 {
-	if (connection->input_ended || connection->fd < 0)
-		return;
-	connection->input_ended = true;
-	submit_shutdown(connection, &connection->read_shutdown_op, read_shutdown_done, SHUT_RD);
+	struct vsock_connection *connection = connection_of(socket);
+
+	if (vsock_connection_goes_on(connection) && vsock_socket_has_room(socket, result))
+		vsock_connection_act(connection, VSOCK_FLUSH);
 }
 
-void vsock_end(struct vsock_connection *connection, bool tell)
+/* The line comes whole or not at all. */
+static int32_t wrote_ok_line(struct vsock_connection *connection, int32_t result)
 {
-	if (connection->stream.state == VSOCK_ENDING)
-		return;
-	tell = tell && connection->stream.state != VSOCK_DRAINING;
-	connection->stream.state = VSOCK_ENDING;
-	connection->pending = 0;
-	connection->stream.forwarded =
-		connection->stream.received; /* nobody must wait for credit */
-	vsock_free_ports(connection);
-	vsock_stop_waiting(connection);
-	if (tell)
-		vsock_send_later(connection, VSOCK_PENDING_RST);
+	if (result >= 0) {
+		result = (uint32_t)result == connection->ok_bytes ? 0 : -EIO;
+		connection->ok_bytes = 0;
+	}
+	return result;
+}
+
+void vsock_connection_wrote(struct vsock_connection *connection, int32_t result)
+{
+	struct vsock_stream *stream = &connection->stream;
+
+	if (connection->ok_bytes > 0)
+		result = wrote_ok_line(connection, result);
+	if (result >= 0) {
+		vsock_connection_act(connection, vsock_stream_sent(stream, (uint32_t)result));
+	} else if (result != -EAGAIN && result != -EINTR) {
+		connection->ok_bytes = 0;
+		vsock_connection_act(connection, vsock_stream_deaf(stream));
+	} else if (!vsock_socket_poll_out(&connection->socket, polled_out)) {
+		vsock_connection_act(connection, vsock_stream_end(stream, true));
+	}
+}
+
+/* Sends the "OK" line or what the buffer holds. Returns the actions of there being nothing. */
+static unsigned flush(struct vsock_connection *connection)
+{
+	struct vsock_stream *stream = &connection->stream;
+	struct iovec *parts = connection->buffered;
+	uint32_t length = stream->received - stream->forwarded;
+	uint32_t start = stream->forwarded % VSOCK_BUFFER_BYTES;
+	uint32_t first = VSOCK_BUFFER_BYTES - start < length ? VSOCK_BUFFER_BYTES - start : length;
+
+	if (vsock_socket_is_writing(&connection->socket))
+		return 0;
+	if (connection->ok_bytes > 0) {
+		parts[0] = (struct iovec){ connection->ok_line, connection->ok_bytes };
+		vsock_socket_write(&connection->socket, parts, 1, false, flushed);
+	} else if (length > 0) {
+		parts[0] = (struct iovec){ connection->buffer + start, first };
+		parts[1] = (struct iovec){ connection->buffer, length - first };
+		vsock_socket_write(&connection->socket, parts, length > first ? 2 : 1, false,
+				   flushed);
+	} else {
+		return vsock_stream_flushed(stream);
+	}
+	return 0;
+}
+
+void vsock_connection_keep(struct vsock_connection *connection, uint32_t position, struct iov *data)
+{
+	uint32_t start = position % VSOCK_BUFFER_BYTES;
+	size_t n = iov_read(data, connection->buffer + start, VSOCK_BUFFER_BYTES - start);
+
+	iov_skip(data, n);
+	iov_read(data, connection->buffer, start);
+}
+
+bool vsock_connection_send(struct vsock_connection *connection, uint32_t position, struct iov *data,
+			   vsock_socket_done_fn *written)
+{
+	struct vsock_socket *socket = &connection->socket;
+
+	if (position == connection->stream.forwarded && !vsock_socket_is_writing(socket) &&
+	    !socket->sockets->no_nowait) {
+		vsock_socket_write(socket, data->parts, data->n, true, written);
+		return true;
+	}
+	vsock_connection_keep(connection, position, data);
+	vsock_connection_act(connection, VSOCK_FLUSH);
+	return false;
+}
+
+static void try_to_connect(struct vsock_connection *connection);
+
+static void stop_waiting(struct vsock_connection *connection)
+{
+	struct vsock_waiter *next =
+		vsock_backlog_leave(&connection->table->backlogs, &connection->waiter);
+
+	if (next != NULL)
+		try_to_connect(container_of(next, struct vsock_connection, waiter));
+}
+
+/* The guest does not find it any more. The socket ends with the polls that are on the ring. */
+static void end(struct vsock_connection *connection)
+{
+	vsock_table_remove(connection->table, connection);
+	stop_waiting(connection);
+	if (connection->stream.pending != 0)
+		vsock_table_send_later(connection->table, connection);
 	else
 		vsock_list_remove(&connection->to_send);
-	if (connection->fd >= 0) /* ends the polls that are on the ring, too */
-		submit_shutdown(connection, &connection->end_shutdown_op, end_shutdown_done,
-				SHUT_RDWR);
-	vsock_release_if_over(connection);
+	vsock_socket_end(&connection->socket, done);
 }
 
-void vsock_poll_in_again(struct vsock_connection *connection)
+static unsigned act_on_socket(struct vsock_connection *connection, unsigned actions)
 {
-	if (++connection->in_vain < VSOCK_MAX_IN_VAIN)
-		vsock_poll_in(connection);
-	else
-		vsock_end(connection, connection->stream.state != VSOCK_GREETING);
+	struct vsock_socket *socket = &connection->socket;
+
+	if ((actions & VSOCK_LOOK) && vsock_socket_is_drained(socket))
+		actions |= vsock_stream_drained(&connection->stream);
+	if (actions & VSOCK_WATCH)
+		vsock_socket_poll_hang_up(socket, hung_up);
+	if (actions & VSOCK_POLL_IN)
+		vsock_socket_poll_in(socket, polled_in);
+	if (actions & VSOCK_END_INPUT)
+		vsock_socket_end_input(socket, input_ended);
+	if ((actions & (VSOCK_FLUSH | VSOCK_END)) == VSOCK_FLUSH)
+		actions |= flush(connection);
+	if (actions & VSOCK_END_OUTPUT)
+		vsock_socket_end_output(socket, done);
+	return actions;
 }
 
-void vsock_established(struct vsock_connection *connection)
+void vsock_connection_act(struct vsock_connection *connection, unsigned actions)
 {
-	connection->stream.state = VSOCK_ESTABLISHED;
-	vsock_poll_in(connection);
-	/* What came before the socket was connected: */
-	if (connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV)
-		vsock_end_input(connection);
-	if (connection->stream.guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND)
-		vsock_tx_send(connection);
+	if (actions & VSOCK_SAY_OK)
+		connection->ok_bytes =
+			(uint32_t)snprintf(connection->ok_line, sizeof(connection->ok_line),
+					   "OK %u\n", connection->stream.host_port);
+	if (actions & ~(unsigned)VSOCK_TELL)
+		actions = act_on_socket(connection, actions);
+	if (actions & VSOCK_TELL)
+		vsock_table_send_later(connection->table, connection);
+	if (actions & VSOCK_FREE_PORTS)
+		vsock_table_remove(connection->table, connection);
+	if (actions & VSOCK_END)
+		end(connection);
+	if (vsock_stream_is_over(&connection->stream))
+		release(connection);
+}
+
+void vsock_connection_drop(struct vsock_connection *connection)
+{
+	if (connection->stream.state == VSOCK_FREE ||
+	    connection->generation == connection->table->generation)
+		return;
+	vsock_list_remove(&connection->to_send);
+	vsock_connection_act(connection, vsock_stream_end(&connection->stream, false));
+}
+
+static void pause_is_over(struct vsock_socket *socket, int32_t result)
+{
+	struct vsock_connection *connection = connection_of(socket);
+
+	(void)result; /* ETIME */
+	if (vsock_connection_goes_on(connection))
+		try_to_connect(connection);
+}
+
+/* The listener's backlog is full. Returns whether it waits for room. */
+static bool wait_for_listener(struct vsock_connection *connection)
+{
+	switch (vsock_backlog_wait(&connection->table->backlogs, &connection->waiter)) {
+	case VSOCK_BACKLOG_STAND:
+		return true;
+	case VSOCK_BACKLOG_PAUSE:
+		connection->pause = (struct __kernel_timespec){
+			.tv_nsec = connection->waiter.pause_ms * 1000000L,
+		};
+		vsock_socket_pause(&connection->socket, &connection->pause, pause_is_over);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void connected(struct vsock_socket *socket, int32_t result)
+{
+	struct vsock_connection *connection = connection_of(socket);
+	struct vsock_stream *stream = &connection->stream;
+
+	if (!vsock_connection_goes_on(connection))
+		return;
+	if (result == 0) {
+		stop_waiting(connection);
+		vsock_connection_act(connection, vsock_stream_connected(stream));
+	} else if (result != -EAGAIN || !wait_for_listener(connection)) {
+		vsock_connection_act(connection, vsock_stream_end(stream, true));
+	}
+}
+
+static void try_to_connect(struct vsock_connection *connection)
+{
+	vsock_socket_connect(&connection->socket, &connection->address, connected);
+}
+
+bool vsock_connection_connect(struct vsock_table *table, const char *path,
+			      const struct virtio_vsock_hdr *request)
+{
+	struct vsock_connection *connection = vsock_table_get(table);
+
+	if (connection == NULL)
+		return false;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		vsock_table_put(table, connection);
+		return false;
+	}
+	vsock_socket_prepare(fd);
+	connection->socket.fd = fd;
+	connection->stream.state = VSOCK_CONNECTING;
+	connection->stream.guest_port = request->src_port;
+	connection->stream.host_port = request->dst_port;
+	vsock_stream_update_credit(&connection->stream, request);
+	vsock_table_insert(table, connection);
+	connection->address.sun_family = AF_UNIX;
+	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u", path,
+		 request->dst_port);
+	if (!vsock_backlog_join(&table->backlogs, &connection->waiter, request->dst_port))
+		try_to_connect(connection);
+	return true;
+}
+
+void vsock_connection_request(struct vsock_connection *connection, int fd, uint32_t guest_port,
+			      uint32_t host_port)
+{
+	connection->generation = connection->table->generation;
+	connection->socket.fd = fd;
+	connection->stream.guest_port = guest_port;
+	connection->stream.host_port = host_port;
+	vsock_table_insert(connection->table, connection);
+	vsock_connection_act(connection, vsock_stream_request(&connection->stream));
 }

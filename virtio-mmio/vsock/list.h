@@ -15,6 +15,11 @@ static inline void vsock_list_init(struct vsock_link *list)
 	list->next = list->before = list;
 }
 
+static inline bool vsock_list_is_empty(const struct vsock_link *list)
+{
+	return list->next == list;
+}
+
 /* NULL: it is empty. */
 static inline struct vsock_link *vsock_list_first(struct vsock_link *list)
 {

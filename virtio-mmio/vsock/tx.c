@@ -1,149 +1,122 @@
-/* Packets from the guest: what each asks for, and whether its connection may ask that now. */
-#include <stdio.h>
-#include <string.h>
+#include "virtio-mmio/vsock/tx.h"
 
 #include <linux/vm_sockets.h>
 
-#include "virtio-mmio/vsock/vsock.h"
+#include "host/container_of.h"
+#include "virtio-mmio/iov.h"
 
-/* Returns whether the chain is kept: it is being sent. */
-static bool take_data(struct vsock_connection *connection, struct vsock_direct *direct,
-		      uint32_t length)
+static void give_back(struct vsock_packet *packet)
 {
-	struct vsock_stream *stream = &connection->stream;
-	uint32_t position = stream->received;
-
-	if (length == 0)
-		return false;
-	if ((stream->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_SEND) ||
-	    !vsock_stream_receive(stream, length)) {
-		vsock_end(connection, true); /* after its end, or more than its credit */
-		return false;
-	}
-	if (stream->host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) {
-		/* Nobody reads it. It was sent before the guest knew; a program that waits for
-		 * credit learns of the end when it has some. */
-		stream->forwarded = stream->received;
-		if (!(connection->pending & VSOCK_PENDING_SHUTDOWN))
-			vsock_send_later(connection, VSOCK_PENDING_CREDIT_UPDATE);
-		return false;
-	}
-	return vsock_send_data(connection, direct, position, length);
+	virtqueue_push(packet->tx->queue, packet->chain.head, 0);
+	pool_put(&packet->tx->pool, packet);
 }
 
-static void accepted_by_guest(struct vsock_connection *connection)
+/* What the socket has not taken moves to the buffer. */
+static void data_written(struct vsock_socket *socket, int32_t result)
 {
-	int length = snprintf(connection->greeting, sizeof(connection->greeting), "OK %u\n",
-			      connection->stream.host_port);
+	struct vsock_connection *connection = container_of(socket, struct vsock_connection, socket);
+	struct vsock_packet *packet = connection->packet;
+	struct vsock_tx *tx = packet->tx;
+	struct virtio_device *device = tx->device;
+	uint32_t taken = result > 0 ? (uint32_t)result : 0;
+	bool same_driver = packet->generation == device->generation;
 
-	connection->ok_line_bytes = (uint32_t)length;
-	vsock_established(connection);
-	vsock_tx_send(connection);
+	connection->packet = NULL;
+	device->in_flight--;
+	if (same_driver && taken < packet->bytes) {
+		iov_skip(&packet->chain.readable, taken);
+		vsock_connection_keep(connection, connection->stream.forwarded + taken,
+				      &packet->chain.readable);
+	}
+	if (same_driver && virtio_device_is_live(device))
+		give_back(packet);
+	else
+		pool_put(&tx->pool, packet);
+	if (vsock_connection_goes_on(connection))
+		vsock_connection_wrote(connection, result);
+	if (device->in_flight == 0)
+		virtio_device_drained(device);
 }
 
-/* Linux waits 8 seconds for the end of what it has closed; a reader may be slower than that. */
-static void end_by_guest(struct vsock_connection *connection)
+/* The stream has received the chain's `bytes`. Returns whether the chain is kept: it is being sent. */
+static bool send_data(struct vsock_connection *connection, struct vsock_packet *packet,
+		      uint32_t bytes)
 {
-	struct vsock_stream *stream = &connection->stream;
+	uint32_t position = connection->stream.received - bytes;
+	struct virtio_device *device = packet->tx->device;
 
-	if (stream->guest_shutdown == VSOCK_SHUTDOWN_BOTH &&
-	    stream->received != stream->forwarded) {
-		connection->pending = 0;
-		stream->state = VSOCK_DRAINING;
-		vsock_free_ports(connection);
-	} else {
-		vsock_end(connection, false);
-	}
-}
-
-static bool packet_of_connection(struct vsock_connection *connection, struct vsock_direct *direct,
-				 const struct virtio_vsock_hdr *header)
-{
-	struct vsock_stream *stream = &connection->stream;
-
-	vsock_stream_update_credit(stream, header);
-	if (connection->readable && vsock_stream_credit(stream) > 0) {
-		connection->asked_credit = false;
-		vsock_send_later(connection, 0);
-	}
-	switch (header->op) {
-	case VIRTIO_VSOCK_OP_RESPONSE:
-		if (stream->state != VSOCK_REQUESTED)
-			break;
-		accepted_by_guest(connection);
+	if (!vsock_connection_send(connection, position, &packet->chain.readable, data_written))
 		return false;
-	case VIRTIO_VSOCK_OP_RST:
-		end_by_guest(connection);
-		return false;
-	case VIRTIO_VSOCK_OP_SHUTDOWN:
-		stream->guest_shutdown |= header->flags & VSOCK_SHUTDOWN_BOTH;
-		if ((stream->guest_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) &&
-		    stream->state != VSOCK_CONNECTING)
-			vsock_end_input(connection);
-		vsock_tx_send(connection);
-		vsock_look_at_hang_up(connection);
-		return false;
-	case VIRTIO_VSOCK_OP_RW:
-		if (stream->state != VSOCK_ESTABLISHED)
-			break;
-		return take_data(connection, direct, header->len);
-	case VIRTIO_VSOCK_OP_CREDIT_REQUEST:
-		vsock_send_later(connection, VSOCK_PENDING_CREDIT_UPDATE);
-		return false;
-	case VIRTIO_VSOCK_OP_CREDIT_UPDATE:
-		return false;
-	default:
-		break;
-	}
-	vsock_end(connection, true); /* not in this state */
-	return false;
+	connection->packet = packet;
+	packet->bytes = bytes;
+	packet->generation = device->generation;
+	device->in_flight++;
+	return true;
 }
 
 /* Returns whether the chain is kept. */
-static bool handle_packet(struct vsock *vsock, struct vsock_direct *direct)
+static bool packet_of_connection(struct vsock_connection *connection, struct vsock_packet *packet,
+				 const struct virtio_vsock_hdr *header)
+{
+	struct vsock_stream *stream = &connection->stream;
+	unsigned actions;
+
+	if (header->len <= VSOCK_PACKET_BYTES && iov_trim(&packet->chain.readable, header->len))
+		actions = vsock_stream_packet(stream, header);
+	else
+		actions = vsock_stream_end(stream, true); /* the stream would miss bytes */
+	if (actions & ~(unsigned)VSOCK_TAKE_DATA)
+		vsock_connection_act(connection, actions);
+	return (actions & VSOCK_TAKE_DATA) && send_data(connection, packet, header->len);
+}
+
+/* Returns whether the chain is kept. */
+static bool take_packet(struct vsock_tx *tx, struct vsock_packet *packet)
 {
 	struct vsock_connection *connection;
 	struct virtio_vsock_hdr header;
 
-	if (!iov_take(&direct->chain.readable, &header, sizeof(header)) ||
-	    header.src_cid != vsock->config.guest_cid || header.dst_cid != VMADDR_CID_HOST)
+	if (!iov_take(&packet->chain.readable, &header, sizeof(header)) ||
+	    header.src_cid != tx->guest_cid || header.dst_cid != VMADDR_CID_HOST)
 		return false; /* nobody to answer to */
-	connection = vsock_find(vsock, header.src_port, header.dst_port);
+	connection = vsock_table_find(tx->table, header.src_port, header.dst_port);
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
-		if (connection != NULL) {
-			if (header.len <= VSOCK_PACKET_BYTES &&
-			    iov_trim(&direct->chain.readable, header.len))
-				return packet_of_connection(connection, direct, &header);
-			vsock_end(connection, true); /* the stream would miss bytes */
-			return false;
-		}
-		if (header.op == VIRTIO_VSOCK_OP_REQUEST && vsock_connect(vsock, &header) != NULL)
+		if (connection != NULL)
+			return packet_of_connection(connection, packet, &header);
+		if (header.op == VIRTIO_VSOCK_OP_REQUEST && tx->path != NULL &&
+		    vsock_connection_connect(tx->table, tx->path, &header))
 			return false;
 	}
 	if (header.op != VIRTIO_VSOCK_OP_RST)
-		vsock_reply_reset(vsock, &header); /* no such connection, or not any more */
+		vsock_table_refuse(tx->table, &header); /* no such connection, or not any more */
 	return false;
 }
 
-void vsock_tx_run(struct vsock *vsock)
+/* Each packet may need a reply: one of a guest that does not take them waits. */
+static struct vsock_packet *get_packet(struct vsock_tx *tx)
 {
-	struct virtqueue *queue = &vsock->device.queues[VSOCK_TX];
+	struct vsock_packet *packet =
+		vsock_table_has_reply_room(tx->table) ? pool_get(&tx->pool) : NULL;
+
+	tx->stalled = packet == NULL;
+	return packet;
+}
+
+static void take_packets(struct vsock_tx *tx)
+{
+	struct virtqueue *queue = tx->queue;
 
 	virtqueue_disable_kicks(queue);
 	for (unsigned share = queue->size; share > 0; share--) {
-		struct vsock_direct *direct = vsock_get_direct(vsock);
-		/* Each packet may need a reply; a guest that does not take them waits. */
-		vsock->tx_stalled = direct == NULL || vsock->n_replies == VSOCK_MAX_REPLIES;
-		if (vsock->tx_stalled) {
-			if (direct != NULL)
-				vsock_put_direct(vsock, direct);
+		struct vsock_packet *packet = get_packet(tx);
+		if (packet == NULL)
 			return;
-		}
-		enum virtqueue_result result = virtqueue_pop(queue, &direct->chain);
+		packet->tx = tx;
+		enum virtqueue_result result = virtqueue_pop(queue, &packet->chain);
 		if (result != VIRTQUEUE_CHAIN)
-			vsock_put_direct(vsock, direct);
+			pool_put(&tx->pool, packet);
 		if (result == VIRTQUEUE_BROKEN) {
-			virtio_device_break(&vsock->device);
+			virtio_device_break(tx->device);
 			return;
 		}
 		if (result == VIRTQUEUE_EMPTY) {
@@ -151,8 +124,31 @@ void vsock_tx_run(struct vsock *vsock)
 				return;
 			continue;
 		}
-		if (!handle_packet(vsock, direct))
-			vsock_give_back(vsock, direct);
+		if (!take_packet(tx, packet))
+			give_back(packet);
 	}
-	virtio_device_kick_again(&vsock->device, VSOCK_TX);
+	virtio_device_kick_again(tx->device, (unsigned)(queue - tx->device->queues));
+}
+
+void vsock_tx_run(struct vsock_tx *tx)
+{
+	tx->kicked = false;
+	if (virtio_device_is_live(tx->device) && tx->queue->ready)
+		take_packets(tx);
+}
+
+void vsock_tx_reset(struct vsock_tx *tx)
+{
+	tx->kicked = tx->stalled = false;
+}
+
+void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, struct virtqueue *queue,
+		   struct vsock_table *table, uint64_t guest_cid, const char *path)
+{
+	tx->device = device;
+	tx->queue = queue;
+	tx->table = table;
+	tx->guest_cid = guest_cid;
+	tx->path = path;
+	pool_init(&tx->pool, tx->packets, sizeof(tx->packets[0]), VIRTQUEUE_MAX_SIZE);
 }

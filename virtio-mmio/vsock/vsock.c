@@ -1,53 +1,61 @@
 #include "virtio-mmio/vsock/vsock.h"
 
 #include <linux/virtio_ids.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/auxv.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
 
-#include "host/fail.h"
+#include "host/container_of.h"
 
 static struct vsock *vsock_of(struct virtio_device *device)
 {
-	return (struct vsock *)device;
+	return container_of(device, struct vsock, device);
 }
 
-static void signal_guest(struct ring_task *task)
+/* A packet of the new driver must not meet the old one's connections. */
+static void drop_old(struct vsock *vsock)
 {
-	struct vsock *vsock = (struct vsock *)((char *)task - offsetof(struct vsock, signal_task));
-
-	virtio_device_lock(&vsock->device);
-	if (virtio_device_is_live(&vsock->device))
-		for (unsigned i = 0; i < VSOCK_QUEUES; i++)
-			if (vsock->device.queues[i].ready)
-				virtio_device_signal(&vsock->device, &vsock->device.queues[i]);
-	virtio_device_unlock(&vsock->device);
-}
-
-void vsock_signal_later(struct vsock *vsock)
-{
-	ring_after_batch(vsock->ring, &vsock->signal_task);
-}
-
-void vsock_drop_old(struct vsock *vsock)
-{
-	struct vsock_link *first;
-
 	if (!vsock->drop_old)
 		return;
-	while ((first = vsock_list_first(&vsock->to_send)) != NULL)
-		vsock_list_remove(first);
-	for (unsigned i = 0; i < vsock->fresh_connections; i++) {
-		struct vsock_connection *connection = &vsock->connections[i];
-		enum vsock_state state = connection->stream.state;
-		if (state == VSOCK_ENDING)
-			vsock_release_if_over(connection);
-		else if (state != VSOCK_FREE && state != VSOCK_ACCEPTING && state != VSOCK_GREETING)
-			vsock_end(connection, false);
-	}
 	vsock->drop_old = false;
+	vsock_backlog_dissolve(&vsock->table.backlogs);
+	for (unsigned i = 0; i < vsock->table.pool.fresh; i++)
+		vsock_connection_drop(&vsock->table.connections[i]);
+}
+
+/* Replies that the guest has taken make room for the packets that have waited for it: after other work of the
+ * ring. */
+static void send_to_guest(struct vsock *vsock)
+{
+	bool was_full = !vsock_table_has_reply_room(&vsock->table);
+
+	vsock_rx_run(&vsock->rx);
+	if (vsock->tx.stalled && was_full && vsock_table_has_reply_room(&vsock->table))
+		virtio_device_kick_again(&vsock->device, VSOCK_TX);
+}
+
+static void signal_guest(struct vsock *vsock)
+{
+	if (!virtio_device_is_live(&vsock->device))
+		return;
+	for (unsigned i = 0; i < VSOCK_QUEUES; i++)
+		if (vsock->device.queues[i].ready)
+			virtio_device_signal(&vsock->device, &vsock->device.queues[i]);
+}
+
+/* All that follows from a batch of completions, in this order: a connection that is over is told to the guest before
+ * its place is the next program's. */
+static void after_batch(struct ring_task *task)
+{
+	struct vsock *vsock = container_of(task, struct vsock, task);
+
+	virtio_device_lock(&vsock->device);
+	drop_old(vsock);
+	if (vsock_tx_has_work(&vsock->tx))
+		vsock_tx_run(&vsock->tx);
+	if (vsock_rx_has_work(&vsock->rx))
+		send_to_guest(vsock);
+	if (vsock_listener_has_work(&vsock->listener))
+		vsock_listener_accept(&vsock->listener);
+	signal_guest(vsock);
+	virtio_device_unlock(&vsock->device);
 }
 
 /* Buffers for events stay with the device: the only event is a migration's (5.10.6.7). */
@@ -55,11 +63,9 @@ static void queue_notify(struct virtio_device *device, unsigned queue)
 {
 	struct vsock *vsock = vsock_of(device);
 
-	vsock_drop_old(vsock); /* a packet of the new driver must not meet them */
-	if (queue == VSOCK_TX)
-		vsock_tx_run(vsock);
-	if (queue != VSOCK_EVENT)
-		vsock_rx_run(vsock);
+	vsock->tx.kicked |= queue == VSOCK_TX;
+	vsock->rx.kicked |= queue == VSOCK_RX;
+	ring_after_batch(vsock->ring, &vsock->task);
 }
 
 /* On a vCPU's thread, which must not use the ring: the connections end there, later. */
@@ -67,16 +73,18 @@ static void reset(struct virtio_device *device)
 {
 	struct vsock *vsock = vsock_of(device);
 
-	rx_pool_reset(&vsock->pool);
-	vsock->n_replies = 0;
-	vsock->tx_stalled = false;
+	vsock_tx_reset(&vsock->tx);
+	vsock_rx_reset(&vsock->rx);
+	vsock_table_reset(&vsock->table);
 	vsock->drop_old = true;
 	virtio_device_kick_again(device, VSOCK_RX);
 }
 
 static void kicked_after_reset(struct virtio_device *device)
 {
-	vsock_drop_old(vsock_of(device));
+	struct vsock *vsock = vsock_of(device);
+
+	ring_after_batch(vsock->ring, &vsock->task);
 }
 
 static const struct virtio_device_type vsock_type = {
@@ -88,53 +96,27 @@ static const struct virtio_device_type vsock_type = {
 	.kicked_after_reset = kicked_after_reset,
 };
 
-/* The kernel gives each process 16 random bytes. The C library takes the first 8 for the canary of its
- * stacks. */
-static void make_port_key(struct vsock *vsock)
-{
-	unsigned long address = getauxval(AT_RANDOM);
-	const uint8_t *random;
-
-	memcpy(&random, &address, sizeof(random));
-	memcpy(&vsock->port_key[0], random + 8, 8);
-	vsock->port_key[1] = ~vsock->port_key[0];
-}
-
 void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const char *path,
 		const struct guest_memory *memory, struct ring *ring)
 {
-	virtio_device_init(&vsock->device, &vsock_type, memory);
+	struct virtio_device *device = &vsock->device;
+
+	virtio_device_init(device, &vsock_type, memory);
 	vsock->config.guest_cid = guest_cid;
-	vsock->device.config = (const uint8_t *)&vsock->config;
-	vsock->device.config_bytes = sizeof(vsock->config);
+	device->config = (const uint8_t *)&vsock->config;
+	device->config_bytes = sizeof(vsock->config);
 	vsock->ring = ring;
-	vsock->path = path;
-	vsock->listen_fd = listen_fd;
-	vsock->half_ended_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (vsock->half_ended_fd < 0)
-		fail_errno(EXIT_HOST_REFUSED, "cannot create an epoll for the vsock");
-	ring_allow_sockets(ring);
-	make_port_key(vsock);
-	vsock->signal_task.run = signal_guest;
-	/* Address space only: a connection's part is used when its socket does not keep up. */
-	vsock->buffers =
-		mmap(NULL, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES,
-		     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (vsock->buffers == MAP_FAILED)
-		fail_errno(EXIT_HOST_REFUSED, "cannot map the vsock buffers");
-	/* A huge page would be 16 connections' for the first byte of one. No kernel support: none. */
-	madvise(vsock->buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES,
-		MADV_NOHUGEPAGE);
-	rx_pool_reset(&vsock->pool);
-	vsock_list_init(&vsock->to_send);
-	vsock_list_init(&vsock->departed);
-	vsock_list_init(&vsock->greeting);
-	vsock_list_init(&vsock->full);
-	vsock_rx_init(vsock);
+	vsock->task.run = after_batch;
+	vsock_sockets_init(&vsock->sockets, ring, &device->lock, &vsock->task);
+	vsock_table_init(&vsock->table, &vsock->sockets);
+	vsock_tx_init(&vsock->tx, device, &device->queues[VSOCK_TX], &vsock->table, guest_cid,
+		      path);
+	vsock_rx_init(&vsock->rx, device, &device->queues[VSOCK_RX], &vsock->table, guest_cid);
+	vsock_listener_init(&vsock->listener, device, &vsock->table, listen_fd);
 }
 
 void vsock_start(struct vsock *vsock)
 {
-	vsock_watch_half_ended(vsock);
-	vsock_accept_next(vsock);
+	vsock_sockets_start(&vsock->sockets);
+	vsock_listener_accept(&vsock->listener);
 }

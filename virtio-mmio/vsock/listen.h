@@ -1,0 +1,61 @@
+/*
+ * How a host program's connection comes about: it is accepted, says "CONNECT <port>\n", and then its descriptor and
+ * the port become a connection.
+ */
+#ifndef VIRTIO_MMIO_VSOCK_LISTEN_H
+#define VIRTIO_MMIO_VSOCK_LISTEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock/list.h"
+#include "virtio-mmio/vsock/socket.h"
+#include "virtio-mmio/vsock/table.h"
+
+#define VSOCK_GREETING_BYTES 32u
+
+/* A host program that has not said its line yet. */
+struct vsock_greeting {
+	struct vsock_listener *listener;
+	struct vsock_socket socket;
+	struct vsock_link link;         /* in the listener's list */
+	struct vsock_connection *place; /* kept for it; NULL: this greeting is free */
+	int64_t end_ms;                 /* its deadline, CLOCK_MONOTONIC */
+	unsigned length;                /* of the line, as far as it was taken */
+	unsigned seen;                  /* to be taken now; 0: to be looked at */
+	unsigned in_vain; /* reads that found nothing, since one has found something */
+	bool over;        /* waits for what is on the ring */
+	char line[VSOCK_GREETING_BYTES];
+};
+
+struct vsock_listener {
+	struct virtio_device *device;
+	struct vsock_table *table;
+	int fd; /* -1: none */
+	struct ring_op accept_op, pause_op, timer_op;
+	struct vsock_connection
+		*place; /* kept for the one that is being accepted; NULL: nobody is */
+	bool paused;    /* the host is short of something */
+	bool timer_runs;
+	struct __kernel_timespec timer_end;
+	struct vsock_link greetings; /* the longest first */
+	uint32_t next_host_port;
+	struct vsock_greeting pool[VSOCK_MAX_CONNECTIONS]; /* the one of each place */
+};
+
+/* fd: a listening Unix socket, or -1. */
+void vsock_listener_init(struct vsock_listener *listener, struct virtio_device *device,
+			 struct vsock_table *table, int fd);
+
+/* Whether nobody is being accepted who could be. */
+static inline bool vsock_listener_has_work(const struct vsock_listener *listener)
+{
+	return listener->fd >= 0 && listener->place == NULL && !listener->paused;
+}
+
+/* Accepts the next host program, if there is a place; otherwise those who come wait in the socket's backlog. After
+ * ring_start(), and where no connection is being worked on. */
+void vsock_listener_accept(struct vsock_listener *listener);
+
+#endif

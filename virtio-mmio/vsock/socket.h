@@ -1,0 +1,146 @@
+/*
+ * A Unix socket on the ring; it knows no guest. An operation of each kind is under way at most once. All complete
+ * in one function: with the lock held it calls the handler that the operation was started with, and has the
+ * owner's task run after the batch.
+ *
+ * Whatever it asks for, a poll on the ring comes back when one direction has ended (POLLRDHUP). An epoll does not: it
+ * takes over from there.
+ */
+#ifndef VIRTIO_MMIO_VSOCK_SOCKET_H
+#define VIRTIO_MMIO_VSOCK_SOCKET_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include "host/ring.h"
+
+enum vsock_socket_kind {
+	VSOCK_SOCKET_CONNECT, /* or the pause before the next try */
+	VSOCK_SOCKET_POLL_IN,
+	VSOCK_SOCKET_POLL_OUT,
+	VSOCK_SOCKET_POLL_HANG_UP,
+	VSOCK_SOCKET_READ,
+	VSOCK_SOCKET_WRITE,
+	VSOCK_SOCKET_END_INPUT,
+	VSOCK_SOCKET_END_OUTPUT,
+	VSOCK_SOCKET_END,
+	VSOCK_SOCKET_KINDS
+};
+
+struct vsock_socket;
+
+/* result: as of a ring operation. The lock is held. */
+typedef void vsock_socket_done_fn(struct vsock_socket *socket, int32_t result);
+
+struct vsock_socket_op {
+	struct ring_op op;
+	struct vsock_socket *socket;
+	vsock_socket_done_fn *done;
+	bool under_way;
+	bool nowait; /* asked with RWF_NOWAIT */
+};
+
+/* What all sockets of a device share. */
+struct vsock_sockets {
+	struct ring *ring;
+	pthread_mutex_t *lock;  /* the device's */
+	struct ring_task *task; /* the device's */
+	int half_ended_fd;      /* an epoll of sockets with one direction left */
+	struct ring_op half_ended_op;
+	bool no_nowait;       /* this host's sockets do not take RWF_NOWAIT */
+	uint8_t waste[65536]; /* what no guest wants; never read */
+};
+
+struct vsock_socket {
+	struct vsock_sockets *sockets;
+	int fd;             /* -1: closed */
+	unsigned in_flight; /* operations on the ring */
+	bool half_ended;    /* the epoll has it */
+	bool waits_for_room;
+	bool input_ended, output_ended;
+	struct vsock_socket_op ops[VSOCK_SOCKET_KINDS];
+};
+
+/* Before ring_start(). Does not return on failure (exit 3). */
+void vsock_sockets_init(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
+			struct ring_task *task);
+
+/* After ring_start(). */
+void vsock_sockets_start(struct vsock_sockets *sockets);
+
+/* A new socket of the host is one to be read without surprises: no data out of band, no descriptors. */
+void vsock_socket_prepare(int fd);
+
+/* Takes over a prepared descriptor, or -1. */
+void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd);
+
+/* Nothing is in flight. */
+void vsock_socket_close(struct vsock_socket *socket);
+
+/* `address` stays valid until then. */
+void vsock_socket_connect(struct vsock_socket *socket, const struct sockaddr_un *address,
+			  vsock_socket_done_fn *done);
+
+/* In the place of a connect; `pause` stays valid until then. */
+void vsock_socket_pause(struct vsock_socket *socket, struct __kernel_timespec *pause,
+			vsock_socket_done_fn *done);
+
+/* Until there is something to read, if it is not under way. */
+void vsock_socket_poll_in(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* Until there is room to write. False: the host is short of memory. */
+bool vsock_socket_poll_out(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* A poll for room is back. Whether there is some; if it only found a direction ended, the epoll waits on. */
+bool vsock_socket_has_room(struct vsock_socket *socket, int32_t result);
+
+/* Until the other side has closed its socket. Without memory for it that is not seen. */
+void vsock_socket_poll_hang_up(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* A poll for hanging up is back. Whether it has; if it only found a direction ended, the epoll waits on. */
+bool vsock_socket_has_hung_up(struct vsock_socket *socket, int32_t result);
+
+/* Takes, or with MSG_PEEK shows, what is there now; -EAGAIN: nothing. */
+void vsock_socket_receive(struct vsock_socket *socket, void *buffer, unsigned bytes, int flags,
+			  vsock_socket_done_fn *done);
+
+/* Reads what is there now; -EAGAIN: nothing, or it must be polled before each read: see no_nowait. The parts stay
+ * valid until then. */
+void vsock_socket_read(struct vsock_socket *socket, const struct iovec *parts, unsigned n,
+		       vsock_socket_done_fn *done);
+
+/* nowait: writes what the socket takes now, -EAGAIN: nothing. Otherwise the write waits for room. The parts stay
+ * valid until then. */
+void vsock_socket_write(struct vsock_socket *socket, const struct iovec *parts, unsigned n,
+			bool nowait, vsock_socket_done_fn *done);
+
+/* Whether a write or a poll for room is under way. */
+static inline bool vsock_socket_is_writing(const struct vsock_socket *socket)
+{
+	return socket->ops[VSOCK_SOCKET_WRITE].under_way ||
+	       socket->ops[VSOCK_SOCKET_POLL_OUT].under_way || socket->waits_for_room;
+}
+
+/* A closed socket has no ends, and none is ended twice: then nothing is done. */
+
+/* The other side gets EPIPE at its next write. */
+void vsock_socket_end_input(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* Throws away some of what waits to be read, so that a writer who waits for room goes on: after end_input, until
+ * the result is not above 0. */
+void vsock_socket_waste_input(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* The other side reads the end. */
+void vsock_socket_end_output(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* Both ends, once; polls under way come back. */
+void vsock_socket_end(struct vsock_socket *socket, vsock_socket_done_fn *done);
+
+/* Whether nothing waits to be read. */
+bool vsock_socket_is_drained(const struct vsock_socket *socket);
+
+#endif

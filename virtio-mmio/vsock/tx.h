@@ -1,0 +1,52 @@
+/*
+ * The transmit queue: packets from the guest. A stream's data goes to its socket straight from guest memory if nothing
+ * of the stream waits, with RWF_NOWAIT, so that a reader who does not read keeps no chain. The rest is copied to the
+ * connection's buffer, to the place of its position in the stream, and so is what comes meanwhile.
+ */
+#ifndef VIRTIO_MMIO_VSOCK_TX_H
+#define VIRTIO_MMIO_VSOCK_TX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "virtio-mmio/pool.h"
+#include "virtio-mmio/queue.h"
+#include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock/table.h"
+
+/* A chain, until the guest gets it back. */
+struct vsock_packet {
+	struct vsock_packet *next_free; /* first: the pool's */
+	struct vsock_tx *tx;
+	uint32_t bytes;      /* of its data, while that is being sent from guest memory */
+	uint32_t generation; /* of the device then */
+	struct virtqueue_chain chain;
+};
+
+struct vsock_tx {
+	struct virtio_device *device;
+	struct virtqueue *queue;
+	struct vsock_table *table;
+	uint64_t guest_cid;
+	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
+	bool kicked;
+	bool stalled; /* packets wait for room among the replies, or for a packet to be sent */
+	struct pool pool;
+	struct vsock_packet packets[VIRTQUEUE_MAX_SIZE];
+};
+
+void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, struct virtqueue *queue,
+		   struct vsock_table *table, uint64_t guest_cid, const char *path);
+
+/* The driver has reset the device. */
+void vsock_tx_reset(struct vsock_tx *tx);
+
+static inline bool vsock_tx_has_work(const struct vsock_tx *tx)
+{
+	return tx->kicked || tx->stalled;
+}
+
+/* Takes packets off the queue: at most a queue's length, the rest after other work of the ring. */
+void vsock_tx_run(struct vsock_tx *tx);
+
+#endif
