@@ -202,14 +202,16 @@ static unsigned packet_of_kind(struct vsock_stream *stream, const struct virtio_
 
 unsigned vsock_stream_packet(struct vsock_stream *stream, const struct virtio_vsock_hdr *header)
 {
-	unsigned actions = 0;
+	unsigned actions;
 
 	vsock_stream_update_credit(stream, header);
-	if (stream->readable && vsock_stream_credit(stream) > 0) {
+	actions = packet_of_kind(stream, header);
+	if (stream->readable && stream->state == VSOCK_ESTABLISHED &&
+	    vsock_stream_credit(stream) > 0) {
 		stream->asked_credit = false;
-		actions = tell(stream, 0);
+		actions |= VSOCK_TELL;
 	}
-	return actions | packet_of_kind(stream, header);
+	return actions;
 }
 
 unsigned vsock_stream_sent(struct vsock_stream *stream, uint32_t bytes)

@@ -40,15 +40,14 @@ enum vsock_pending {
 
 /* Actions that follow an event. */
 enum vsock_action {
-	VSOCK_TELL = 1,       /* wait for a turn to send: there is something for the guest */
-	VSOCK_TAKE_DATA = 2,  /* the packet's data goes to the socket */
-	VSOCK_SAY_OK = 4,     /* the host program gets its "OK" line, before any data */
-	VSOCK_LOOK = 8,       /* if the socket holds nothing unread: vsock_stream_drained() */
-	VSOCK_WATCH = 16,     /* watch for the host program to leave: vsock_stream_hung_up() */
-	VSOCK_POLL_IN = 32,   /* wait until the socket can be read: vsock_stream_polled() */
-	VSOCK_END_INPUT = 64, /* shut down the socket's reading side, once */
-	VSOCK_FLUSH =
-		128, /* send what waits for the socket; if nothing does: vsock_stream_flushed() */
+	VSOCK_TELL = 1,         /* wait for a turn to send: there is something for the guest */
+	VSOCK_TAKE_DATA = 2,    /* the packet's data goes to the socket */
+	VSOCK_SAY_OK = 4,       /* the host program gets its "OK" line, before any data */
+	VSOCK_LOOK = 8,         /* vsock_stream_drained(), if the socket holds nothing unread */
+	VSOCK_WATCH = 16,       /* watch for the host program to leave: vsock_stream_hung_up() */
+	VSOCK_POLL_IN = 32,     /* wait until the socket can be read: vsock_stream_polled() */
+	VSOCK_END_INPUT = 64,   /* shut down the socket's reading side, once */
+	VSOCK_FLUSH = 128,      /* send what waits for the socket, or vsock_stream_flushed() */
 	VSOCK_END_OUTPUT = 256, /* shut down its writing side, once */
 	VSOCK_FREE_PORTS = 512, /* the guest may use the ports again */
 	VSOCK_END = 1024,       /* the end of ports and socket; what is pending is still sent */
