@@ -10,7 +10,7 @@ ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 install: vmm
 	install -D -m 755 vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 755 guest/vmm-extract-kernel $(DESTDIR)$(PREFIX)/bin/vmm-extract-kernel
-	install -D -m 644 vmm.1 $(DESTDIR)$(MANDIR)/man1/vmm.1
+	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man1 vmm.1 vmm-extract-kernel.1
 	install -D -m 644 completions/vmm.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmm
 	install -D -m 644 completions/_vmm $(DESTDIR)$(ZSH_COMPLETIONS)/_vmm
 	install -d $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
@@ -19,7 +19,7 @@ install: vmm
 	install -m 755 examples/* $(DESTDIR)$(DOCDIR)/examples
 
 deb: vmm
-	$(Q)packaging/deb $(VERSION)
+	+$(Q)packaging/deb $(VERSION)
 
 # The committed tree. It builds without git.
 dist:

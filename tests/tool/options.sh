@@ -36,8 +36,8 @@ same "docs/devices.md" "$(sed -n '/^## Options/,/^## Console/s/^| \(.*\) | .*/\1
 same "completions/_vmm" "$(zsh -fc '_arguments() { print -rl -- "${@%%\[*}" }; . completions/_vmm' | sed 's/.*) *//' | options)"
 
 # mandoc's data base of other pages is no matter of ours.
-lint=$(mandoc -T lint vmm.1 2>&1 | grep -vE 'mandoc\.db|referenced manual not found' || :)
-[ -z "$lint" ] || die "mandoc -T lint vmm.1: $lint"
+lint=$(mandoc -T lint vmm.1 vmm-extract-kernel.1 2>&1 | grep -vE 'mandoc\.db|referenced manual not found' || :)
+[ -z "$lint" ] || die "mandoc -T lint: $lint"
 
 words=$(sed -n '/default_words\[\] = {/,/^};/s/^\t"\([^"]*\)".*/\1/p' config/machine_plan.c)
 [ "$(wc -l <<<"$words")" -ge 8 ] || die "config/machine_plan.c: cannot read its words"

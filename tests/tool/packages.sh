@@ -23,7 +23,7 @@ newest=$(sed -n 's/^## \[\([0-9].*\)\] - [0-9]*-[0-9]*-[0-9]*$/\1/p' CHANGELOG.m
 
 make -s install DESTDIR="$work/install" PREFIX=/opt/vmm
 (cd "$work/install" && find . -type f | sort) >"$work/installed"
-for file in bin/vmm bin/vmm-extract-kernel share/man/man1/vmm.1 share/bash-completion/completions/vmm \
+for file in bin/vmm bin/vmm-extract-kernel share/man/man1/vmm.1 share/man/man1/vmm-extract-kernel.1 share/bash-completion/completions/vmm \
 	share/zsh/site-functions/_vmm share/doc/vmm/README.md share/doc/vmm/examples/launcher.py share/doc/vmm/examples/vsock.sh; do
 	grep -qxF "./opt/vmm/$file" "$work/installed" || die "make install leaves no $file"
 done
@@ -37,6 +37,10 @@ field() {
 [ "$(field Package) $(field Version) $(field Architecture)" = "vmm $version amd64" ] || die "$deb: its control file"
 [ -z "$(field Depends)" ] || die "$deb depends on $(field Depends); the program is static"
 ! dpkg-deb -c "$deb" | grep -v ' root/root ' || die "$deb: not all files are root's"
+if command -v lintian >/dev/null; then
+	lintian "$deb" >"$work/lintian" 2>/dev/null || :
+	[ ! -s "$work/lintian" ] || die "lintian: $(cat "$work/lintian")"
+fi
 sum=$(sha256sum "$deb")
 make -s deb >/dev/null
 [ "$(sha256sum "$deb")" = "$sum" ] || die "make deb gives other bytes each time"
