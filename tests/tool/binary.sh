@@ -19,7 +19,7 @@ grep -q 'GNU_RELRO' <<<"$headers" || die "no RELRO"
 ! readelf -dW ./vmm | grep -q '(NEEDED)\|(TEXTREL)' || die "it needs libraries or text relocations"
 ! readelf -SW ./vmm | grep -q '\.symtab\|\.debug' || die "not stripped"
 bytes=$(stat -c %s ./vmm)
-[ "$bytes" -lt $((300 * 1024)) ] || die "$bytes bytes, expected less than 300 KiB"
+[ "$bytes" -le $((200 * 1024)) ] || die "$bytes bytes, expected at most 200 KiB"
 
 help=$(./vmm --help)
 [ "$(wc -l <<<"$help")" -le 24 ] || die "--help has $(wc -l <<<"$help") lines, a screen has 24"
