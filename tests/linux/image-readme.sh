@@ -1,5 +1,5 @@
 #!/bin/bash
-# The README's container image, as it is typed: a stand-in for podman exports a tree that has no init.
+# The README's one command, and its container image, as they are typed: a stand-in for podman exports a tree without an init.
 . "$(dirname "$0")/lib.sh"
 
 for tool in busybox musl-gcc mke2fs; do command -v $tool >/dev/null || fail "$tool is missing (make deps-guest)"; done
@@ -27,4 +27,11 @@ PATH=$work/bin:$PATH VMM_LAB=direct timeout -s TERM 100 bash -e "$work/commands"
 expect_status 0 "the README's commands"
 expect_text "$work/readme.out" 'NAME="a container"'
 expect_clean image.ext4
+
+sed -n '/^### One command/,/^### /s/^    //p' "$repo/README.md" >"$work/command"
+mv "$(image_copy root)" build/guest/rootfs.ext4
+timeout -s TERM 100 bash -e "$work/command" >"$work/command.out" 2>"$work/command.err" </dev/null || status=$?
+expect_status 0 "the README's one command"
+expect_text output.txt "Linux guest 6."
+expect_equal "the result" '{"exit_code":0,"reason":"guest_ended"}' "$(cat result.json)"
 passed "$(wc -l <"$work/commands") lines typed"
