@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 need_kvm
 
-for cpus in 1 2 4 8; do
+for cpus in 1 2 4 8 32; do
 	vmm_run --kernel "$elf/smp.elf" --cpus $cpus --cmdline "cpus=$cpus"
 	# A host that emulates all but user code may know no real mode.
 	if [ "$status" = 5 ] && grep -q 'emulation failure.* on vCPU [1-9]' "$tmp/err"; then
@@ -12,7 +12,7 @@ for cpus in 1 2 4 8; do
 	fi
 	expect_status 0 "--cpus $cpus"
 	expect_output "starting
-others 0x$((cpus - 1))"
+others $(printf 0x%x $((cpus - 1)))"
 	expect_no_errors
 done
 

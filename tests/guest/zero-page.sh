@@ -72,9 +72,17 @@ run_guest() {
 
 run_guest "$elf/zero_page.elf" 128M
 expect_guest_saw "100000 7f00000 1"
+run_guest "$elf/zero_page.elf" 3G
+expect_guest_saw "100000 bff00000 1"
+run_guest "$elf/zero_page.elf" 3500M
+expect_guest_saw "100000 bff00000 1
+100000000 1ac00000 1"
 run_guest "$elf/zero_page.elf" 5G
 expect_guest_saw "100000 bff00000 1
 100000000 80000000 1"
+run_guest "$elf/zero_page.elf" 64G # more than most hosts have: what the guest does not touch costs nothing
+expect_guest_saw "100000 bff00000 1
+100000000 f40000000 1"
 
 make_bzimage
 run_guest "$tmp/bzimage" 128M

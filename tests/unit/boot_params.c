@@ -154,6 +154,14 @@ static void test_e820(void)
 		3 * GIB + 4096,
 		(struct region[]){ LOW_REGIONS, { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 4096, 1 } },
 		4);
+	check_e820(3500 * MIB,
+		   (struct region[]){
+			   LOW_REGIONS, { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 428 * MIB, 1 } },
+		   4);
+	check_e820(64 * GIB,
+		   (struct region[]){
+			   LOW_REGIONS, { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, 61 * GIB, 1 } },
+		   4);
 	check_e820(4 * GIB,
 		   (struct region[]){ LOW_REGIONS, { MIB, 3 * GIB - MIB, 1 }, { 4 * GIB, GIB, 1 } },
 		   4);
