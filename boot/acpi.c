@@ -30,7 +30,7 @@
 #define FADT_NO_SLEEP_BUTTON (1u << 5)
 #define FADT_RESET_REGISTER  (1u << 10)
 #define FADT_HW_REDUCED      (1u << 20)
-/* Its boot architecture flags: probes that a kernel spares itself. The i8042's bit is clear: there is no keyboard. */
+/* Its boot architecture flags: what a kernel need not probe for. The i8042's bit is clear: there is no keyboard. */
 #define FADT_NO_VGA      (1u << 2)
 #define FADT_NO_MSI      (1u << 3)
 #define FADT_NO_CMOS_RTC (1u << 5)
@@ -81,7 +81,7 @@ struct acpi_address {
 
 struct acpi_fadt {
 	struct acpi_header header;
-	uint32_t facs_gpa; /* none, as in all that this machine has no fixed hardware for */
+	uint32_t facs_gpa; /* none: it is for fixed hardware */
 	uint32_t dsdt_gpa;
 	uint8_t reserved0, profile;
 	uint16_t sci_interrupt;
@@ -308,7 +308,7 @@ static void add_events(struct aml *aml)
 	aml_end(aml);
 }
 
-/* _S5_ has what is to be written to the sleep control register: SLP_TYPa, SLP_TYPb, and two reserved. */
+/* SLP_TYPa for the sleep control register, SLP_TYPb, and two that are reserved. */
 static void add_poweroff(struct aml *aml)
 {
 	aml_name_package(aml, "_S5_", 4);

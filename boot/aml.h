@@ -1,7 +1,6 @@
 /*
- * Writes AML, the byte code in which ACPI describes devices (ACPI 6.5, 20). The calls stand as the tree that they make:
- * what opens a block is followed by the block's content and by aml_end(), which then knows the length that AML wants in
- * front.
+ * Writes AML, the byte code in which ACPI describes devices (ACPI 6.5, 20). The calls read as the tree that they make:
+ * a block is opened, filled, and closed by aml_end(), which writes its length in front.
  */
 #ifndef BOOT_AML_H
 #define BOOT_AML_H

@@ -1,4 +1,4 @@
-/* What a PC runs after a reset: Linux jumps there to reboot, when all else has failed or with reboot=bios. */
+/* The code at a PC's reset vector: Linux jumps there to reboot when all else has failed, and with reboot=bios. */
 #ifndef BOOT_RESET_VECTOR_H
 #define BOOT_RESET_VECTOR_H
 

@@ -40,7 +40,7 @@ enum serial_mode {
 	SERIAL_FILE,
 };
 
-/* What the host backs guest memory with. */
+/* The pages that back guest memory. */
 enum memory_pages {
 	PAGES_TRANSPARENT, /* huge where it has them */
 	PAGES_4K,

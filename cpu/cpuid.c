@@ -39,7 +39,7 @@
 static_assert(offsetof(struct cpuid_table, entries) == sizeof(struct kvm_cpuid2),
 	      "the entries follow the head, as KVM reads them");
 
-/* What a guest here has no use for: the PMU and what samples with it (Linux would run a watchdog by its interrupts),
+/* Hidden, because a guest here has no use for it: the PMU and what samples with it (Linux would run a watchdog by its interrupts),
  * virtualisation of the guest's own, and enclaves and encryption, which this monitor sets up for no guest. */
 static const uint32_t hidden_leaves[] = {
 	LEAF_PMU, LEAF_SGX, LEAF_PT,  LEAF_LBR,     LEAF_PMU_V2,

@@ -13,7 +13,7 @@ int kvm_open(void);
  * device's. Does not return on failure (exit 3). */
 int kvm_create_vm(int kvm_fd, uint32_t tss_gpa);
 
-/* What the host's KVM is, for messages: "kvm_amd, Linux 6.1.0". */
+/* The host's KVM in words, for messages: "kvm_amd, Linux 6.1.0". */
 void kvm_describe(char *text, size_t text_bytes);
 
 /* KVM_CHECK_EXTENSION: 0 when absent. */

@@ -263,7 +263,7 @@ static uint32_t read_register(const struct virtio_transport *transport, uint64_t
 	}
 }
 
-/* What the window reads as while the device is the other's. */
+/* The registers of a window while the device is the other's. */
 static uint32_t read_placeholder(uint64_t offset)
 {
 	switch (offset) {

@@ -11,10 +11,9 @@
 #include "virtio-mmio/virtio_device.h"
 
 /*
- * A kernel that knows both ACPI and virtio_mmio.device= words finds each device twice. So that neither way of telling
- * depends on what the kernel knows, and none is an error to it, a device may have two windows. The first whose DeviceID
- * is read has it; until a driver that has begun there resets it the other has DeviceID 0, a placeholder that drivers
- * pass over (virtio 1.2, 4.2.2).
+ * A kernel that knows both ACPI and virtio_mmio.device= words finds each device twice: so a device may have two windows.
+ * The first whose DeviceID is read has the device, until a driver that has begun there resets it. Meanwhile the other's
+ * DeviceID is 0, a placeholder that drivers ignore (virtio 1.2, 4.2.2).
  */
 enum virtio_window {
 	VIRTIO_WINDOW_NONE,

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the host backs guest memory with: --mem SIZE,4k and --mem SIZE,hugetlb, with a pool and without.
+# The pages that back guest memory: --mem SIZE,4k and --mem SIZE,hugetlb, with a pool and without.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm

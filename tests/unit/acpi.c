@@ -123,7 +123,7 @@ static void test_every_cpu_count(void)
 		check_madt(n_cpus);
 }
 
-/* What is the same in every DSDT: before the devices, and behind them. */
+/* The parts that every DSDT has. */
 static const uint8_t poweroff[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x07, 4, 0x0a, 5, 0, 0, 0 };
 static const uint8_t scope_name[] = { '_', 'S', 'B', '_' };
 static const uint8_t uart[] = {

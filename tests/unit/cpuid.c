@@ -1,4 +1,4 @@
-/* What CPUID tells the guest, on a host that has everything: topology as Linux reads it, and what is hidden. */
+/* CPUID as the guest gets it from a host that has everything: topology as Linux reads it, and what is hidden. */
 #include "cpu/cpuid.h"
 
 #include <stdarg.h>
