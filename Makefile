@@ -1,5 +1,19 @@
 # vmm: `make` builds ./vmm, `make run` boots a guest, `make test` runs the tests. See README.md.
-# `make V=1` shows the commands.
+#
+#   CC=clang                       vmm's compiler: any gcc or clang, made for musl or not (default: musl-gcc)
+#   CFLAGS, CPPFLAGS, LDFLAGS      yours, beside those that vmm needs (default: -O2 -g)
+#   WERROR=0                       a warning is no error
+#   V=1                            shows the commands
+#   O=DIR                          builds everything in DIR, vmm included (default: build, and ./vmm)
+#   PREFIX=/usr, DESTDIR=DIR       make install
+
+O = build
+VMM = $(if $(filter build,$(O)),vmm,$(O)/vmm)
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+ifeq ($(origin CC),default)
+CC = musl-gcc
+endif
 
 VMM_SOURCES = \
 	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c \
@@ -25,108 +39,125 @@ LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch
 TSAN_TESTS = $(basename $(notdir $(wildcard tests/tsan/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 
+# For the tests and the benches.
 MUSL_GCC = musl-gcc
 CLANG = clang
-# KVM's ioctls take a head with a flexible array, which our structs follow with a real one; musl and
-# glibc disagree about the sign of an ioctl's number.
-CLANG_CFLAGS = $(BASE_CFLAGS) -Wno-gnu-variable-sized-type-not-at-end -Wno-sign-conversion
+# musl and glibc disagree about the sign of an ioctl's number.
+CLANG_CFLAGS = $(BASE_CFLAGS) -Wno-sign-conversion
+# KVM's ioctls take a head with a flexible array, which our structs follow with a real one.
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-	-Wvla -Wformat=2 -Werror
+	-Wvla -Wformat=2 -Wno-gnu-variable-sized-type-not-at-end $(if $(filter 0,$(WERROR)),,-Werror)
+BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
 # The kernel's and liburing's headers come after musl's own.
 SYSTEM_INCLUDES = -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
-CFLAGS = -O2 -g
-BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
-VMM_CFLAGS = $(BASE_CFLAGS) $(SYSTEM_INCLUDES) \
-	-fPIE -fstack-protector-strong -ffunction-sections -fdata-sections $(CFLAGS)
+# The binary does not depend on where it is built.
+VMM_CFLAGS = $(CPPFLAGS) $(CFLAGS) $(BASE_CFLAGS) $(MUSL_INCLUDES) $(SYSTEM_INCLUDES) \
+	-ffile-prefix-map=$(CURDIR)=. -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections
+VMM_LDFLAGS = -Wl,-z,text -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
+LIBURING = /usr/lib/x86_64-linux-gnu/liburing.a
+# A compiler made for musl knows where that is. For all others Debian's files are named; musl-gcc is one of them, because
+# it cannot link a static-pie.
+ifneq ($(findstring musl,$(shell $(CC) -dumpmachine 2>/dev/null)),)
+VMM_LDFLAGS += -static-pie
+VMM_END = $(LIBURING)
+else
+MUSL_LIB = /usr/lib/x86_64-linux-musl
+MUSL_INCLUDES = -isystem /usr/include/x86_64-linux-musl
+VMM_LDFLAGS += -nostdlib -static -Wl,-pie -Wl,--no-dynamic-linker
+VMM_START = $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(shell $(CC) -print-file-name=crtbeginS.o)
+VMM_END = $(LIBURING) $(MUSL_LIB)/libc.a $(shell $(CC) -print-libgcc-file-name) \
+	$(shell $(CC) -print-file-name=crtendS.o) $(MUSL_LIB)/crtn.o
+endif
 # The fences order what the guest sees, not the monitor's threads.
 TSAN = -fsanitize=thread -fPIE -pie -Wno-tsan
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
 
-# musl-gcc has no -static-pie: the start files are named here instead.
-MUSL_LIB = /usr/lib/x86_64-linux-musl
-GCC_LIB = $(dir $(shell gcc -print-libgcc-file-name))
-VMM_LDFLAGS = -static -nostartfiles -Wl,-pie -Wl,--no-dynamic-linker -Wl,-z,text -Wl,-z,relro \
-	-Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
-VMM_START = $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(GCC_LIB)crtbeginS.o
-VMM_END = /usr/lib/x86_64-linux-gnu/liburing.a $(GCC_LIB)crtendS.o $(MUSL_LIB)/crtn.o
+VMM_OBJECTS = $(VMM_SOURCES:%.c=$(O)/obj/%.o)
+TEST_OBJECTS = $(filter-out $(O)/asan/vmm.o,$(VMM_SOURCES:%.c=$(O)/asan/%.o))
+FUZZ_OBJECTS = $(TEST_OBJECTS:$(O)/asan/%=$(O)/fuzz/%)
+TSAN_OBJECTS = $(VMM_SOURCES:%.c=$(O)/tsan/%.o)
+GCOV_OBJECTS = $(TEST_OBJECTS:$(O)/asan/%=$(O)/gcov/%)
+Q = $(if $(filter-out 0,$(V)),,@)
 
-VMM_OBJECTS = $(VMM_SOURCES:%.c=build/vmm/%.o)
-TEST_OBJECTS = $(filter-out build/asan/vmm.o,$(VMM_SOURCES:%.c=build/asan/%.o))
-FUZZ_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/fuzz/%)
-TSAN_OBJECTS = $(VMM_SOURCES:%.c=build/tsan/%.o)
-GCOV_OBJECTS = $(TEST_OBJECTS:build/asan/%=build/gcov/%)
-PREFIX = /usr/local
-Q = $(if $(V),,@)
+all: $(VMM)
 
-all: vmm
+ifneq ($(VMM),vmm)
+vmm: $(VMM)
+.PHONY: vmm
+endif
 
-vmm: build/vmm/vmm.debug
+$(VMM): $(O)/vmm.debug
 	$(Q)strip -o $@ $<
 
-build/vmm/vmm.debug: $(VMM_OBJECTS)
-	@echo "  LINK vmm"
-	$(Q)$(MUSL_GCC) $(VMM_LDFLAGS) -o $@ $(VMM_START) $(VMM_OBJECTS) $(VMM_END)
+$(O)/vmm.debug: $(VMM_OBJECTS)
+	@echo "  LINK $(VMM)"
+	$(Q)$(CC) $(CFLAGS) $(VMM_LDFLAGS) $(LDFLAGS) -o $@ $(VMM_START) $(VMM_OBJECTS) $(VMM_END)
 
-build/vmm/%.o: %.c Makefile
+$(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
-	$(Q)$(MUSL_GCC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The same sources for the unit tests and the fuzzers: on glibc, because the sanitizers need it.
-build/asan/%.o: %.c Makefile
+$(O)/asan/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(SANITIZE) -O1 -g -MMD -MP -c -o $@ $<
 
 # And under ThreadSanitizer, which wants its own.
-build/tsan/%.o: %.c Makefile
+$(O)/tsan/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(TSAN) -O1 -g -MMD -MP -c -o $@ $<
 
-build/tsan/vmm: $(TSAN_OBJECTS)
+$(O)/tsan/vmm: $(TSAN_OBJECTS)
 	@echo "  LINK $@"
 	$(Q)gcc $(TSAN) -o $@ $^ -l:liburing.a -lpthread
 
-build/tests/tsan/%: tests/tsan/%.c $(filter-out build/tsan/vmm.o,$(TSAN_OBJECTS))
+$(O)/tests/tsan/%: tests/tsan/%.c $(filter-out $(O)/tsan/vmm.o,$(TSAN_OBJECTS))
 	@mkdir -p $(@D)
 	@echo "  TSAN $<"
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(TSAN) -O1 -g -MMD -MP -MF $@.d -o $@ $< \
-		$(filter-out build/tsan/vmm.o,$(TSAN_OBJECTS)) -l:liburing.a -lpthread
+		$(filter-out $(O)/tsan/vmm.o,$(TSAN_OBJECTS)) -l:liburing.a -lpthread
 
-build/tests/unit/%: tests/unit/%.c $(TEST_OBJECTS)
+$(O)/tests/unit/%: tests/unit/%.c $(TEST_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  TEST $<"
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion $(SANITIZE) -O1 -g -MMD -MP -MF $@.d -o $@ $< \
 		$(TEST_OBJECTS) -l:liburing.a -lpthread
 
-build/fuzz/%.o: %.c Makefile
+$(O)/fuzz/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer-no-link -O1 -g -MMD -MP -c -o $@ $<
 
-build/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS)
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  FUZZ $<"
 	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer -O1 -g -MMD -MP -MF $@.d -o $@ $< \
 		$(FUZZ_OBJECTS) -l:liburing.a -lpthread
 
 # The fuzzers once more, to count the lines that a corpus executes.
-build/gcov/%.o: %.c Makefile
+$(O)/gcov/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion --coverage -O0 -MMD -MP -c -o $@ $<
 
-build/tests/gcov/%: tests/fuzz/%.c $(GCOV_OBJECTS)
+$(O)/tests/gcov/%: tests/fuzz/%.c $(GCOV_OBJECTS)
 	@mkdir -p $(@D)
 	@echo "  GCOV $<"
 	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion -DFUZZ_REPLAY -O1 -MMD -MP -MF $@.d -o $@ $< \
 		$(GCOV_OBJECTS) --coverage -l:liburing.a -lpthread
 
+# What runs, and not only builds, finds its files in the tree.
+test run bench guest guest-debian: no-other-folder
+no-other-folder:
+	@[ "$(O)" = build ] || { echo "make: O=$(O) is for building: test, run, bench and guest use ./vmm and build" >&2; exit 1; }
+
 test: deps-test vmm guest guest-debian test-programs
 	$(Q)tests/run $(T)
 
-test-programs: $(UNIT_TESTS:%=build/tests/unit/%) $(FUZZERS:%=build/tests/fuzz/%) \
-	$(FUZZERS:%=build/tests/gcov/%) $(TSAN_TESTS:%=build/tests/tsan/%) build/tsan/vmm guests linux-programs bench-programs \
-	build/tests/reaper
+test-programs: $(UNIT_TESTS:%=$(O)/tests/unit/%) $(FUZZERS:%=$(O)/tests/fuzz/%) \
+	$(FUZZERS:%=$(O)/tests/gcov/%) $(TSAN_TESTS:%=$(O)/tests/tsan/%) $(O)/tsan/vmm guests linux-programs bench-programs \
+	$(O)/tests/reaper
 
-build/tests/reaper: tests/tool/reaper.c
+$(O)/tests/reaper: tests/tool/reaper.c
 	@mkdir -p $(@D)
 	$(Q)gcc $(BASE_CFLAGS) -O2 -o $@ $<
 
@@ -147,23 +178,23 @@ lint: deps-lint
 	$(Q)for source in $(VMM_SOURCES); do \
 		$(CLANG) $(CLANG_CFLAGS) -fsyntax-only $$source || exit 1; done
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(VMM_SOURCES) -- \
-		$(CLANG_CFLAGS) 2>build/clang-tidy.log # only counts suppressed warnings there
+		$(CLANG_CFLAGS) 2>$(O)/clang-tidy.log # only counts suppressed warnings there
 	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
 		--inline-suppr --suppress=missingIncludeSystem --suppress=ctuuninitvar:host/fail.c --std=c11 -D_GNU_SOURCE -I. $(VMM_SOURCES)
 
 check: lint test
 
-# Debian's packages, by name; nothing happens when they are there.
+# Debian's packages, by name; nothing happens when they are there. Elsewhere nobody knows what is.
 define install-packages
-	@missing=$$(for package in $(1); do \
+	@command -v dpkg-query >/dev/null || exit 0; \
+	missing=$$(for package in $(1); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | \
 			grep -qx installed || echo $$package; done); \
-	if [ -n "$$missing" ]; then \
-		echo "installing:" $$missing; \
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-			--no-install-recommends $$missing >/dev/null; } || \
-		{ echo "make: cannot install" $$missing "(root is needed)" >&2; exit 1; }; \
-	fi
+	[ -n "$$missing" ] || exit 0; \
+	[ "$$(id -u)" = 0 ] || { echo "make: run this as root first: apt-get install" $$missing >&2; exit 1; }; \
+	echo "installing:" $$missing; \
+	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+		--no-install-recommends $$missing >/dev/null; } || { echo "make: cannot install" $$missing >&2; exit 1; }
 endef
 
 deps:
@@ -184,15 +215,16 @@ deps-test: deps deps-lab
 deps-lint: deps
 	$(call install-packages,clang clang-format clang-tidy cppcheck)
 
+# A folder of the user's keeps what is not ours.
 clean:
-	rm -rf build vmm
+	rm -rf $(filter build,$(O)) $(VMM) $(addprefix $(O)/,asan bench deb fuzz gcov obj tests tsan clang-tidy.log vmm.debug vmm-*.tar.gz vmm_*.deb)
 
-.PHONY: all install clean test test-programs guest guest-debian run lint check deps deps-guest deps-lab deps-test \
+.PHONY: all install clean no-other-folder test test-programs guest guest-debian run lint check deps deps-guest deps-lab deps-test \
 	deps-lint
 .SECONDARY:
 -include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d) \
 	$(TSAN_OBJECTS:.o=.d)
--include $(wildcard build/tests/unit/*.d build/tests/fuzz/*.d build/tests/gcov/*.d build/tests/tsan/*.d)
+-include $(wildcard $(O)/tests/unit/*.d $(O)/tests/fuzz/*.d $(O)/tests/gcov/*.d $(O)/tests/tsan/*.d)
 include tests/guest/guests.mk
 include tests/linux/programs.mk
 include bench/bench.mk

@@ -1,4 +1,4 @@
-# Installing and packaging. `make install` honours DESTDIR and PREFIX; `make deb` and `make dist` write to build/.
+# Installing and packaging. `make install` honours DESTDIR and PREFIX; `make deb` and `make dist` write to build/, or O.
 
 # The one place of the version.
 VERSION := $(shell sed -n 's/^\#define VMM_VERSION "\(.*\)"/\1/p' config/options.h)
@@ -7,8 +7,8 @@ DOCDIR = $(PREFIX)/share/doc/vmm
 BASH_COMPLETIONS = $(PREFIX)/share/bash-completion/completions
 ZSH_COMPLETIONS = $(PREFIX)/share/zsh/site-functions
 
-install: vmm
-	install -D -m 755 vmm $(DESTDIR)$(PREFIX)/bin/vmm
+install: $(VMM)
+	install -D -m 755 $(VMM) $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 755 guest/vmm-extract-kernel $(DESTDIR)$(PREFIX)/bin/vmm-extract-kernel
 	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man1 vmm.1 vmm-extract-kernel.1
 	install -D -m 644 completions/vmm.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmm
@@ -18,13 +18,13 @@ install: vmm
 	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
 	install -m 755 examples/* $(DESTDIR)$(DOCDIR)/examples
 
-deb: vmm
-	+$(Q)packaging/deb $(VERSION)
+deb: $(VMM)
+	+$(Q)packaging/deb $(VERSION) $(O)
 
 # The committed tree. It builds without git.
 dist:
-	@mkdir -p build
-	$(Q)git archive --format=tar --prefix=vmm-$(VERSION)/ HEAD | gzip -9n >build/vmm-$(VERSION).tar.gz
-	@echo "  build/vmm-$(VERSION).tar.gz"
+	@mkdir -p $(O)
+	$(Q)git archive --format=tar --prefix=vmm-$(VERSION)/ HEAD | gzip -9n >$(O)/vmm-$(VERSION).tar.gz
+	@echo "  $(O)/vmm-$(VERSION).tar.gz"
 
 .PHONY: install deb dist

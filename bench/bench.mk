@@ -16,20 +16,20 @@ BENCH_RT_GUESTS = \
 	vsock_bench
 LINT_FILES += $(wildcard bench/*.[ch] bench/guests/*.[ch])
 
-bench-programs: $(BENCH_PROGRAMS:%=build/bench/%) $(BENCH_GUESTS:%=build/bench/%.elf) \
-	$(BENCH_RT_GUESTS:%=build/bench/%.elf)
+bench-programs: $(BENCH_PROGRAMS:%=$(O)/bench/%) $(BENCH_GUESTS:%=$(O)/bench/%.elf) \
+	$(BENCH_RT_GUESTS:%=$(O)/bench/%.elf)
 
-build/bench/%: bench/%.c Makefile bench/bench.mk
+$(O)/bench/%: bench/%.c Makefile bench/bench.mk
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
 	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $<
 
-build/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
+$(O)/bench/%.elf: bench/guests/%.S Makefile bench/bench.mk
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"
 	$(Q)gcc -nostdlib -static -no-pie -Wl,-Ttext=0x100000 -Wl,-N -Wl,--no-warn-rwx-segments -Wl,--build-id=none -s -o $@ $<
 
-$(BENCH_RT_GUESTS:%=build/bench/%.elf): build/bench/%.elf: bench/guests/%.c bench/guests/io_bench.h \
+$(BENCH_RT_GUESTS:%=$(O)/bench/%.elf): $(O)/bench/%.elf: bench/guests/%.c bench/guests/io_bench.h \
 		$(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld Makefile bench/bench.mk
 	@mkdir -p $(@D)
 	@echo "  BENCH $<"

@@ -1,10 +1,11 @@
 # The tiny guests of tests/guest: `make guests`, or alone `make -f tests/guest/guests.mk guests`.
 # Each tests/guest/guests/NAME.c becomes build/tests/guest/NAME.elf.
 
+O ?= build
 GUEST_NAMES = $(basename $(notdir $(wildcard tests/guest/guests/*.c)))
-GUEST_ELFS = $(GUEST_NAMES:%=build/tests/guest/%.elf)
+GUEST_ELFS = $(GUEST_NAMES:%=$(O)/tests/guest/%.elf)
 GUEST_RT_SOURCES = $(wildcard tests/guest/rt/*.c tests/guest/rt/*.S)
-GUEST_RT_OBJECTS = $(GUEST_RT_SOURCES:tests/guest/rt/%=build/tests/guest/rt/%.o)
+GUEST_RT_OBJECTS = $(GUEST_RT_SOURCES:tests/guest/rt/%=$(O)/tests/guest/rt/%.o)
 # No SSE: the KVM that emulates CPL 0 knows none of it. No idioms that call a C library.
 GUEST_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -mno-red-zone \
 	-mgeneral-regs-only -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns \
@@ -13,20 +14,20 @@ GUEST_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-stack-protector -m
 GUEST_LDFLAGS = -nostdlib -static -no-pie -Wl,-T,tests/guest/rt/guest.ld -Wl,--build-id=none \
 	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
-guests: $(GUEST_ELFS) build/tests/guest/fuse_disk
+guests: $(GUEST_ELFS) $(O)/tests/guest/fuse_disk
 
 # A program of the host.
-build/tests/guest/fuse_disk: tests/guest/fuse_disk.c tests/unit/fuse_disk.h
+$(O)/tests/guest/fuse_disk: tests/guest/fuse_disk.c tests/unit/fuse_disk.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -O1 -o $@ $<
 
-build/tests/guest/%.elf: build/tests/guest/guests/%.c.o $(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld
+$(O)/tests/guest/%.elf: $(O)/tests/guest/guests/%.c.o $(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld
 	$(Q)gcc $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)
 
-build/tests/guest/%.o: tests/guest/%
+$(O)/tests/guest/%.o: tests/guest/%
 	@mkdir -p $(@D)
 	$(Q)gcc $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 
 .PHONY: guests
 .SECONDARY:
--include $(GUEST_RT_OBJECTS:.o=.d) $(GUEST_NAMES:%=build/tests/guest/guests/%.c.d)
+-include $(GUEST_RT_OBJECTS:.o=.d) $(GUEST_NAMES:%=$(O)/tests/guest/guests/%.c.d)

@@ -3,17 +3,17 @@
 
 LINUX_PROGRAMS = net_peer net_tap vsock_peer zero_range
 
-linux-programs: $(LINUX_PROGRAMS:%=build/tests/linux/%) build/tests/linux/vsock_test-host
+linux-programs: $(LINUX_PROGRAMS:%=$(O)/tests/linux/%) $(O)/tests/linux/vsock_test-host
 
-build/tests/linux/net_peer: tests/linux/net_stream.c tests/linux/net_stream.h
-build/tests/linux/vsock_peer: tests/linux/vsock_servers.c tests/linux/vsock_clients.c tests/linux/vsock_peer.h
-build/tests/linux/%: tests/linux/%.c Makefile tests/linux/programs.mk
+$(O)/tests/linux/net_peer: tests/linux/net_stream.c tests/linux/net_stream.h
+$(O)/tests/linux/vsock_peer: tests/linux/vsock_servers.c tests/linux/vsock_clients.c tests/linux/vsock_peer.h
+$(O)/tests/linux/%: tests/linux/%.c Makefile tests/linux/programs.mk
 	@mkdir -p $(@D)
 	@echo "  TEST $<"
 	$(Q)$(MUSL_GCC) $(BASE_CFLAGS) $(SYSTEM_INCLUDES) -O2 -static -s -o $@ $(filter %.c,$^)
 
 # Linux's own test, from the package that the guest's kernel is made of.
-build/tests/linux/vsock_test-host: tests/linux/vsock_test_build.bash tests/linux/vsock_bridge.c | deps-guest
+$(O)/tests/linux/vsock_test-host: tests/linux/vsock_test_build.bash tests/linux/vsock_bridge.c | deps-guest
 	@echo "  TEST vsock_test"
 	$(Q)tests/linux/vsock_test_build.bash $(@D)
 

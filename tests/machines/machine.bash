@@ -8,5 +8,9 @@ in_machine() { # lab option...
 		echo "not needed where KVM runs Linux"
 		exit 77
 	fi
+	[ "$(id -u)" = 0 ] || {
+		echo "the emulated machine needs root"
+		exit 77
+	}
 	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- "${machine_command:-tests/machines/smoke}"
 }

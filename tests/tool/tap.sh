@@ -83,6 +83,13 @@ has "1..3"
 ! run direct nothing-of-the-kind || die "status 0 without a test"
 [ "$(tail -n 1 "$work/said")" = "0 passed, 1 failed, 0 skipped" ] || die "last line '$(tail -n 1 "$work/said")'"
 
+# Without root there is no emulated machine.
+mkdir "$work/bin"
+script bin/id <<<'echo 1000'
+PATH=$work/bin:$PATH run emulated good || die "status $? where no lab can be"
+has "ok 1 - linux/good # SKIP the emulated machine needs root"
+[ "$(tail -n 1 "$work/said")" = "2 passed, 0 failed, 1 skipped" ] || die "last line '$(tail -n 1 "$work/said")'"
+
 # Another reader of TAP. It belongs to Perl, which is not everywhere.
 if command -v prove >/dev/null; then
 	prove_says() { # WORD TEXT
