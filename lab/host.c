@@ -24,6 +24,7 @@
 #define TAIL_BYTES      4096
 #define SILENCE_S       60 /* of a machine that does nothing any more */
 #define SILENCE_BOCHS_S 300
+#define CYLINDER_BYTES  (16 * 63 * 512) /* a disk that Bochs takes has whole ones */
 #define EXIT_TIME_LIMIT 124
 #define EXIT_OWN        125
 
@@ -65,81 +66,43 @@ static const char **list_add(const char **list, const char *item)
 static void options_parse(struct host_options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "initrd", required_argument, NULL, 'i' },
+		{ "machine", required_argument, NULL, 'm' },
 		{ "modules", required_argument, NULL, 'M' },
-		{ "mem", required_argument, NULL, 'm' },
-		{ "cpus", required_argument, NULL, 'n' },
 		{ "directory", required_argument, NULL, 'd' },
 		{ "writable", required_argument, NULL, 'w' },
 		{ "copy", required_argument, NULL, 'c' },
-		{ "qemu", required_argument, NULL, 'q' },
-		{ "bochs-cd", required_argument, NULL, 'B' },
-		{ "root-fd", required_argument, NULL, 'r' },
-		{ "work-fd", required_argument, NULL, 'f' },
-		{ "words", required_argument, NULL, 'W' },
+		{ "uarts", no_argument, NULL, 'u' },
 		{ "counted", no_argument, NULL, 'C' },
 		{ "time-limit", required_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int letter;
 
+	options->machine = list_add(NULL, NULL);
 	options->writable = list_add(NULL, NULL);
 	options->copies = list_add(NULL, NULL);
 	while ((letter = getopt_long(argc, argv, "+", known, NULL)) != -1) {
-		switch (letter) {
-		case 'k':
-			options->kernel = optarg;
-			break;
-		case 'i':
-			options->initrd = optarg;
-			break;
-		case 'M':
+		if (letter == 'm')
+			options->machine = list_add(options->machine, optarg);
+		else if (letter == 'M')
 			options->modules = optarg;
-			break;
-		case 'm':
-			options->mem = optarg;
-			break;
-		case 'n':
-			options->cpus = optarg;
-			break;
-		case 'd':
+		else if (letter == 'd')
 			options->directory = optarg;
-			break;
-		case 'w':
+		else if (letter == 'w')
 			options->writable = list_add(options->writable, optarg);
-			break;
-		case 'c':
+		else if (letter == 'c')
 			options->copies = list_add(options->copies, optarg);
-			break;
-		case 'q':
-			options->qemu = optarg;
-			break;
-		case 'B':
-			options->bochs_cd = optarg;
-			break;
-		case 'r':
-			options->root_fd = atoi(optarg);
-			break;
-		case 'f':
-			options->work_fd = atoi(optarg);
-			break;
-		case 'W':
-			options->words = optarg;
-			break;
-		case 'C':
+		else if (letter == 'u')
+			options->uarts = 1;
+		else if (letter == 'C')
 			options->counted = 1;
-			break;
-		case 't':
+		else if (letter == 't')
 			options->time_limit_s = (unsigned int)strtoul(optarg, NULL, 10);
-			break;
-		default:
+		else
 			exit(EXIT_OWN);
-		}
 	}
 	options->argv = argv + optind;
-	if (!options->kernel || !options->initrd || !options->modules || !options->mem ||
-	    !options->cpus || !options->directory || !options->argv[0]) {
+	if (!options->machine[0] || !options->modules || !options->directory || !options->argv[0]) {
 		dprintf(STDERR_FILENO, "lab: the host side is started by the script `lab` only\n");
 		exit(EXIT_OWN);
 	}
@@ -177,7 +140,7 @@ static _Noreturn void machine_died(void)
 /* The emulator now and then leaves its machine's kernel in a loop. */
 static void silence_count(const struct host_options *options, int started)
 {
-	const int limit_s = options->bochs_cd ? SILENCE_BOCHS_S : SILENCE_S;
+	const int limit_s = options->uarts ? SILENCE_BOCHS_S : SILENCE_S;
 
 	if (started && !options->counted && ++silent_s >= limit_s)
 		machine_failed("stood still");
@@ -251,23 +214,21 @@ static int timer_open(unsigned int seconds)
 	return fd;
 }
 
-static void machine_start(struct host_streams *streams, const struct host_options *options,
-			  const sigset_t *unblocked)
+/* A UART loses what comes too fast: there is no input but the job, which comes on a disk. */
+static int job_disk_open(struct host_streams *streams, const struct host_options *options)
 {
-	int job_fd;
+	const int fd = memfd_create("job", MFD_CLOEXEC);
+	off_t bytes;
 
-	if (!options->bochs_cd) {
-		host_machine_start(&machine, options, unblocked);
-		return;
-	}
-	/* A UART loses what comes too fast: there is no input but the job, which comes on a disk. */
+	if (fd < 0)
+		host_fail("making", "the job");
 	streams->terminal = streams->err_apart = 0;
 	streams->no_input = 1;
-	job_fd = memfd_create("job", MFD_CLOEXEC);
-	if (job_fd < 0)
-		host_fail("making", "the job");
-	host_streams_write_job(streams, options, job_fd);
-	host_bochs_start(&machine, options, job_fd, unblocked);
+	host_streams_write_job(streams, options, fd);
+	bytes = (lseek(fd, 0, SEEK_END) + CYLINDER_BYTES - 1) / CYLINDER_BYTES * CYLINDER_BYTES;
+	if (ftruncate(fd, bytes) < 0)
+		host_fail("sizing", "the job");
+	return fd;
 }
 
 int main(int argc, char **argv)
@@ -292,7 +253,8 @@ int main(int argc, char **argv)
 	if (pipe2(events, O_CLOEXEC) < 0)
 		host_fail("opening", "a pipe");
 	host_streams_look(&streams);
-	machine_start(&streams, &options, &before);
+	host_machine_start(&machine, &options,
+			   options.uarts ? job_disk_open(&streams, &options) : -1, &before);
 	memcpy(streams.port_fd, machine.port_fd, sizeof(streams.port_fd));
 	streams.event_fd = events[1];
 	host_streams_start(&streams, &options);

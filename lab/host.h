@@ -1,6 +1,6 @@
 /*
- * The lab's host side: host.c (options and the event loop), host_machine.c (QEMU and virtiofsd as
- * children), host_bochs.c (Bochs as a child), host_streams.c (the caller's streams, terminal and job).
+ * The lab's host side: host.c (options and the event loop), host_machine.c (the emulator and virtiofsd as
+ * children), host_streams.c (the caller's streams, terminal and job).
  */
 #ifndef LAB_HOST_H
 #define LAB_HOST_H
@@ -11,37 +11,33 @@
 #include "wire.h"
 
 struct host_options {
-	const char *kernel;    /* vmlinux path */
-	const char *initrd;    /* initramfs path */
+	const char **machine;  /* the emulator's command line */
 	const char *modules;   /* directory holding <kernel release>/modules.dep, absolute */
-	const char *mem;       /* QEMU size, "8G" */
-	const char *cpus;      /* decimal */
-	const char *qemu;      /* an unpacked QEMU's /usr, NULL: the installed one */
-	const char *words;     /* more of the kernel command line, NULL: none */
 	const char *directory; /* the command's working directory */
 	const char **writable; /* NULL-terminated lists, absolute, no symbolic links in writable */
 	const char **copies;
 	char **argv; /* the command */
-	/* Bochs instead of QEMU, not NULL: the CD it starts from, and its disks as open files. */
-	const char *bochs_cd;
-	int root_fd, work_fd;
+	int uarts; /* the machine has UARTs and a job disk in place of virtio ports and a file server */
 	int counted;
 	unsigned int time_limit_s; /* 0: none */
 };
+
+/* Where the emulator finds its descriptors: the script `lab` writes these numbers into its command line. */
+enum host_fd {
+	HOST_FD_PORTS = 10, /* enum wire_port; with UARTs /proc/self/fd/N names a terminal */
+	HOST_FD_FILES = 14, /* the file server; with UARTs the kernel's console */
+	HOST_FD_JOB = 15,   /* the job disk */
+	HOST_FD_END
+};
+
+#define HOST_FDS (HOST_FD_END - HOST_FD_PORTS)
 
 struct host_machine {
 	pid_t emulator;
 	pid_t file_server; /* 0: none */
 	int port_fd[WIRE_PORTS];
-	int console_fd; /* kernel console and QEMU's and virtiofsd's stderr */
-	int display_fd; /* Bochs' terminal, -1: none */
-};
-
-#define HOST_ARGUMENTS_MAX 64
-
-struct host_command {
-	char *argv[HOST_ARGUMENTS_MAX + 1];
-	int count;
+	int console_fd; /* kernel console and the children's stderr */
+	int display_fd; /* the terminal of an emulator that wants one, -1: none */
 };
 
 /* Which of the caller's streams are what. */
@@ -62,22 +58,10 @@ enum host_event {
 	HOST_FAILED = 'f', /* host_streams_failure is valid */
 };
 
-/* Adds one argument. */
-__attribute__((format(printf, 2, 3))) void host_command_add(struct host_command *command,
-							    const char *format, ...);
-
-/* Starts a child with stdin, stdout on the terminal if there is one (not -1), else on /dev/null and the
- * console. It keeps only the descriptors named in keep[], ended by -1, and dies with us, however we die. */
-pid_t host_command_start(const struct host_command *command, const int *keep, int console_fd,
-			 int terminal_fd, const sigset_t *unblocked);
-
-/* Starts QEMU and virtiofsd; they die with this process. `unblocked` is their signal mask. Exits on errors. */
+/* Starts the emulator and what serves it; they die with this process. `unblocked` is their signal mask. With UARTs the
+ * job is in job_fd, which is taken. Exits on errors. */
 void host_machine_start(struct host_machine *machine, const struct host_options *options,
-			const sigset_t *unblocked);
-
-/* Starts Bochs instead, which finds its job in job_fd. Takes the options' and the job's descriptors. */
-void host_bochs_start(struct host_machine *machine, const struct host_options *options, int job_fd,
-		      const sigset_t *unblocked);
+			int job_fd, const sigset_t *unblocked);
 
 /* Kills what is left of both and reaps it. */
 void host_machine_stop(struct host_machine *machine);

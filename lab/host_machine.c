@@ -1,38 +1,26 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "host.h"
 
-#define KERNEL_WORDS "quiet loglevel=1 mitigations=off panic=-1 console=ttyS0"
-
-/* Each saves 0.1 s or more of emulated boot. A counted machine goes without: they would shift its counts. */
-#define KERNEL_WORDS_FAST                                                                          \
-	"cryptomgr.notests init_on_alloc=0 swiotlb=noforce lpj=10000000 tsc=reliable "             \
-	"no_timer_check"
-
-void host_command_add(struct host_command *command, const char *format, ...)
-{
-	va_list values;
-	char *text;
-
-	va_start(values, format);
-	if (command->count == HOST_ARGUMENTS_MAX || vasprintf(&text, format, values) < 0)
-		abort();
-	va_end(values);
-	command->argv[command->count++] = text;
-}
+/* What a child gets: fds[i] as descriptor HOST_FD_PORTS + i, or -1. */
+struct child {
+	const char *const *argv;
+	int fds[HOST_FDS];
+	int console_fd;
+	int terminal_fd; /* its stdin and stdout; -1: /dev/null and the console */
+};
 
 /* The terminal's signals are ours to handle: a child gets a terminal of its own, or none. */
 static void child_leave(int terminal_fd)
@@ -45,14 +33,15 @@ static void child_leave(int terminal_fd)
 	ioctl(terminal_fd, TIOCSCTTY, 0);
 }
 
-pid_t host_command_start(const struct host_command *command, const int *keep, int console_fd,
-			 int terminal_fd, const sigset_t *unblocked)
+/* It dies with us, however we die. */
+static pid_t child_start(const struct child *child, const sigset_t *unblocked)
 {
 	const pid_t parent = getpid();
 	const pid_t pid = fork();
+	const int terminal_fd = child->terminal_fd;
 
 	if (pid < 0)
-		host_fail("starting", command->argv[0]);
+		host_fail("starting", child->argv[0]);
 	if (pid > 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -61,13 +50,25 @@ pid_t host_command_start(const struct host_command *command, const int *keep, in
 	child_leave(terminal_fd);
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
 	dup2(terminal_fd < 0 ? open("/dev/null", O_RDWR) : terminal_fd, 0);
-	dup2(terminal_fd < 0 ? console_fd : terminal_fd, 1);
-	dup2(console_fd, 2);
-	for (; *keep >= 0; keep++)
-		fcntl(*keep, F_SETFD, 0);
-	execvp(command->argv[0], command->argv);
-	dprintf(2, "%s: %s\n", command->argv[0], strerror(errno));
+	dup2(terminal_fd < 0 ? child->console_fd : terminal_fd, 1);
+	dup2(child->console_fd, 2);
+	for (int i = 0; i < HOST_FDS; i++)
+		if (child->fds[i] >= 0)
+			dup2(child->fds[i], HOST_FD_PORTS + i);
+	execvp(child->argv[0], (char *const *)child->argv);
+	dprintf(2, "%s: %s\n", child->argv[0], strerror(errno));
 	_exit(125);
+}
+
+/* Takes a descriptor out of the way of those that the children find. */
+static int raised(int fd)
+{
+	const int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 2 * HOST_FD_END);
+
+	if (high < 0)
+		host_fail("opening", "the machine's descriptors");
+	close(fd);
+	return high;
 }
 
 /* A listening socket for virtiofsd and a connected one for QEMU, with no name in the file system. */
@@ -88,108 +89,85 @@ static void sockets_open(int *listening, int *connected)
 
 static pid_t virtiofsd_start(int listening, int console_fd, const sigset_t *unblocked)
 {
-	struct host_command line = { 0 };
-	const int keep[] = { listening, -1 };
+	static const char *const argv[] = { "/usr/lib/qemu/virtiofsd", "--fd=10", "-o",
+					    "source=/,sandbox=chroot,cache=always,log_level=err",
+					    NULL };
+	const struct child child = { argv, { listening, -1, -1, -1, -1, -1 }, console_fd, -1 };
 
-	host_command_add(&line, "/usr/lib/qemu/virtiofsd");
-	host_command_add(&line, "--fd=%d", listening);
-	host_command_add(&line, "-o");
-	host_command_add(&line, "source=/,sandbox=chroot,cache=always,log_level=err");
-	return host_command_start(&line, keep, console_fd, -1, unblocked);
+	return child_start(&child, unblocked);
 }
 
-static void machine_describe(struct host_command *line, const struct host_options *options)
+/* A terminal that moves bytes as they are. Its slave, *slave, stays open: without one the master reads an error. */
+static int terminal_open(int *slave)
 {
-	if (options->qemu) {
-		host_command_add(line, "%s/bin/qemu-system-x86_64", options->qemu);
-		host_command_add(line, "-L");
-		host_command_add(line, "%s/share/qemu", options->qemu);
-		host_command_add(line, "-L");
-		host_command_add(line, "/usr/share/seabios");
-	} else {
-		host_command_add(line, "qemu-system-x86_64");
-	}
-	host_command_add(line, "-nodefaults");
-	host_command_add(line, "-no-user-config");
-	host_command_add(line, "-no-reboot");
-	host_command_add(line, "-display");
-	host_command_add(line, "none");
-	host_command_add(line, "-M");
-	host_command_add(line, "q35,memory-backend=ram");
-	host_command_add(line, "-m");
-	host_command_add(line, "%s", options->mem);
-	host_command_add(line, "-object");
-	host_command_add(line, "memory-backend-memfd,id=ram,size=%s,share=on", options->mem);
-	host_command_add(line, "-smp");
-	host_command_add(line, "%s", options->counted ? "1" : options->cpus);
-	host_command_add(line, "-accel");
-	host_command_add(line, "tcg,thread=%s", options->counted ? "single" : "multi");
-	host_command_add(line, "-cpu");
-	host_command_add(line, options->counted ? "max,erms=off,fsrm=off" : "max");
-	if (options->counted) {
-		host_command_add(line, "-icount");
-		host_command_add(line, "shift=0,sleep=off");
-		host_command_add(line, "-rtc");
-		host_command_add(line, "base=2026-01-01,clock=vm");
-	}
-	host_command_add(line, "-kernel");
-	host_command_add(line, "%s", options->kernel);
-	host_command_add(line, "-initrd");
-	host_command_add(line, "%s", options->initrd);
-	host_command_add(line, "-append");
-	host_command_add(line, "%s %s %s", KERNEL_WORDS, options->counted ? "" : KERNEL_WORDS_FAST,
-			 options->words ? options->words : "");
-	host_command_add(line, "-serial");
-	host_command_add(line, "stdio");
+	const struct winsize size = { .ws_row = 25, .ws_col = 80 };
+	struct termios raw = { 0 };
+	int master;
+
+	cfmakeraw(&raw);
+	if (openpty(&master, slave, NULL, &raw, &size) < 0)
+		host_fail("opening", "a terminal for the machine");
+	*slave = raised(*slave);
+	return raised(master);
 }
 
-static void ports_describe(struct host_command *line, const int *port_fd, int virtiofs_fd)
+static void uarts_open(struct host_machine *machine, struct child *emulator)
 {
-	host_command_add(line, "-device");
-	host_command_add(line, "virtio-serial-pci");
-	for (int i = 0; i < WIRE_PORTS; i++) {
-		host_command_add(line, "-chardev");
-		host_command_add(line, "socket,id=p%d,fd=%d", i, port_fd[i]);
-		host_command_add(line, "-device");
-		host_command_add(line, "virtserialport,chardev=p%d,nr=%d", i, i + 1);
-	}
-	host_command_add(line, "-chardev");
-	host_command_add(line, "socket,id=fs,fd=%d", virtiofs_fd);
-	host_command_add(line, "-device");
-	host_command_add(line, "vhost-user-fs-pci,chardev=fs,tag=virtiofs,queue-size=1024");
+	static const int ports[] = { WIRE_CTL, WIRE_OUT, WIRE_ERR }; /* as init has them */
+
+	for (int i = 0; i < 3; i++)
+		machine->port_fd[ports[i]] = terminal_open(&emulator->fds[ports[i]]);
+	machine->port_fd[WIRE_IN] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	machine->console_fd = terminal_open(&emulator->fds[HOST_FD_FILES - HOST_FD_PORTS]);
+	machine->display_fd = terminal_open(&emulator->terminal_fd);
+	emulator->console_fd = emulator->terminal_fd;
+	fcntl(machine->display_fd, F_SETFL, O_NONBLOCK);
 }
 
-void host_machine_start(struct host_machine *machine, const struct host_options *options,
-			const sigset_t *unblocked)
+static void ports_open(struct host_machine *machine, struct child *emulator,
+		       const sigset_t *unblocked)
 {
-	struct host_command line = { 0 };
-	int keep[WIRE_PORTS + 2];
 	int console[2], listening, connected;
 
 	if (pipe2(console, O_CLOEXEC) < 0)
 		host_fail("opening", "a pipe");
+	machine->console_fd = console[0];
+	machine->display_fd = -1;
+	emulator->console_fd = raised(console[1]);
 	sockets_open(&listening, &connected);
+	emulator->fds[HOST_FD_FILES - HOST_FD_PORTS] = raised(connected);
 	for (int i = 0; i < WIRE_PORTS; i++) {
 		int ends[2];
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 			host_fail("opening", "a socket pair");
 		machine->port_fd[i] = ends[0];
-		keep[i] = ends[1];
+		emulator->fds[i] = raised(ends[1]);
 	}
-	keep[WIRE_PORTS] = connected;
-	keep[WIRE_PORTS + 1] = -1;
-	machine_describe(&line, options);
-	ports_describe(&line, keep, connected);
-	machine->file_server = virtiofsd_start(listening, console[1], unblocked);
-	machine->emulator = host_command_start(&line, keep, console[1], -1, unblocked);
-	for (int i = 0; i <= WIRE_PORTS; i++)
-		close(keep[i]);
+	machine->file_server = virtiofsd_start(listening, emulator->console_fd, unblocked);
 	close(listening);
-	close(console[1]);
-	machine->console_fd = console[0];
-	machine->display_fd = -1;
-	fcntl(console[0], F_SETFL, O_NONBLOCK);
+}
+
+void host_machine_start(struct host_machine *machine, const struct host_options *options,
+			int job_fd, const sigset_t *unblocked)
+{
+	struct child emulator = { options->machine, { -1, -1, -1, -1, -1, -1 }, -1, -1 };
+
+	if (options->uarts) {
+		uarts_open(machine, &emulator);
+		emulator.fds[HOST_FD_JOB - HOST_FD_PORTS] = raised(job_fd);
+	} else {
+		ports_open(machine, &emulator, unblocked);
+	}
+	fcntl(machine->console_fd, F_SETFL, O_NONBLOCK);
+	machine->emulator = child_start(&emulator, unblocked);
+	if (options->uarts)
+		return;
+	/* Whoever reads the other ends sees when it is gone. */
+	for (int i = 0; i < HOST_FDS; i++)
+		if (emulator.fds[i] >= 0)
+			close(emulator.fds[i]);
+	close(emulator.console_fd);
 }
 
 void host_machine_stop(struct host_machine *machine)

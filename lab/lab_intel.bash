@@ -111,3 +111,40 @@ intel_open_disks() { # directory
 	exec 7<"$intel_root" 8<>"$work/disk"
 	rm -rf "$work"
 }
+
+# Sets `machine`, Bochs' command line. Its settings, the debugger's one command and all that they name are open files:
+# 5 and 6, the disks 7 and 8, and host.h's: 10, 12 and 13 the ports, 14 the kernel's console, 15 the job.
+machine_bochs() {
+	local work
+	work=$(mktemp -d)
+	echo c >"$work/go"
+	cat >"$work/rc" <<-END
+		display_library: term
+		cpu: model=corei7_skylake_x, count=1, ips=100000000, ignore_bad_msrs=1
+		memory: guest=2048, host=2048
+		romimage: file=/usr/share/bochs/BIOS-bochs-latest
+		vgaromimage: file=/usr/share/vgabios/vgabios.bin
+		clock: sync=none, time0=utc
+		panic: action=fatal
+		error: action=ignore
+		info: action=ignore
+		debug: action=ignore
+		log: /dev/null
+		speaker: enabled=0
+		plugin_ctrl: speaker=false
+		boot: cdrom
+		ata0: enabled=1
+		ata0-master: type=disk, mode=flat, path="/proc/self/fd/7"
+		ata0-slave: type=disk, mode=flat, path="/proc/self/fd/8"
+		ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15
+		ata1-master: type=cdrom, path="$intel_cd", status=inserted
+		ata1-slave: type=disk, mode=flat, path="/proc/self/fd/15"
+		com1: enabled=1, mode=term, dev=/proc/self/fd/10
+		com2: enabled=1, mode=term, dev=/proc/self/fd/12
+		com3: enabled=1, mode=term, dev=/proc/self/fd/13
+		com4: enabled=1, mode=term, dev=/proc/self/fd/14
+	END
+	exec 5<"$work/rc" 6<"$work/go"
+	rm -rf "$work"
+	machine=(env TERM=xterm bochs-bin -q -f /proc/self/fd/5 -rc /proc/self/fd/6)
+}
