@@ -76,6 +76,15 @@ check "KVM is loaded when the TSC has been measured" \
 check "counted: $(tail -n 1 "$work/counted")" \
 	sh -c 'tail -n 1 "$1" | grep -q "(70000 instructions took 0.07 ms)"' sh "$work/counted"
 
+# Whoever closes the command's stdout ends it, as outside.
+closes_stdout() {
+	local statuses
+	"$lab" --quiet --time-limit 300 -- yes | head -n 1 >/dev/null
+	statuses=("${PIPESTATUS[@]}")
+	[ "${statuses[0]}" = 141 ]
+}
+check "SIGPIPE" closes_stdout
+
 # Refusals need no machine.
 check "an unknown option is refused" status_of 125 "$lab" --nonsense 2>/dev/null
 check "a missing command is refused" status_of 125 "$lab" 2>/dev/null
