@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define TAIL_BYTES      4096
-#define SILENCE_S       60 /* of a machine that does nothing any more */
+#define SILENCE_S       60 /* of a stalled machine */
 #define SILENCE_BOCHS_S 300
 #define CYLINDER_BYTES  (16 * 63 * 512) /* a disk that Bochs takes has whole ones */
 #define EXIT_TIME_LIMIT 124
@@ -108,7 +108,7 @@ static void options_parse(struct host_options *options, int argc, char **argv)
 	}
 }
 
-/* Keeps the last of what the machine's kernel, QEMU and virtiofsd say, to be shown if they fail. */
+/* Keeps the last words of the machine's kernel, the emulator and virtiofsd, to show them if one fails. */
 static void console_drain(int fd)
 {
 	ssize_t got;
@@ -137,13 +137,13 @@ static _Noreturn void machine_died(void)
 	machine_failed("went down");
 }
 
-/* The emulator now and then leaves its machine's kernel in a loop. */
+/* Now and then the emulator leaves its machine's kernel in a loop. */
 static void silence_count(const struct host_options *options, int started)
 {
 	const int limit_s = options->uarts ? SILENCE_BOCHS_S : SILENCE_S;
 
 	if (started && !options->counted && ++silent_s >= limit_s)
-		machine_failed("stood still");
+		machine_failed("stalled");
 }
 
 static void signal_handle(int signal_fd, const struct host_streams *streams, int started)
@@ -214,7 +214,7 @@ static int timer_open(unsigned int seconds)
 	return fd;
 }
 
-/* A UART loses what comes too fast: there is no input but the job, which comes on a disk. */
+/* A UART drops fast input, so the command gets none, and the job comes on a disk. */
 static int job_disk_open(struct host_streams *streams, const struct host_options *options)
 {
 	const int fd = memfd_create("job", MFD_CLOEXEC);

@@ -37,7 +37,7 @@ struct host_machine {
 	pid_t file_server; /* 0: none */
 	int port_fd[WIRE_PORTS];
 	int console_fd; /* kernel console and the children's stderr */
-	int display_fd; /* the terminal of an emulator that wants one, -1: none */
+	int display_fd; /* the emulator's terminal, -1: none */
 };
 
 /* Which of the caller's streams are what. */
@@ -63,7 +63,7 @@ enum host_event {
 void host_machine_start(struct host_machine *machine, const struct host_options *options,
 			int job_fd, const sigset_t *unblocked);
 
-/* Kills what is left of both and reaps it. */
+/* Kills and reaps what is left of both. */
 void host_machine_stop(struct host_machine *machine);
 
 /* Looks at the caller's descriptors 0, 1 and 2. */

@@ -33,7 +33,7 @@ static void child_leave(int terminal_fd)
 	ioctl(terminal_fd, TIOCSCTTY, 0);
 }
 
-/* It dies with us, however we die. */
+/* The child dies with us, however we die. */
 static pid_t child_start(const struct child *child, const sigset_t *unblocked)
 {
 	const pid_t parent = getpid();
@@ -60,7 +60,7 @@ static pid_t child_start(const struct child *child, const sigset_t *unblocked)
 	_exit(125);
 }
 
-/* Takes a descriptor out of the way of those that the children find. */
+/* Moves a descriptor above the numbers that the children expect. */
 static int raised(int fd)
 {
 	const int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 2 * HOST_FD_END);
@@ -163,7 +163,7 @@ void host_machine_start(struct host_machine *machine, const struct host_options 
 	machine->emulator = child_start(&emulator, unblocked);
 	if (options->uarts)
 		return;
-	/* Whoever reads the other ends sees when it is gone. */
+	/* Only the emulator holds them now: its end is an end of file here. */
 	for (int i = 0; i < HOST_FDS; i++)
 		if (emulator.fds[i] >= 0)
 			close(emulator.fds[i]);

@@ -144,7 +144,7 @@ static void *input_run(void *argument)
 	return NULL;
 }
 
-/* Moves one output until its END; a caller who closed it is reported once, the rest is dropped. */
+/* Moves one output until its END. Reports once that the caller has closed it, and drops the rest. */
 static void output_move(const struct host_streams *streams, uint32_t port, int fd)
 {
 	struct wire_frame frame;
@@ -199,7 +199,7 @@ void host_streams_start(struct host_streams *streams, const struct host_options 
 
 	job_options = options;
 	for (int i = 0; i < 4; i++) {
-		/* Before the command has started, what is typed belongs to the terminal's own line editing. */
+		/* Until the command starts, keys belong to the terminal's own line editing. */
 		if (runs[i] == input_run && streams->terminal)
 			continue;
 		errno = pthread_create(&thread, NULL, runs[i], streams);

@@ -140,7 +140,7 @@ static void directory_create(char *path)
 	mkdir(path, 0755);
 }
 
-/* Disks appear a while after their driver. */
+/* A disk appears some time after its driver. */
 static void disk_await(const char *path)
 {
 	for (int tries = 0; access(path, F_OK) < 0; tries++) {
@@ -279,7 +279,7 @@ static int all_zero(const char *data, size_t bytes)
 	return bytes == 0 || (data[0] == 0 && memcmp(data, data + 1, bytes - 1) == 0);
 }
 
-/* Where the file is empty the copy has a hole, as the file itself may have. */
+/* Zeros become holes. */
 static void file_copy(const char *path)
 {
 	static char buffer[1 << 16];

@@ -123,7 +123,7 @@ static void *output_run(void *argument)
 	for (;;) {
 		ssize_t got;
 
-		/* Once the command has ended, a terminal may still need a moment to hand on its last bytes. */
+		/* A terminal may need a moment after the command's end to hand on its last bytes. */
 		if (poll(poll_fds, ended ? 2 : 3, ended ? 20 : -1) == 0)
 			break;
 		if (poll_fds[1].revents)
@@ -319,7 +319,7 @@ int init_job_run(const struct init_job *job, const int port_fd[])
 	output_start(&error, port_fd[WIRE_ERR], ended_fd);
 	thread_start(&ignored, input_run, &input);
 	thread_start(&ignored, control_run, &control);
-	if (job->clock) /* none: the clock counts instructions, and these would be among them */
+	if (job->clock) /* else the clock counts instructions, and these would count */
 		thread_start(&heart.thread, heart_run, &heart);
 	status = command_wait(command);
 	event_signal(ended_fd);

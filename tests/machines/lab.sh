@@ -136,7 +136,7 @@ check "--cpu intel with --counted is refused" status_of 125 "$lab" --cpu intel -
 check "another host kernel" grep -q '^6\.12\.' <("$lab" --quiet --qemu 10 --host-kernel 6.12 -- uname -r)
 
 # An emulator that hangs: a minute without a sign of life.
-stands_still() {
+stalls() {
 	local pid qemu status=0
 	"$lab" --quiet --time-limit 300 -- sh -c 'touch "$1"; sleep 250' sh "$work/still" </dev/null 2>"$work/still.err" &
 	pid=$!
@@ -146,9 +146,9 @@ stands_still() {
 	qemu=$(pgrep -P "$pid" qemu)
 	kill -STOP "$qemu"
 	wait "$pid" || status=$?
-	[ "$status" = 125 ] && grep -q 'stood still' "$work/still.err"
+	[ "$status" = 125 ] && grep -q 'stalled' "$work/still.err"
 }
-check "a machine that stands still is given up" stands_still
+check "a stalled machine is given up" stalls
 
 # A terminal: the command's is raw-fed, sized as ours, and ours is as before afterwards.
 cat >"$work/terminal.py" <<'END'
