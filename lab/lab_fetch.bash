@@ -1,18 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the script `lab`: fetches kernels and emulators by Debian package name into the cache, once.
 
-# Writes the ELF image inside a bzImage: entered through PVH, it spares the emulator the decompression, 1 s.
-extract_vmlinux() { # bzImage, vmlinux
-	local setup offset bytes unpack=lz4
-	setup=$(od -An -tu1 -j $((0x1f1)) -N 1 "$1")
-	offset=$(($(od -An -tu4 -j $((0x248)) -N 4 "$1") + (setup + 1) * 512))
-	bytes=$(od -An -tu4 -j $((0x24c)) -N 4 "$1")
-	[ "$(od -An -tx4 -j $offset -N 4 "$1")" != " fd2fb528" ] || unpack=zstd
-	# The payload's last four bytes are its unpacked size, which the program must not see.
-	tail -c +$((offset + 1)) "$1" | head -c $((bytes - 4)) | $unpack -dc >"$2" &&
-		readelf -n "$2" | grep -q Xen
-}
-
 # Gives apt a source list and a state folder of its own in $1, for the release's backports on the mirror
 # that this machine uses: its own lists stay as they are. Sets apt_options.
 backports_open() { # directory
@@ -60,8 +48,10 @@ fetch_kernel() {
 	packages_unpack "$work" "$package"
 	mkdir "$work/kernel"
 	mv "$work"/root/boot/vmlinuz-* "$work/kernel/vmlinuz"
-	extract_vmlinux "$work/kernel/vmlinuz" "$work/kernel/vmlinux" ||
-		{ rm -rf "$work"; fail "$package holds no kernel with a PVH entry compressed by lz4 or zstd"; }
+	# Entered through PVH it spares the emulator the decompression, 1 s.
+	"$here/../guest/vmm-extract-kernel" "$work/kernel/vmlinuz" "$work/kernel/vmlinux" &&
+		readelf -n "$work/kernel/vmlinux" | grep -q Xen ||
+		{ rm -rf "$work"; fail "$package holds no kernel with a PVH entry"; }
 	mv "$work/root/lib" "$work/kernel/lib"
 	release=$(basename "$work"/kernel/lib/modules/*)
 	depmod -b "$work/kernel" "$release" || { rm -rf "$work"; fail "depmod failed"; }
