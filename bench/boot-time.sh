@@ -4,12 +4,16 @@
 # end. Where this machine's KVM runs Linux it measures time; elsewhere it runs in the counted lab and measures
 # instructions: one count is a million of them.
 . "$(dirname "$0")/lib.bash"
+. bench/kernels.bash
 
 usage() {
 	cat <<'END_USAGE'
 usage: boot-time.sh [options]
   --runs N             rounds; each boots every monitor once (default 20 by time, 9 by counts, which repeat)
   --kernel FILE        an ELF vmlinux (default: the project's, without SMP)
+  --kernels debian     Debian's kernels instead, each once: packed, unpacked, with an initrd and with an ext4 root (256 MiB;
+                       needs make guest-debian)
+  --rows WORD          of these only the rows that have the word
   --rootfs FILE        an ext4 image (default: the project's, with init=/sbin/boot-mark)
   --cmdline WORDS      more words for every guest's kernel
   --against LIST       of qemu, kvmtool, firecracker (default: those found on PATH)
@@ -24,14 +28,16 @@ END_USAGE
 }
 
 kernel=build/guest/vmlinux rootfs=build/guest/rootfs.ext4 words= against= budget_ms= budget_count=
-host_words= favordynmods=0 phases=0 inside=0 own_rootfs=1
+host_words= favordynmods=0 phases=0 inside=0 own_rootfs=1 kernels= initrd= mem=128 only=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--runs | --kernel | --rootfs | --cmdline | --against | --peers | --budget-ms | --budget-count | --host-words)
+	--runs | --kernel | --kernels | --rows | --rootfs | --cmdline | --against | --peers | --budget-ms | --budget-count | --host-words)
 		need_value "$1" $#
 		case $1 in
 		--runs) need_count "$1" "$2" && runs=$2 ;;
 		--kernel) kernel=$2 ;;
+		--kernels) [ "$2" = debian ] || bad_usage "--kernels $2: only 'debian' can be asked for"; kernels=$2 ;;
+		--rows) only=$2 ;;
 		--rootfs) rootfs=$2 own_rootfs=0 ;;
 		--cmdline) words=$2 ;;
 		--host-words) host_words=$2 ;;
@@ -50,7 +56,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ "$own_rootfs" = 0 ] || words="init=/sbin/boot-mark $words"
+[ "$own_rootfs" = 0 ] || [ -n "$kernels" ] || words="init=/sbin/boot-mark $words"
 
 program_of() {
 	case $1 in
@@ -78,9 +84,11 @@ find_peers() {
 }
 
 firecracker_config() {
-	printf '{"boot-source":{"kernel_image_path":"%s","boot_args":"%s"},' "$kernel" "$quiet_words $words"
-	printf '"drives":[{"drive_id":"rootfs","path_on_host":"%s","is_root_device":true,"is_read_only":false}],' "$1"
-	printf '"machine-config":{"vcpu_count":1,"mem_size_mib":128}}\n'
+	printf '{"boot-source":{"kernel_image_path":"%s",%s"boot_args":"%s"},' "$kernel" \
+		"${initrd:+\"initrd_path\":\"$initrd\",}" "$quiet_words $words"
+	printf '"drives":['
+	[ -z "$1" ] || printf '{"drive_id":"rootfs","path_on_host":"%s","is_root_device":true,"is_read_only":false}' "$1"
+	printf '],"machine-config":{"vcpu_count":1,"mem_size_mib":%s}}\n' "$mem"
 }
 
 program_path() {
@@ -103,18 +111,19 @@ launch() {
 	[ "$inside" = 0 ] || machine=(chroot /run/lab "${machine[@]}")
 	case $1 in
 	vmm)
-		machine+=(--status -- "$vmm" --status-fd 3 --kernel "$kernel" --rootfs "$2" --boot-timer
-			--cmdline "8250.nr_uarts=0 $words") ;;
+		machine+=(--status -- "$vmm" --status-fd 3 --kernel "$kernel" --mem "${mem}M" --boot-timer ${2:+--rootfs "$2"}
+			${initrd:+--initrd "$initrd"} ${words:+--cmdline "8250.nr_uarts=0 $words"}) ;;
 	firecracker)
 		firecracker_config "$2" >"$scratch/firecracker.json"
 		machine+=(-- "$(program_path firecracker)" --no-api --no-seccomp --id "bench-$$" --level Off --config-file "$seen_scratch/firecracker.json") ;;
 	qemu)
-		machine+=(-- "$(program_path qemu)" -M 'microvm,acpi=off,pit=off,pic=off,rtc=off' -enable-kvm
-			-cpu host -m 128M -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
-			-kernel "$kernel" -append "${quiet_words/reboot=k,f/reboot=t} root=/dev/vda rw $words"
-			-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root') ;;
+		machine+=(-- "$(program_path qemu)" -M "microvm,pit=off,pic=off,$([ -n "$kernels" ] && echo acpi=on,rtc=on || echo acpi=off,rtc=off)" -enable-kvm
+			-cpu host -m "${mem}M" -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio
+			-kernel "$kernel" ${initrd:+-initrd "$initrd"}
+			-append "${quiet_words/reboot=k,f/reboot=t} ${2:+root=/dev/vda rw }${words/reboot=k/reboot=t}"
+			${2:+-drive "id=root,file=$2,format=raw,if=none" -device 'virtio-blk-device,drive=root'}) ;;
 	kvmtool)
-		machine+=(-- "$(program_path kvmtool)" run -k "$kernel" -d "$2" -c 1 -m 128 --console serial
+		machine+=(-- "$(program_path kvmtool)" run -k "$kernel" ${2:+-d "$2"} ${initrd:+-i "$initrd"} -c 1 -m $mem --console serial
 			-p "$quiet_words $words") ;;
 	esac
 	"${machine[@]}"
@@ -131,20 +140,29 @@ take_phases() {
 	done
 }
 
-# boot WHO ROUND: boots once; its times become samples, but for round 0: the first VM of a machine costs more. It comes
+# boot WHO ROUND [ROW]: boots once; its times become samples, but for round 0: the first VM of a machine costs more. It comes
 # a tenth of a second after the one before, which the kernel still destroys after its process; and the rounds begin
 # at different places in the host's tick of 4 ms, for which KVM_CREATE_VM waits.
 boot() {
-	local line first result exit out_end status
-	cp --sparse=always "$own_view$rootfs" "$scratch/image"
-	line=$(launch "$1" "$seen_scratch/image" $((100000 + $2 * 900 % 4000)) 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not boot: $line"; }
+	local line first result exit out_end status name=$1${3:+, $3} image=
+	if [ -n "$rootfs" ]; then
+		cp --sparse=always "$own_view$rootfs" "$scratch/image"
+		image=$seen_scratch/image
+	fi
+	line=$(launch "$1" "$image" $((100000 + $2 * 900 % 4000)) 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$name did not boot: $line"; }
+	# The emulated processor loses a 6.12 now and then, whatever the monitor.
+	if [ -n "$kernels" ] && ! grep -qa '@UP@' "$tmp/err"; then
+		say "$name: its kernel crashed, once more"
+		line=$(launch "$1" "$image" 100000 2>"$tmp/err") && grep -qa '@UP@' "$tmp/err" ||
+			{ cat "$tmp/err" >&2; die "$name did not boot: $line"; }
+	fi
 	read -r first result exit out_end status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
-	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
+	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$name: exit status $status"; }
 	[ "$2" -gt 0 ] || return 0
-	sample "$1" 'first byte' "$unit" "$(milli "$first")"
-	sample "$1" 'result' "$unit" "$(milli "$result")"
-	sample "$1" 'exit' "$unit" "$(milli "$exit")"
-	sample "$1" 'end of stdout' "$unit" "$(milli "$out_end")"
+	sample "$name" 'first byte' "$unit" "$(milli "$first")"
+	sample "$name" 'result' "$unit" "$(milli "$result")"
+	sample "$name" 'exit' "$unit" "$(milli "$exit")"
+	sample "$name" 'end of stdout' "$unit" "$(milli "$out_end")"
 	[ "$phases$1" != 1vmm ] || take_phases "$tmp/err"
 }
 
@@ -153,7 +171,20 @@ milli() {
 }
 
 measure() {
-	local round who
+	local round who row
+	if [ -n "$kernels" ]; then
+		mem=$row_mem
+		for row in "${row_names[@]}"; do
+			[[ $row == *"$only"* ]] || continue
+			row_use "$row"
+			for who in vmm "${peers[@]}"; do
+				for ((round = 1; round <= runs; round++)); do
+					boot "$who" "$round" "$row"
+				done
+			done
+		done
+		return
+	fi
 	for ((round = 0; round <= runs; round++)); do
 		for who in vmm "${peers[@]}"; do
 			boot "$who" "$round"
@@ -182,7 +213,14 @@ make_root() {
 
 measure_in_lab() {
 	local option file options=(--inside --runs "$runs" --cmdline "$words")
-	local copies=(--tmpfs-copy ./vmm --tmpfs-copy build/bench/launcher --tmpfs-copy "$kernel" --tmpfs-copy "$rootfs")
+	local copies=(--tmpfs-copy ./vmm --tmpfs-copy build/bench/launcher)
+	if [ -n "$kernels" ]; then
+		options+=(--kernels "$kernels" --rows "$only")
+		for file in "${needed[@]}" "$mark"; do copies+=(--tmpfs-copy "$file"); done
+	else
+		options+=(--kernel "/$(basename "$kernel")" --rootfs "/$(basename "$rootfs")")
+		copies+=(--tmpfs-copy "$kernel" --tmpfs-copy "$rootfs")
+	fi
 	for option in "${peers[@]}"; do
 		copies+=(--tmpfs-copy "$(command -v "$(program_of "$option")")")
 		for file in $(peer_files "$option"); do
@@ -193,8 +231,7 @@ measure_in_lab() {
 	[ "$favordynmods" = 0 ] || options+=(--favordynmods)
 	option=$(IFS=,; echo "${peers[*]}")
 	PATH=$PATH lab/lab --quiet --counted --kernel-words "$host_words" --time-limit 900 "${copies[@]}" -- "$0" "${options[@]}" \
-		--against "$option" --kernel "/$(basename "$kernel")" --rootfs "/$(basename "$rootfs")" \
-		>"$samples" || die "the counted lab failed"
+		--against "$option" >"$samples" || die "the counted lab failed"
 }
 
 over_budget() {
@@ -203,6 +240,7 @@ over_budget() {
 
 peers=()
 if [ "$inside" = 1 ]; then
+	files= mark=/mark.cpio
 	vmm=/vmm launcher=/launcher own_view=/run/lab scratch=/run/lab seen_scratch= unit=count
 	make_root
 	[ "$favordynmods" = 0 ] || mount -o remount,favordynmods /sys/fs/cgroup || die "the cgroups do not take favordynmods"
@@ -212,9 +250,13 @@ if [ "$inside" = 1 ]; then
 	exit 0
 fi
 
-for file in ./vmm build/bench/launcher "$kernel" "$rootfs"; do
-	[ -r "$file" ] || die "there is no $file (make bench-programs guest)"
+files=build/guest mark=$tmp/mark.cpio
+needed=("$kernel" "$rootfs")
+[ -z "$kernels" ] || mapfile -t needed < <(row_files)
+for file in ./vmm build/bench/launcher "${needed[@]}"; do
+	[ -r "$file" ] || die "there is no $file (make bench-programs guest guest-debian)"
 done
+[ -z "$kernels" ] || make_mark_initrd "$mark"
 find_peers
 vmm=./vmm launcher=build/bench/launcher own_view= scratch=$tmp seen_scratch=$tmp
 if lab/lab --check | grep -q '^direct'; then
@@ -225,13 +267,17 @@ if lab/lab --check | grep -q '^direct'; then
 	measure
 else
 	[ -z "$budget_ms" ] || bad_usage "--budget-ms: this machine's KVM cannot run Linux: use --budget-count"
-	unit=count runs=${runs:-9}
+	unit=count runs=${runs:-$([ -n "$kernels" ] && echo 1 || echo 9)}
 	conditions="counted lab: one count is a million instructions of the emulated machine"
 	[ -z "$host_words" ] || conditions+="; its kernel with $host_words"
 	[ "$favordynmods" = 0 ] || conditions+="; its cgroups with favordynmods"
 	measure_in_lab
 fi
 say "measured by $conditions"
+if [ -n "$kernels" ]; then
+	report_end "$conditions"
+	exit 0
+fi
 ours=$(p50 vmm 'first byte')
 lines=()
 for who in "${peers[@]}"; do
