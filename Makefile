@@ -31,7 +31,8 @@ VMM_SOURCES = \
 	virtio-mmio/vsock/rx.c virtio-mmio/vsock/listen.c virtio-mmio/vsock/connection.c \
 	virtio-mmio/vsock/socket.c virtio-mmio/vsock/stream.c virtio-mmio/vsock/table.c virtio-mmio/vsock/backlog.c \
 	io/bus.c io/serial.c io/console.c io/keyboard.c io/reset_port.c io/cmos.c io/sleep_port.c io/boot_timer.c io/doorbell.c \
-	host/fail.c host/status_report.c host/file.c host/kvm.c host/ring.c host/exit_request.c host/signals.c \
+	host/error.c host/message.c host/fail.c host/status_report.c host/file.c host/kvm.c host/ring.c host/event.c \
+	host/exit_request.c host/signals.c host/signal_events.c \
 	host/terminal.c host/tap.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
@@ -180,7 +181,7 @@ lint: deps-lint
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $(VMM_SOURCES) -- \
 		$(CLANG_CFLAGS) 2>$(O)/clang-tidy.log # only counts suppressed warnings there
 	$(Q)cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
-		--inline-suppr --suppress=missingIncludeSystem --suppress=ctuuninitvar:host/fail.c --std=c11 -D_GNU_SOURCE -I. $(VMM_SOURCES)
+		--inline-suppr --suppress=missingIncludeSystem --suppress=ctuuninitvar:host/error.c --std=c11 -D_GNU_SOURCE -I. $(VMM_SOURCES)
 
 check: lint test
 

@@ -8,6 +8,8 @@
 
 #include "host/fail.h"
 #include "host/file.h"
+#include "host/message.h"
+#include "host/signals.h"
 #include "host/status_report.h"
 #include "machine/machine.h"
 #include "machine/set_up.h"
@@ -90,7 +92,7 @@ int main(int argc, char **argv)
 {
 	struct machine *m = &machine;
 
-	signals_block();
+	signals_block(fail_by_signal);
 	boot_timer_start(&m->timer);
 	/* Avoid clearing a huge page on first touch; most of this is unused pools. */
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);

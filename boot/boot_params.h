@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "boot/kernel_image.h"
-#include "host/fail.h"
+#include "host/error.h"
 #include "host/file.h"
 #include "mem/guest_memory.h"
 

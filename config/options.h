@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 #define VMM_VERSION "0.2.0"
 

@@ -13,13 +13,11 @@
 #include "host/fail.h"
 #include "host/ioctl.h"
 #include "host/kvm.h"
+#include "host/message.h"
+#include "host/refusal.h"
 #include "host/signals.h"
 
 #define INSTRUCTION_MAX_BYTES 15
-
-/* A second in all. */
-#define MAX_REFUSALS     100
-#define REFUSAL_PAUSE_NS 10000000
 
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine)
@@ -165,15 +163,15 @@ static void post_run_error(const struct vcpu *vcpu, int error)
 			     : "");
 }
 
-/* Whether KVM_RUN is to be tried again after `error`. EAGAIN is for another processor than the first its INIT; for the first
- * it is that KVM cannot start the thread that it starts at a VM's first KVM_RUN (Linux 6.13), which may pass. */
-static bool is_passing(const struct vcpu *vcpu, int error, unsigned *refusals)
+/* Whether to try KVM_RUN again after `error`. EAGAIN means INIT for a vCPU other than the first; for the first it means
+ * that KVM cannot start its thread at a VM's first KVM_RUN (Linux 6.13), which may pass. */
+static bool is_passing(const struct vcpu *vcpu, int error, struct refusal *refusal)
 {
 	const struct timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
 
 	if (error == EINTR || (error == EAGAIN && vcpu->index != 0))
 		return true;
-	if (error != EAGAIN || ++*refusals > MAX_REFUSALS)
+	if (error != EAGAIN || !refusal_may_pass(refusal))
 		return false;
 	nanosleep(&pause, NULL);
 	return true;
@@ -182,7 +180,7 @@ static bool is_passing(const struct vcpu *vcpu, int error, unsigned *refusals)
 void vcpu_run(struct vcpu *vcpu)
 {
 	const struct vcpu_machine *machine = vcpu->machine;
-	unsigned refusals = 0;
+	struct refusal refusal = { 0 };
 
 	if (vcpu->index == 0)
 		boot_timer_mark(machine->timer, BOOT_FIRST_KVM_RUN);
@@ -194,7 +192,7 @@ void vcpu_run(struct vcpu *vcpu)
 			continue;
 		}
 		int error = errno;
-		if (!is_passing(vcpu, error, &refusals))
+		if (!is_passing(vcpu, error, &refusal))
 			post_run_error(vcpu, error);
 	}
 	sem_post(&vcpu->left);
@@ -254,7 +252,7 @@ void vcpu_stop(struct vcpu *vcpu)
 	vcpu->started = false;
 }
 
-void vcpu_destroy(struct vcpu *vcpu)
+void vcpu_close(struct vcpu *vcpu)
 {
 	munmap(vcpu->run, vcpu->run_bytes);
 	close(vcpu->fd);

@@ -51,6 +51,6 @@ void vcpu_run(struct vcpu *vcpu);
 /* After an exit request: gets the vCPU out of KVM_RUN and waits until it runs no more. Another thread. */
 void vcpu_stop(struct vcpu *vcpu);
 
-void vcpu_destroy(struct vcpu *vcpu);
+void vcpu_close(struct vcpu *vcpu);
 
 #endif

@@ -4,22 +4,18 @@
 #define HOST_EXIT_REQUEST_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "host/ring.h"
+#include "host/event.h"
 
 struct exit_request {
-	struct ring_op op;
 	_Atomic int status; /* an exit status, or EXIT_REQUEST_NONE */
-	struct ring *ring;
-	int wake_fd; /* an eventfd that ends the ring's wait */
-	uint64_t wake_count;
+	struct event posted;
 };
 
 #define EXIT_REQUEST_NONE (-1)
 
 /* A post ends the wait on `ring`. Before ring_start(). Does not return on failure (exit 3). */
-void exit_request_init(struct exit_request *request, struct ring *ring);
+void exit_request_open(struct exit_request *request, struct ring *ring);
 
 /* Starts listening: after ring_start(). */
 void exit_request_start(struct exit_request *request);

@@ -1,25 +1,11 @@
-/* How the monitor says that something went wrong, and what its exit status means. */
+/* How the set-up fails: with one line, and an exit status that says whose turn it is. */
 #ifndef HOST_FAIL_H
 #define HOST_FAIL_H
 
-#include <stdarg.h>
-#include <stddef.h>
+#include "host/error.h"
 
-/* The exit status is an interface: docs/launcher.md documents each value, launchers switch on them. */
-enum exit_code {
-	EXIT_GUEST_ENDED = 0,    /* the guest powered off or reset, or a person typed Ctrl-a x */
-	EXIT_MONITOR_FAILED = 1, /* a fault of the monitor itself */
-	EXIT_BAD_INPUT = 2,      /* what the user wrote: an option, a kernel, an initrd, an image */
-	EXIT_HOST_REFUSED =
-		3, /* what a retry or the host cures: no permission, no memory, in use */
-	EXIT_TRIPLE_FAULT = 4,  /* the guest triple-faulted */
-	EXIT_KVM_ERROR = 5,     /* KVM_EXIT_INTERNAL_ERROR or another exit that cannot go on */
-	EXIT_SIGNAL_BASE = 128, /* ended by signal N: 128 + N */
-};
-
-/* Prints "vmm: " and the message as one line on stderr, then exits. Of a message that is too long the middle is left
- * out, and control characters are shown as '?', here and in all of the following. For set-up only: once the
- * guest runs, errors are return codes (docs/design.md). */
+/* Prints "vmm: " and the message as one line on stderr, in the form of error_format(), then exits. For the set-up only:
+ * once the guest runs, errors are return codes (docs/design.md, "Errors"). */
 _Noreturn void fail(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -35,31 +21,5 @@ _Noreturn void fail_by_signal(int number);
  * failed. Once each. */
 void fail_behind(void);
 void fail_clear(void);
-
-/* One line on stderr, as fail(), and goes on. */
-void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* A short text that a function hands back instead of failing itself, and the status that it is worth. */
-struct error_text {
-	enum exit_code code; /* EXIT_BAD_INPUT or EXIT_HOST_REFUSED */
-	char text[256];
-};
-
-/* These format into *error and return false, so that a check can end in `return error_set(...)`. What the user wrote
- * is wrong: */
-_Bool error_set(struct error_text *error, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* The host refuses what may be right, now or for this user: */
-_Bool error_set_refused(struct error_text *error, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* A system call failed: errno tells which of the two. It does not appear in the text by itself. */
-_Bool error_set_errno(struct error_text *error, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* EXIT_BAD_INPUT for an errno that tells of a name, kind or number that cannot be right (ENOENT, EINVAL and their
- * like; 0, a file that is too short), EXIT_HOST_REFUSED for any other. */
-enum exit_code exit_code_of_errno(int error);
 
 #endif

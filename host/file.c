@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/fail.h"
+
 bool input_file_open(struct input_file *file, const char *path, struct error_text *error)
 {
 	struct stat status;

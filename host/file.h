@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 struct input_file {
 	int fd;

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 struct listen_socket {
 	int fd;

@@ -1,5 +1,5 @@
-/* Operations for which the host makes no worker (pids.max of a cgroup, RLIMIT_NPROC) are tried again, because that may
- * pass, but not for ever. */
+/* Where the host makes no task (pids.max of a cgroup, RLIMIT_NPROC), for a worker of io_uring or of KVM, that may pass: it
+ * is tried again for a second. While the guest runs; the set-up has host/release.h. */
 #ifndef HOST_REFUSAL_H
 #define HOST_REFUSAL_H
 

@@ -81,7 +81,7 @@ static bool create_ring(struct io_uring *uring, unsigned in_flight)
 	return error == 0;
 }
 
-void ring_init(struct ring *ring, unsigned in_flight)
+void ring_open(struct ring *ring, unsigned in_flight)
 {
 	struct release_wait wait = { 0 };
 

@@ -58,7 +58,7 @@ struct ring {
 /* in_flight: how many operations the devices may have on the ring together; more of them cost the kernel an allocation
  * each. The host charges the ring's memory to the user (RLIMIT_MEMLOCK, Linux 6.14 and later): 16 KiB, and up to 28 KiB more.
  * Does not return on failure (exit 3). */
-void ring_init(struct ring *ring, unsigned in_flight);
+void ring_open(struct ring *ring, unsigned in_flight);
 
 /* The operations of sockets, too. Before ring_start(). */
 void ring_allow_sockets(struct ring *ring);

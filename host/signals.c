@@ -2,20 +2,12 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#include "host/fail.h"
 
 /* What may come in while the set-up waits, and by the ring later. */
 static sigset_t admitted;
-
 /* Runs only inside the two waits below, which hold nothing: it may do what any function may. */
-static void end_process(int number)
-{
-	fail_by_signal(number);
-}
+static void (*end_process)(int number);
 
 /* The kernel drops an ignored signal only while it is not blocked. */
 static void handle_unless_ignored(int number)
@@ -37,7 +29,7 @@ static void leave_stops_ignored(void)
 		sigdelset(&admitted, SIGTSTP);
 }
 
-void signals_block(void)
+void signals_block(void (*end)(int number))
 {
 	/* What ends a process, but for crashes, SIGKILL and the real-time signals. */
 	static const int numbers[] = { SIGTERM, SIGINT,  SIGHUP,    SIGQUIT, SIGUSR2, SIGALRM,
@@ -45,6 +37,7 @@ void signals_block(void)
 	const size_t n = sizeof(numbers) / sizeof(numbers[0]);
 	sigset_t blocked;
 
+	end_process = end;
 	sigemptyset(&admitted);
 	for (size_t i = 0; i < n; i++)
 		sigaddset(&admitted, numbers[i]);
@@ -81,68 +74,7 @@ void signals_pause(unsigned ms)
 	pthread_sigmask(SIG_BLOCK, &admitted, NULL);
 }
 
-static void stop_process(const struct signals *signals)
+sigset_t signals_admitted(void)
 {
-	sigset_t stop;
-
-	signals->stopping(signals->context);
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTSTP);
-	raise(SIGTSTP);
-	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* stops here, unless nobody could continue it */
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	signals->continued(signals->context);
-}
-
-static void handle(struct signals *signals, int number)
-{
-	switch (number) {
-	case SIGTSTP:
-		stop_process(signals);
-		break;
-	case SIGCONT:
-		signals->continued(signals->context);
-		break;
-	default:
-		signals->received = true;
-		exit_request_post(signals->exit, EXIT_SIGNAL_BASE + number);
-	}
-}
-
-static void signal_arrived(struct ring_op *op, int32_t result)
-{
-	struct signals *signals = (struct signals *)op;
-
-	if (result < 0 && result != -EINTR && result != -EAGAIN) {
-		warn("signalfd: %s", strerror(-result));
-		exit_request_post(signals->exit, EXIT_MONITOR_FAILED);
-		return;
-	}
-	if (result == (int32_t)sizeof(signals->info))
-		handle(signals, (int)signals->info.ssi_signo);
-	signals_start(signals);
-}
-
-void signals_open(struct signals *signals, struct ring *ring, struct exit_request *exit)
-{
-	sigset_t heard = admitted;
-
-	*signals = (struct signals){ .op.done = signal_arrived, .ring = ring, .exit = exit };
-	sigaddset(&heard, SIGCONT);
-	signals->fd = signalfd(-1, &heard, SFD_CLOEXEC);
-	if (signals->fd < 0)
-		fail_errno(EXIT_HOST_REFUSED, "signalfd");
-}
-
-void signals_start(struct signals *signals)
-{
-	struct io_uring_sqe *sqe = ring_prepare(signals->ring);
-
-	io_uring_prep_read(sqe, signals->fd, &signals->info, sizeof(signals->info), 0);
-	ring_commit(sqe, &signals->op);
-}
-
-void signals_close(struct signals *signals)
-{
-	close(signals->fd);
+	return admitted;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/message.h"
 #include "host/write_within.h"
 
 #define READER_WAIT_MS 100

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 /* The report goes to `fd`. False, and why in *error: it is not open, or not for writing. */
 bool status_report_open(int fd, struct error_text *error);

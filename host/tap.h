@@ -8,7 +8,7 @@
 
 #include <net/if.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 /* virtio 1.2, 5.1.6: flags to num_buffers, as with VIRTIO_F_VERSION_1 whatever else is negotiated. */
 #define TAP_HEADER_BYTES 12

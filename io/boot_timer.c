@@ -3,7 +3,7 @@
 #include <stdatomic.h>
 
 #include "host/clock.h"
-#include "host/fail.h"
+#include "host/message.h"
 #include "mem/layout.h"
 
 #define USERSPACE_REACHED 123

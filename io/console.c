@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/clock.h"
 #include "host/fail.h"
+#include "host/message.h"
 #include "mem/layout.h"
 
 static struct console *console_of(struct ring_op *op, size_t offset)
@@ -105,24 +105,11 @@ static void output_writable(struct ring_op *op, int32_t result)
 	pump_output(console);
 }
 
-static void arm_wake(struct console *console)
+static void woken(struct event *event)
 {
-	struct io_uring_sqe *sqe = ring_prepare(console->ring);
+	struct console *console =
+		(struct console *)((char *)event - offsetof(struct console, wake));
 
-	io_uring_prep_read(sqe, console->wake_fd, &console->wake_count, sizeof(console->wake_count),
-			   0);
-	ring_commit(sqe, &console->wake_op);
-}
-
-static void wake_done(struct ring_op *op, int32_t result)
-{
-	struct console *console = console_of(op, offsetof(struct console, wake_op));
-
-	if (result < 0 && result != -EINTR && result != -EAGAIN) {
-		warn("console: its eventfd: %s", strerror(-result));
-		return;
-	}
-	arm_wake(console);
 	pump_output(console);
 	keyboard_pump(&console->keyboard);
 }
@@ -130,10 +117,8 @@ static void wake_done(struct ring_op *op, int32_t result)
 static void wake(void *context)
 {
 	const struct console *console = context;
-	uint64_t one = 1;
 
-	ssize_t ignored = write(console->wake_fd, &one, sizeof(one));
-	(void)ignored;
+	event_signal(console->wake.fd);
 }
 
 static void raise_irq(void *context)
@@ -207,7 +192,6 @@ static void open_stdio(struct console *console)
 
 	console->writes_at_once = own_fd >= 0;
 	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
-	console->input_fd = STDIN_FILENO;
 	/* Not O_APPEND: the description's flags are the launcher's. */
 	console->output_flags = is_stderr_too(&status) ? RWF_APPEND : 0;
 }
@@ -218,15 +202,17 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	struct serial_host host = { write_now, raise_irq, wake, console };
 	struct stat status;
 
-	*console = (struct console){ .ring = ring, .exit = exit, .input_fd = -1 };
-	console->wake_op.done = wake_done;
+	/* Avoid touching the buffers' pages: most are never used. */
+	memset(console, 0, offsetof(struct console, serial));
+	console->ring = ring;
+	console->exit = exit;
 	console->write_op.done = write_done;
 	console->writable_op.done = output_writable;
 	serial_init(&console->serial, host);
+	keyboard_init(&console->keyboard, ring, path == NULL ? STDIN_FILENO : -1, &console->serial,
+		      exit);
 	console->irq = (struct irq_line){ vm_fd, LAYOUT_SERIAL_GSI };
-	console->wake_fd = eventfd(0, EFD_CLOEXEC);
-	if (console->wake_fd < 0)
-		fail_errno(EXIT_HOST_REFUSED, "eventfd for the console");
+	event_open(&console->wake, ring, "the console's", woken);
 	if (path == NULL)
 		open_stdio(console);
 	else
@@ -241,9 +227,8 @@ void console_close(struct console *console)
 
 void console_start(struct console *console)
 {
-	arm_wake(console);
-	keyboard_start(&console->keyboard, console->ring, console->input_fd, &console->serial,
-		       console->exit);
+	event_start(&console->wake);
+	keyboard_start(&console->keyboard);
 }
 
 /* False: the time is up. */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/event.h"
 #include "host/exit_request.h"
 #include "host/refusal.h"
 #include "host/ring.h"
@@ -18,13 +19,11 @@
 #include "irq/irq_line.h"
 
 struct console {
-	struct ring_op wake_op, write_op, writable_op;
+	struct ring_op write_op, writable_op;
+	struct event wake;
 	struct ring *ring;
-	struct serial serial;
 	struct irq_line irq;
 	struct exit_request *exit;
-	int wake_fd, input_fd; /* input_fd -1: none */
-	uint64_t wake_count;
 	bool output_blocks, output_failed, writing;
 	bool reader_gone;            /* of the output */
 	uint64_t lost_bytes;         /* dropped since the output has failed */
@@ -32,6 +31,8 @@ struct console {
 	int output_fd, output_flags; /* RWF_ */
 	bool writes_at_once;  /* output_fd is a pipe that does not block; under the UART's lock */
 	int64_t wrote_now_ms; /* when it last did */
+	/* From here on each has its own init. */
+	struct serial serial;
 	struct keyboard keyboard;
 };
 

@@ -1,26 +1,15 @@
 #include "io/doorbell.h"
 
-#include <errno.h>
 #include <linux/kvm.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "host/fail.h"
 #include "host/ioctl.h"
 
-static void kick_arrived(struct ring_op *op, int32_t result)
+static void ring_bell(struct event *event)
 {
-	struct doorbell *doorbell = (struct doorbell *)op;
+	struct doorbell *doorbell = (struct doorbell *)event;
 
-	if (result < 0 && result != -EINTR && result != -EAGAIN) {
-		warn("a doorbell's eventfd: %s; its device stands still", strerror(-result));
-		return;
-	}
-	/* Listen again first: a kick during kicked() is not lost. */
-	doorbell_arm(doorbell);
-	if (result > 0)
-		doorbell->kicked(doorbell->device, doorbell->value);
+	doorbell->kicked(doorbell->device, doorbell->value);
 }
 
 bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
@@ -29,7 +18,7 @@ bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t g
 		.datamatch = doorbell->value,
 		.addr = gpa,
 		.len = sizeof(uint32_t),
-		.fd = doorbell->fd,
+		.fd = doorbell->event.fd,
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
@@ -39,30 +28,18 @@ bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t g
 void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
 		   uint32_t value, doorbell_fn *kicked, void *device)
 {
-	*doorbell = (struct doorbell){
-		.op.done = kick_arrived,
-		.ring = ring,
-		.fd = eventfd(0, EFD_CLOEXEC),
-		.kicked = kicked,
-		.device = device,
-		.value = value,
-	};
-	if (doorbell->fd < 0)
-		fail_errno(EXIT_HOST_REFUSED, "eventfd for a doorbell");
+	*doorbell = (struct doorbell){ .kicked = kicked, .device = device, .value = value };
+	event_open(&doorbell->event, ring, "a doorbell's", ring_bell);
 	if (!doorbell_add_address(doorbell, vm_fd, gpa))
 		fail_errno(EXIT_HOST_REFUSED, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)gpa);
 }
 
-void doorbell_arm(struct doorbell *doorbell)
+void doorbell_start(struct doorbell *doorbell)
 {
-	struct io_uring_sqe *sqe = ring_prepare(doorbell->ring);
-
-	io_uring_prep_read(sqe, doorbell->fd, &doorbell->count, sizeof(doorbell->count), 0);
-	ring_commit(sqe, &doorbell->op);
+	event_start(&doorbell->event);
 }
 
 void doorbell_close(struct doorbell *doorbell)
 {
-	close(doorbell->fd);
-	doorbell->fd = -1;
+	event_close(&doorbell->event);
 }

@@ -1,27 +1,24 @@
-/* A guest's kick without an exit to the vCPU's thread: KVM turns the write into an eventfd
- * (KVM_IOEVENTFD), which the ring reads. */
+/* A guest's kick without an exit to the vCPU's thread: KVM turns the write into a signal of an event
+ * (KVM_IOEVENTFD). */
 #ifndef IO_DOORBELL_H
 #define IO_DOORBELL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/ring.h"
+#include "host/event.h"
 
 typedef void doorbell_fn(void *device, uint32_t value);
 
 struct doorbell {
-	struct ring_op op; /* first: the callback finds the doorbell by it */
-	struct ring *ring;
-	int fd;
-	uint64_t count; /* what the eventfd held; unused, kicks do not add up */
+	struct event event; /* first: the callback finds the doorbell by it */
 	doorbell_fn *kicked;
 	void *device;
 	uint32_t value;
 };
 
 /* Calls kicked(device, value) on the ring's thread after the guest has written the 32-bit `value` to
- * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure. */
+ * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure (exit 3). */
 void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
 		   uint32_t value, doorbell_fn *kicked, void *device);
 
@@ -29,7 +26,7 @@ void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint
 bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
 
 /* Starts listening: after ring_start(). */
-void doorbell_arm(struct doorbell *doorbell);
+void doorbell_start(struct doorbell *doorbell);
 
 void doorbell_close(struct doorbell *doorbell);
 

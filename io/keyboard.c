@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <string.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 #include "host/terminal.h"
 
 #define CTRL_A 0x01
@@ -183,9 +184,10 @@ void keyboard_pump(struct keyboard *keyboard)
 	listen_for_keys(keyboard);
 }
 
-void keyboard_start(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
-		    struct exit_request *exit)
+void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
+		   struct exit_request *exit)
 {
+	memset(keyboard, 0, offsetof(struct keyboard, chunk));
 	keyboard->ring = ring;
 	keyboard->serial = serial;
 	keyboard->exit = exit;
@@ -193,20 +195,24 @@ void keyboard_start(struct keyboard *keyboard, struct ring *ring, int fd, struct
 	keyboard->read_op.done = read_done;
 	keyboard->ready_op.done = became_ready;
 	keyboard->look_op.done = look;
-	keyboard->is_terminal = fd >= 0 && terminal_open();
+}
+
+void keyboard_start(struct keyboard *keyboard)
+{
+	keyboard->is_terminal = keyboard->fd >= 0 && terminal_open();
 	/* A launcher may put us in front only after the fork. */
 	if (keyboard->is_terminal && !terminal_take())
 		look_later(keyboard);
 	listen_for_keys(keyboard);
 }
 
-void keyboard_stop(struct keyboard *keyboard)
+void keyboard_suspend(struct keyboard *keyboard)
 {
 	if (keyboard->is_terminal)
 		terminal_leave();
 }
 
-void keyboard_continue(struct keyboard *keyboard)
+void keyboard_resume(struct keyboard *keyboard)
 {
 	if (!keyboard->is_terminal)
 		return;

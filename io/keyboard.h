@@ -30,22 +30,25 @@ struct keyboard {
 	int fd; /* -1: none */
 	bool is_terminal, ended, escape_seen;
 	bool reading, looking; /* waits for something typed; for the next look at who is in front */
+	unsigned head, tail;   /* free-running; head - tail bytes wait */
+	/* From here on untouched until something is typed. */
 	uint8_t chunk[KEYBOARD_READ_BYTES];
 	uint8_t typed[KEYBOARD_BUFFER_BYTES];
-	unsigned head, tail; /* free-running; head - tail bytes wait */
 };
 
-/* Takes the terminal, if there is one and the process in front, and starts reading standard input, which is the
- * descriptor `fd`: after ring_start(). -1: nothing is typed. */
-void keyboard_start(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
-		    struct exit_request *exit);
+/* Standard input is the descriptor `fd`; -1: nothing is typed. */
+void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
+		   struct exit_request *exit);
+
+/* Takes the terminal, if there is one and the process in front, and starts reading: after ring_start(). */
+void keyboard_start(struct keyboard *keyboard);
 
 /* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
 void keyboard_pump(struct keyboard *keyboard);
 
 /* Before a stop of the process and after it: leaves the terminal, and takes it if the process is in front. */
-void keyboard_stop(struct keyboard *keyboard);
-void keyboard_continue(struct keyboard *keyboard);
+void keyboard_suspend(struct keyboard *keyboard);
+void keyboard_resume(struct keyboard *keyboard);
 
 /* Ctrl-a on a terminal: copies `input` without its escapes to `output` (room for length + 1
  * bytes). Returns the bytes for the guest; *quit is set by Ctrl-a x. Pure, for tests. */

@@ -1,6 +1,6 @@
 #include "io/reset_port.h"
 
-#include "host/fail.h"
+#include "host/error.h"
 #include "mem/layout.h"
 
 #define STATUS_OUTPUT_FULL 0x01

@@ -37,7 +37,7 @@ enum {
 
 void serial_init(struct serial *serial, struct serial_host host)
 {
-	memset(serial, 0, sizeof(*serial));
+	memset(serial, 0, offsetof(struct serial, tx));
 	pthread_mutex_init(&serial->lock, NULL);
 	pthread_cond_init(&serial->tx_room, NULL);
 	serial->host = host;

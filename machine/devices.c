@@ -16,16 +16,11 @@ static unsigned operations_in_flight(const struct vm_config *config)
 	       (config->vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS / 2 : 0);
 }
 
-void machine_open_ring(struct machine *m)
+void machine_open_event_loop(struct machine *m)
 {
-	ring_init(&m->ring, operations_in_flight(&m->config));
-	exit_request_init(&m->exit, &m->ring);
-	signals_open(&m->signals, &m->ring, &m->exit);
-	reset_port_attach(&m->ports, &m->exit);
-	cmos_attach(&m->ports);
-	if (m->config.acpi)
-		sleep_port_attach(&m->ports, &m->exit);
-	boot_timer_attach(&m->timer, &m->mmio, m->config.boot_timer);
+	ring_open(&m->ring, operations_in_flight(&m->config));
+	exit_request_open(&m->exit, &m->ring);
+	signal_events_open(&m->signals, &m->ring, &m->exit);
 }
 
 static void attach_virtio(struct machine *m, struct virtio_transport *transport,
@@ -75,6 +70,11 @@ static void attach_vsock(struct machine *m)
 
 void machine_attach_devices(struct machine *m)
 {
+	reset_port_attach(&m->ports, &m->exit);
+	cmos_attach(&m->ports);
+	if (m->config.acpi)
+		sleep_port_attach(&m->ports, &m->exit);
+	boot_timer_attach(&m->timer, &m->mmio, m->config.boot_timer);
 	if (m->config.serial == SERIAL_FILE)
 		machine_check_serial_file(m);
 	if (m->config.serial != SERIAL_NONE) {
@@ -86,28 +86,28 @@ void machine_attach_devices(struct machine *m)
 	attach_vsock(m);
 }
 
-static void stopping(void *context)
+static void before_stop(void *context)
 {
 	struct machine *m = context;
 
-	keyboard_stop(&m->console.keyboard);
+	keyboard_suspend(&m->console.keyboard);
 }
 
-static void continued(void *context)
+static void after_continue(void *context)
 {
 	struct machine *m = context;
 
-	keyboard_continue(&m->console.keyboard);
+	keyboard_resume(&m->console.keyboard);
 }
 
 void machine_start_devices(struct machine *m)
 {
-	m->signals.stopping = stopping;
-	m->signals.continued = continued;
+	m->signals.before_stop = before_stop;
+	m->signals.after_continue = after_continue;
 	m->signals.context = m;
 	ring_start(&m->ring);
 	exit_request_start(&m->exit);
-	signals_start(&m->signals);
+	signal_events_start(&m->signals);
 	if (m->config.serial != SERIAL_NONE)
 		console_start(&m->console);
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
@@ -149,5 +149,5 @@ void machine_detach_devices(struct machine *m)
 	}
 	if (m->config.vsock.guest_cid != 0)
 		virtio_transport_detach(&m->vsock_transport);
-	signals_close(&m->signals);
+	signal_events_close(&m->signals);
 }

@@ -1,5 +1,5 @@
 /* The end: what the guest has written goes out, and the launcher learns the result. */
-#include "host/fail.h"
+#include "host/error.h"
 #include "host/status_report.h"
 #include "machine/machine.h"
 

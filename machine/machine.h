@@ -17,7 +17,7 @@
 #include "host/exit_request.h"
 #include "host/listen_socket.h"
 #include "host/ring.h"
-#include "host/signals.h"
+#include "host/signal_events.h"
 #include "host/tap.h"
 #include "io/boot_timer.h"
 #include "io/bus.h"
@@ -44,7 +44,7 @@ struct machine {
 	struct kernel_image kernel;
 	struct exit_request exit;
 	struct ring ring;
-	struct signals signals;
+	struct signal_events signals;
 	struct bus ports, mmio;
 	struct console console;
 	struct disk disks[MAX_DISKS];
@@ -87,7 +87,7 @@ void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 
 /* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */
-void machine_open_ring(struct machine *m);
+void machine_open_event_loop(struct machine *m);
 void machine_attach_devices(struct machine *m);
 void machine_start_devices(struct machine *m);
 void machine_close_queues(struct machine *m); /* the vCPUs have stopped: no new requests */

@@ -98,6 +98,6 @@ void machine_leave_vm(struct machine *m)
 {
 	/* What else holds the VM goes first, so that the late one is the last. */
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
-		vcpu_destroy(&m->vcpus[i]);
+		vcpu_close(&m->vcpus[i]);
 	late_close(m->vm_fd);
 }

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/fail.h"
+#include "host/error.h"
 
 #define SECTOR_BYTES 512u /* virtio 1.2, 5.2.4: the unit of capacity and of requests */
 

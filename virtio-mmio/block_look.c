@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "host/ioctl.h"
+#include "host/message.h"
 #include "virtio-mmio/block_image.h"
 
 #define CLAIM_TRIES  5

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "host/fail.h"
+#include "host/error.h"
+#include "host/message.h"
 #include "virtio-mmio/block.h"
 
 #define ZEROES_BYTES 65536u

@@ -15,7 +15,8 @@
 #include <errno.h>
 
 #include "host/container_of.h"
-#include "host/fail.h"
+#include "host/error.h"
+#include "host/message.h"
 #include "virtio-mmio/block.h"
 
 /* What a device commonly does with one request of its own; a longer read counts as several. */

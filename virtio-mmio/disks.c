@@ -1,7 +1,7 @@
 #include "virtio-mmio/disks.h"
 
 #include "host/clock.h"
-#include "host/fail.h"
+#include "host/message.h"
 
 /* Goes on as far as there is nothing to wait for. Returns whether the end is reached. */
 static bool advance(struct disk *disk, bool hurry)

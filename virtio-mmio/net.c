@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host/container_of.h"
+#include "host/message.h"
 
 #define FEATURE(bit) ((uint64_t)1 << (bit))
 

@@ -400,7 +400,7 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 	for (unsigned i = 0; i < device->type->n_queues; i++) {
 		doorbell_open(&transport->doorbells[i], vm_fd, ring, gpa + VIRTIO_MMIO_QUEUE_NOTIFY,
 			      i, kicked, device);
-		device->kick_fds[i] = transport->doorbells[i].fd;
+		device->kick_fds[i] = transport->doorbells[i].event.fd;
 	}
 }
 
@@ -414,7 +414,7 @@ void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus
 void virtio_transport_start(struct virtio_transport *transport)
 {
 	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
-		doorbell_arm(&transport->doorbells[i]);
+		doorbell_start(&transport->doorbells[i]);
 }
 
 void virtio_transport_detach(struct virtio_transport *transport)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/clock.h"
+#include "host/event.h"
 
 void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
 			const struct guest_memory *memory)
@@ -76,10 +77,7 @@ void virtio_device_config_changed(struct virtio_device *device)
 
 void virtio_device_kick_again(struct virtio_device *device, unsigned queue)
 {
-	uint64_t one = 1;
-
-	ssize_t ignored = write(device->kick_fds[queue], &one, sizeof(one));
-	(void)ignored;
+	event_signal(device->kick_fds[queue]);
 }
 
 void virtio_device_wait_drained(struct virtio_device *device)

@@ -38,7 +38,7 @@ int main(void)
 
 	CHECK(ftruncate(image.fd, (off_t)DISK_SECTORS * SECTOR_BYTES) == 0);
 	queues_open();
-	exit_request_init(&exit_request, &rig_ring);
+	exit_request_open(&exit_request, &rig_ring);
 	block_init(&block, &image, &rig.memory, &rig_ring, &exit_request);
 	queues_attach(&block.device);
 	block_start(&block);

@@ -61,8 +61,8 @@ static void open_console(void)
 	screen_fd = output[0];
 	CHECK(fcntl(keyboard_fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
-	ring_init(&rig_ring, 128);
-	exit_request_init(&exit_request, &rig_ring);
+	ring_open(&rig_ring, 128);
+	exit_request_open(&exit_request, &rig_ring);
 	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
 	ring_start(&rig_ring);
 	exit_request_start(&exit_request);

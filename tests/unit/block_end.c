@@ -117,8 +117,8 @@ static void test_class_24_slow_file_ends(void)
 		puts("no FUSE can be had here: not tried");
 	} else {
 		snprintf(hung, sizeof(hung), "%s/disk", directory);
-		ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
-		exit_request_init(&rig_exit, &rig_ring);
+		ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
+		exit_request_open(&rig_exit, &rig_ring);
 		open_dirty_disk(&disks[0], hung);
 		open_dirty_disk(&disks[1], healthy);
 		CHECK(disks[0].image.reads_need_worker);

@@ -45,8 +45,8 @@ static void set_up(void)
 	screen_fd = output[0];
 	CHECK(fcntl(keyboard_fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
-	ring_init(&rig_ring, 128);
-	exit_request_init(&exit_request, &rig_ring);
+	ring_open(&rig_ring, 128);
+	exit_request_open(&exit_request, &rig_ring);
 	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
 	ring_start(&rig_ring);
 	exit_request_start(&exit_request);
@@ -57,8 +57,8 @@ static void tear_down(void)
 {
 	ring_close(&rig_ring);
 	console_close(&console);
-	close(console.wake_fd);
-	close(exit_request.wake_fd);
+	close(console.wake.fd);
+	close(exit_request.posted.fd);
 	close(keyboard_fd);
 	close(screen_fd);
 }

@@ -44,8 +44,8 @@ static inline void rig_open(const struct block_image *image)
 {
 	memset(&rig, 0, sizeof(rig));
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
-	ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
-	exit_request_init(&rig_exit, &rig_ring);
+	ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
+	exit_request_open(&rig_exit, &rig_ring);
 	block_init(&rig.block, image, &rig.memory, &rig_ring, &rig_exit);
 	virtio_transport_init(&rig.transport, &rig.block.device);
 	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);
@@ -148,7 +148,7 @@ static inline void rig_kick(void)
 {
 	uint64_t one = 1;
 
-	CHECK(write(rig.transport.doorbells[0].fd, &one, sizeof(one)) == sizeof(one));
+	CHECK(write(rig.transport.doorbells[0].event.fd, &one, sizeof(one)) == sizeof(one));
 }
 
 static inline uint16_t rig_used_count(void)

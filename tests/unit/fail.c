@@ -1,6 +1,7 @@
 /* What a refusal says, on one line that is never too long, and which exit status it ends with: 2 for what the user
  * wrote, 3 for what a retry or the host cures. */
-#include "host/fail.h"
+#include "host/error.h"
+#include "host/message.h"
 
 #include <fcntl.h>
 #include <poll.h>

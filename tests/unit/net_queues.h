@@ -67,7 +67,7 @@ static inline void queues_open(void)
 	signal(SIGPIPE, SIG_IGN); /* as the monitor does */
 	memset(&rig, 0, sizeof(rig));
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
-	ring_init(&rig_ring, VIRTQUEUE_MAX_SIZE);
+	ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
 }
 
 static inline void queues_attach(struct virtio_device *device)
@@ -139,7 +139,7 @@ static inline void queues_kick(unsigned index)
 {
 	uint64_t one = 1;
 
-	CHECK(write(rig.transport.doorbells[index].fd, &one, sizeof(one)) == sizeof(one));
+	CHECK(write(rig.transport.doorbells[index].event.fd, &one, sizeof(one)) == sizeof(one));
 }
 
 /* A part of a chain. */

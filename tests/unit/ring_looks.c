@@ -126,7 +126,7 @@ static void test_workers_go_first(void)
 
 int main(void)
 {
-	ring_init(&rig_ring, 128);
+	ring_open(&rig_ring, 128);
 	event_fd = eventfd(0, EFD_CLOEXEC);
 	CHECK(event_fd >= 0);
 	ring_start(&rig_ring);

@@ -8,7 +8,7 @@
 
 #include "host/clock.h"
 #include "host/container_of.h"
-#include "host/fail.h"
+#include "host/message.h"
 
 #define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
 

@@ -1,0 +1,58 @@
+#include "host/message.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/error.h"
+#include "host/write_within.h"
+
+#define STDERR_WAIT_MS 100
+
+static const char line_start[] = "vmm: ";
+
+static atomic_bool reader_is_stalled;
+
+/* A stalled reader is waited for once, and not again before it has taken a line: some callers hold a device's lock.
+ * Appended, and by one write(2): the line stays whole beside the guest's console and other processes. */
+void message_print(struct message *message)
+{
+	int wait_ms = atomic_load(&reader_is_stalled) ? 0 : STDERR_WAIT_MS;
+
+	message->line[message->length] = '\n';
+	bool taken = write_within(STDERR_FILENO, message->line, message->length + 1, true, wait_ms);
+	atomic_store(&reader_is_stalled, !taken);
+	message->line[message->length] = '\0';
+}
+
+/* Leaves room for the newline. */
+void message_format(struct message *message, const char *format, va_list args, const char *reason)
+{
+	size_t room = sizeof(message->line) - sizeof(line_start);
+
+	memcpy(message->line, line_start, sizeof(line_start));
+	if (reason != NULL)
+		room -= strlen(": ") + strlen(reason);
+	error_format(message->line + sizeof(line_start) - 1, room, format, args);
+	message->length = strlen(message->line);
+	if (reason != NULL)
+		message->length += (size_t)sprintf(message->line + message->length, ": %s", reason);
+}
+
+void warn(const char *format, ...)
+{
+	struct message message;
+	va_list args;
+
+	va_start(args, format);
+	message_format(&message, format, args, NULL);
+	va_end(args);
+	message_print(&message);
+}
+
+const char *message_text(const struct message *message)
+{
+	return message->line + sizeof(line_start) - 1;
+}

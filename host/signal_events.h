@@ -1,0 +1,32 @@
+/* Signals as bytes on the ring: while the guest runs. */
+#ifndef HOST_SIGNAL_EVENTS_H
+#define HOST_SIGNAL_EVENTS_H
+
+#include <stdbool.h>
+
+#include <sys/signalfd.h>
+
+#include "host/exit_request.h"
+#include "host/ring.h"
+
+struct signal_events {
+	struct ring_op op;
+	struct ring *ring;
+	struct exit_request *exit;
+	int fd;
+	bool received; /* at least one that ends: whoever waits for something slow gives up */
+	void (*before_stop)(void *context);    /* SIGTSTP */
+	void (*after_continue)(void *context); /* SIGCONT */
+	void *context;
+	struct signalfd_siginfo info;
+};
+
+/* After signals_block(), before ring_start(). Does not return on failure (exit 3). */
+void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit);
+
+/* Starts listening: after ring_start(). */
+void signal_events_start(struct signal_events *events);
+
+void signal_events_close(struct signal_events *events);
+
+#endif
