@@ -19,7 +19,7 @@ VMM_SOURCES = \
 	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c \
 	config/options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
-	boot/kernel_image.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
+	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
 	boot/reset_vector.c \
 	irq/irqchip.c irq/irq_line.c \
 	cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \

@@ -13,8 +13,8 @@
 #include "host/status_report.h"
 #include "machine/machine.h"
 #include "machine/set_up.h"
+#include "mem/page.h"
 
-#define PAGE_BYTES 4096
 /* Devices and vCPUs, about. */
 #define OWN_DESCRIPTORS 256u
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "mem/layout.h"
+#include "mem/page.h"
 
-#define PAGE_BYTES             ((uint64_t)4096)
 #define E820_RAM               1u
 #define E820_RESERVED          2u
 #define LOADER_TYPE_UNASSIGNED 0xffu

@@ -1,8 +1,10 @@
 /* bzImage: Documentation/arch/x86/boot.rst of Linux, "64-bit boot protocol". */
+#include "boot/bzimage.h"
+
 #include <stddef.h>
 #include <string.h>
 
-#include "boot/kernel_image.h"
+#include "boot/place.h"
 #include "mem/layout.h"
 
 #define SETUP_HEADER_OFFSET   0x1f1u
@@ -49,18 +51,18 @@ bool bzimage_load(struct kernel_image *image, const struct guest_memory *memory,
 		return error_set(error, "a damaged bzImage: its code has %llu bytes",
 				 (unsigned long long)length);
 	/* init_size is what the decompressor needs from pref_address before it has an e820 map. */
-	struct kernel_part part = {
+	struct place place = {
 		.gpa = header->pref_address,
 		.room = header->init_size > length ? header->init_size : length,
 		.offset = offset,
 		.length = length,
 	};
-	if (!kernel_part_check(&part, file, error))
+	if (!place_check(&place, file, error))
 		return false;
-	image->entry_gpa = part.gpa + ENTRY_64_OFFSET;
-	image->end_gpa = part.gpa + part.room;
+	image->entry_gpa = place.gpa + ENTRY_64_OFFSET;
+	image->end_gpa = place.gpa + place.room;
 	image->initrd_max_gpa = header->initrd_addr_max;
 	image->cmdline_max_bytes = header->cmdline_size;
-	return kernel_image_fits(image, memory, initrd_bytes, error) &&
-	       kernel_part_load(&part, memory, file, error);
+	return place_kernel_fits(image, memory, initrd_bytes, error) &&
+	       place_load(&place, memory, file, error);
 }

@@ -1,9 +1,11 @@
 /* ELF64 vmlinux. Its loadable segments carry physical addresses, its entry is startup_64. */
+#include "boot/elf.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <string.h>
 
-#include "boot/kernel_image.h"
+#include "boot/place.h"
 #include "mem/layout.h"
 
 /* vmlinux has 5; anything near this is damage. The table must also lie in the file. */
@@ -31,9 +33,9 @@ static bool check_header(const Elf64_Ehdr *header, struct error_text *error)
 	return true;
 }
 
-static struct kernel_part part_of(const Elf64_Phdr *segment)
+static struct place place_of(const Elf64_Phdr *segment)
 {
-	return (struct kernel_part){
+	return (struct place){
 		.gpa = segment->p_paddr,
 		.room = segment->p_memsz,
 		.offset = segment->p_offset,
@@ -49,15 +51,15 @@ static bool is_loaded(const Elf64_Phdr *segment)
 static bool check_segment(struct kernel_image *image, const struct input_file *file,
 			  const Elf64_Phdr *segment, struct error_text *error)
 {
-	struct kernel_part part = part_of(segment);
+	struct place place = place_of(segment);
 
-	if (part.length > part.room)
+	if (place.length > place.room)
 		return error_set(error, "a damaged ELF file: a segment is larger than its memory");
-	if (!kernel_part_check(&part, file, error))
+	if (!place_check(&place, file, error))
 		return false;
 	/* The check has shown that the sum is at most 1 GiB. */
-	if (part.gpa + part.room > image->end_gpa)
-		image->end_gpa = part.gpa + part.room;
+	if (place.gpa + place.room > image->end_gpa)
+		image->end_gpa = place.gpa + place.room;
 	return true;
 }
 
@@ -83,8 +85,8 @@ static bool load_segments(const Elf64_Phdr *segments, unsigned n, const struct g
 			  const struct input_file *file, struct error_text *error)
 {
 	for (unsigned i = 0; i < n; i++) {
-		struct kernel_part part = part_of(&segments[i]);
-		if (is_loaded(&segments[i]) && !kernel_part_load(&part, memory, file, error))
+		struct place place = place_of(&segments[i]);
+		if (is_loaded(&segments[i]) && !place_load(&place, memory, file, error))
 			return false;
 	}
 	return true;
@@ -115,7 +117,7 @@ bool elf_load(struct kernel_image *image, const struct guest_memory *memory,
 			return false;
 		entry_found |= holds_entry(&segments[i], header.e_entry);
 	}
-	if (!kernel_image_fits(image, memory, initrd_bytes, error))
+	if (!place_kernel_fits(image, memory, initrd_bytes, error))
 		return false;
 	if (!entry_found)
 		return error_set(error, "its entry point 0x%llx is in none of its segments",

@@ -7,6 +7,7 @@
 
 #include "host/ioctl.h"
 #include "mem/layout.h"
+#include "mem/page.h"
 
 #define SELECTOR_CODE 0x10 /* __BOOT_CS */
 #define SELECTOR_DATA 0x18 /* __BOOT_DS */
@@ -24,7 +25,6 @@
 #define PAGE_PRESENT    0x1u
 #define PAGE_WRITABLE   0x2u
 #define PAGE_HUGE       0x80u
-#define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
 #define TABLE_ENTRIES   512
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u

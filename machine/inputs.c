@@ -7,14 +7,14 @@
 
 #include "boot/acpi.h"
 #include "boot/boot_params.h"
+#include "boot/kernel_load.h"
 #include "boot/mptable.h"
 #include "boot/reset_vector.h"
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/file.h"
 #include "machine/machine.h"
-
-#define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
+#include "mem/page.h"
 
 void machine_keep_descriptors(struct machine *m)
 {
@@ -167,7 +167,7 @@ static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 	/* Any Linux is larger. A guest that is not may never use more than that. */
 	if (file.bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
 		guest_memory_prefer_huge_pages(&m->memory);
-	if (!kernel_image_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
+	if (!kernel_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
 		fail(error.code, "--kernel %s: %s", path, error.text);
 	input_file_close(&file);
 }

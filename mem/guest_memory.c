@@ -6,12 +6,11 @@
 
 #include "host/ioctl.h"
 #include "mem/layout.h"
+#include "mem/page.h"
 
-#define HUGE_PAGE_BYTES ((uint64_t)2 << 20)
 #ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << 26) /* musl 1.2.3 does not know it */
 #endif
-#define PAGE_BYTES ((uint64_t)4096)
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; musl 1.2.3 does not know it */
 #endif

@@ -3,6 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "boot/boot_params.h"
+#include "boot/kernel_load.h"
 #include "mem/layout.h"
 #include "tests/unit/kernel_files.h"
 
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		return 0;
 	CHECK(ftruncate(kernel_fd, 0) == 0);
 	CHECK(pwrite(kernel_fd, data, bytes, 0) == (ssize_t)bytes);
-	if (kernel_image_load(&image, &memory, &file, data[bytes - 1], &error)) {
+	if (kernel_load(&image, &memory, &file, data[bytes - 1], &error)) {
 		check_loaded(&image);
 	} else {
 		CHECK(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);

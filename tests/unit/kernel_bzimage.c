@@ -1,5 +1,5 @@
 /* bzImages, good and damaged (bug class 23). */
-#include "boot/kernel_image.h"
+#include "boot/kernel_load.h"
 
 #include "mem/layout.h"
 #include "tests/unit/check.h"
@@ -185,7 +185,7 @@ static void test_file_cut_meanwhile(void)
 	struct input_file input = { check_memory_file(file.data, file.bytes), file.bytes };
 	CHECK(guest_memory_map(&memory, 64 * MIB));
 	CHECK(ftruncate(input.fd, BZIMAGE_CODE_OFFSET + 4096) == 0);
-	CHECK(!kernel_image_load(&image, &memory, &input, 0, &error));
+	CHECK(!kernel_load(&image, &memory, &input, 0, &error));
 	CHECK_HAS(error.text, "became shorter");
 	input_file_close(&input);
 	guest_memory_unmap(&memory);

@@ -1,5 +1,5 @@
 /* ELF vmlinux files, good and damaged (bug class 23), and files that are no kernel at all. */
-#include "boot/kernel_image.h"
+#include "boot/kernel_load.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -6,7 +6,7 @@
 #include <elf.h>
 #include <stddef.h>
 
-#include "boot/kernel_image.h"
+#include "boot/kernel_load.h"
 #include "tests/unit/check.h"
 
 #define KERNEL_FILE_MAX 65536
@@ -126,7 +126,7 @@ static inline bool kernel_file_load_beside(const struct kernel_file *file, size_
 	struct input_file input = { check_memory_file(file->data, bytes), bytes };
 
 	error->text[0] = '\0';
-	bool loaded = kernel_image_load(image, memory, &input, initrd_bytes, error);
+	bool loaded = kernel_load(image, memory, &input, initrd_bytes, error);
 	input_file_close(&input);
 	return loaded;
 }
