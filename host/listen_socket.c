@@ -19,31 +19,30 @@
 #define SO_PASSRIGHTS 83
 #endif
 
-/* Whether a program listens at the address: then it must be left alone. `fd` is a Unix socket for one try. */
-static bool somebody_listens(const struct sockaddr_un *address, int fd)
+/* Whether a process has the socket, listening or not: then it must be left alone. `fd` is a datagram socket for one try. */
+static bool is_used(const struct sockaddr_un *address, int fd)
 {
-	bool listens;
+	/* EPROTOTYPE: a stream socket, which does not notice the try. ECONNREFUSED: a file without a socket behind it. */
+	bool used = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		    (errno != ECONNREFUSED && errno != ENOENT);
 
-	/* EAGAIN: its backlog is full. ECONNREFUSED: a file without a socket behind it. */
-	listens = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-		  (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
-	return listens;
+	return used;
 }
 
-/* False: *error says that somebody keeps listening, or why nobody knows. */
-static bool nobody_listens(const struct sockaddr_un *address, struct error_text *error)
+/* False: *error says that a process keeps it, or why nobody knows. */
+static bool is_stale(const struct sockaddr_un *address, struct error_text *error)
 {
 	struct release_wait wait = { 0 };
 
 	for (;;) {
-		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		if (fd < 0)
 			return error_set_errno(error, "%s", strerror(errno));
-		if (!somebody_listens(address, fd))
+		if (!is_used(address, fd))
 			return true;
 		if (!release_wait(&wait))
-			return error_set_refused(error, "another process listens there");
+			return error_set_refused(error, "another process uses it");
 	}
 }
 
@@ -55,7 +54,7 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 		return errno == ENOENT || error_set_errno(error, "%s", strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error, "the path exists and is no socket");
-	if (!nobody_listens(address, error))
+	if (!is_stale(address, error))
 		return false;
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
 		return error_set_errno(error, "cannot remove the stale socket: %s",

@@ -19,7 +19,7 @@ refused() {
 wait_for "$tmp/out" ready
 [ "$(stat -c '%F %a' "$sock")" = "socket 600" ] || die "the socket is $(stat -c '%F %a' "$sock")"
 # A second monitor leaves it alone.
-refused 3 "^vmm: --vsock uds=$sock: another process listens there" --vsock "cid=4,uds=$sock"
+refused 3 "^vmm: --vsock uds=$sock: another process uses it" --vsock "cid=4,uds=$sock"
 [ -S "$sock" ] || die "the refused monitor has removed the socket"
 talk echo
 talk end

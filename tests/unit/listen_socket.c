@@ -116,6 +116,18 @@ static void test_stale(void)
 	CHECK(access(path, F_OK) < 0);
 }
 
+/* Its owner is about to listen. */
+static void test_bound_only(void)
+{
+	int fd = bound_socket(SOCK_STREAM, false);
+
+	CHECK_EQ(open_in_child(NULL), 99);
+	CHECK_HAS(error.text, "another process uses it");
+	CHECK(access(path, F_OK) == 0);
+	close(fd);
+	CHECK(unlink(path) == 0);
+}
+
 /* A live one stays, however busy it is. */
 static void test_live(void)
 {
@@ -123,14 +135,14 @@ static void test_live(void)
 	int fd = bound_socket(SOCK_STREAM, true), clients[8];
 
 	CHECK_EQ(open_in_child(NULL), 99);
-	CHECK_HAS(error.text, "another process listens");
+	CHECK_HAS(error.text, "another process uses it");
 	for (unsigned i = 0; i < 8; i++) { /* the backlog overflows */
 		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		if (connect(clients[i], (struct sockaddr *)&address, sizeof(address)) < 0)
 			CHECK_EQ(errno, EAGAIN);
 	}
 	CHECK_EQ(open_in_child(NULL), 99);
-	CHECK_HAS(error.text, "another process listens");
+	CHECK_HAS(error.text, "another process uses it");
 	CHECK(access(path, F_OK) == 0);
 	for (unsigned i = 0; i < 8; i++)
 		close(clients[i]);
@@ -236,6 +248,7 @@ int main(void)
 	RUN(test_new);
 	RUN(test_descriptors);
 	RUN(test_stale);
+	RUN(test_bound_only);
 	RUN(test_live);
 	RUN(test_no_socket);
 	RUN(test_replaced_meanwhile);
