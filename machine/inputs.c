@@ -1,5 +1,6 @@
 /* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <stddef.h>
 #include <string.h>
@@ -78,27 +79,59 @@ void machine_open_images(struct machine *m)
 	}
 }
 
-/* An inherited descriptor may be another's duplicate, or of an interface that is named as well. */
-static void fail_if_tap_twice(const struct machine *m, unsigned i)
+static bool is_same_interface(const char *name, const char *other)
 {
-	for (unsigned j = 0; j < i; j++)
-		if (strcmp(m->taps[i].name, m->taps[j].name) == 0)
-			fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", m->config.nets[i].fd,
-			     m->taps[i].name);
+	if (strcmp(name, other) == 0)
+		return true;
+	unsigned index =
+		if_nametoindex(name); /* 0: in another namespace, as an inherited one may be */
+
+	return index != 0 && index == if_nametoindex(other);
 }
 
-void machine_open_taps(struct machine *m)
+/* That an interface is busy is the user's mistake where this VM has it, by a descriptor or by another of its names. */
+static const char *find_tap_twice(const struct machine *m, unsigned i, const char *name)
 {
+	for (unsigned j = 0; j < m->config.n_nets; j++) {
+		const char *other = m->taps[j].name; /* empty: not open yet */
+		if (j != i && other[0] != '\0' && is_same_interface(name, other))
+			return other;
+	}
+	return NULL;
+}
+
+static void adopt_tap(struct machine *m, unsigned i)
+{
+	int fd = m->config.nets[i].fd;
 	struct error_text error;
 
-	for (unsigned i = 0; i < m->config.n_nets; i++) {
-		const struct net_config *net = &m->config.nets[i];
-		if (net->tap_name == NULL && !tap_adopt(&m->taps[i], net->fd, &error))
-			fail(error.code, "--net fd=%d: %s", net->fd, error.text);
-		if (net->tap_name != NULL && !tap_open(&m->taps[i], net->tap_name, &error))
-			fail(error.code, "--net tap=%s: %s", net->tap_name, error.text);
-		fail_if_tap_twice(m, i);
-	}
+	if (!tap_adopt(&m->taps[i], fd, &error))
+		fail(error.code, "--net fd=%d: %s", fd, error.text);
+	if (find_tap_twice(m, i, m->taps[i].name) != NULL)
+		fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", fd, m->taps[i].name);
+}
+
+static void open_tap(struct machine *m, unsigned i)
+{
+	const char *name = m->config.nets[i].tap_name, *twice;
+	struct error_text error;
+
+	if (tap_open(&m->taps[i], name, &error))
+		return;
+	if (error.code == EXIT_HOST_REFUSED && (twice = find_tap_twice(m, i, name)) != NULL)
+		fail(EXIT_BAD_INPUT, "--net tap=%s: %s is given twice", name, twice);
+	fail(error.code, "--net tap=%s: %s", name, error.text);
+}
+
+/* The inherited ones first: they are busy already. */
+void machine_open_taps(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		if (m->config.nets[i].tap_name == NULL)
+			adopt_tap(m, i);
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		if (m->config.nets[i].tap_name != NULL)
+			open_tap(m, i);
 }
 
 void machine_open_vsock(struct machine *m)

@@ -34,6 +34,12 @@ refused 3 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" 
 refused '^vmm: --net tap=vmtap0 is given twice' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
 refused '^vmm: --net fd=8: vmtap0 is given twice' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
 	sh -c 'exec "$@" 8<&9' sh "${vmm[@]}" fd=9 --net fd=8
+for order in 'tap=vmtap0 --net fd=9' 'fd=9 --net tap=vmtap0'; do
+	# shellcheck disable=SC2086 # words
+	refused '^vmm: --net (tap=vmtap0|fd=9): vmtap0 is given twice' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- "${vmm[@]}" $order
+done
+ip link property add dev vmtap0 altname vmother0
+refused '^vmm: --net tap=vmother0: vmtap0 is given twice' "${vmm[@]}" tap=vmtap0 --net tap=vmother0
 # Without CAP_NET_ADMIN somebody else's TAP is out of reach, and one's own is not.
 no_admin=(setpriv --bounding-set -net_admin --inh-caps -net_admin)
 if "${no_admin[@]}" true 2>/dev/null; then
