@@ -23,11 +23,16 @@ static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 /* Whatever is wrong with the rest, the report tells it. */
 static void open_status_report(int argc, char **argv)
 {
-	int fd = options_find_status_fd(argc, argv);
 	struct error_text error;
+	int fd, bad_fd = -1, index = 1;
 
-	if (fd >= 0 && !status_report_open(fd, &error))
-		fail(error.code, "--status-fd %d: %s", fd, error.text);
+	while ((fd = options_next_status_fd(argc, argv, &index)) >= 0) {
+		if (status_report_open(fd, &error))
+			return;
+		bad_fd = fd;
+	}
+	if (bad_fd >= 0)
+		fail(error.code, "--status-fd %d: %s", bad_fd, error.text);
 }
 
 static _Noreturn void print_and_exit(const char *text)

@@ -12,6 +12,18 @@ static void add(struct descriptors *descriptors, int fd, const char *option, con
 	descriptors->list[at] = (struct named_descriptor){ fd, option, path };
 }
 
+/* The name of a descriptor, or of what is below it: a folder. */
+static bool parse_name(const char *name, int *fd)
+{
+	char digits[8] = "";
+	size_t length = strcspn(name, "/");
+
+	if (length >= sizeof(digits))
+		return false;
+	memcpy(digits, name, length);
+	return parse_fd(digits, fd);
+}
+
 static void add_path(struct descriptors *descriptors, const char *option, const char *path)
 {
 	static const char *const folders[] = { "/dev/fd/", "/proc/self/fd/" };
@@ -19,7 +31,7 @@ static void add_path(struct descriptors *descriptors, const char *option, const 
 	for (size_t i = 0; path != NULL && i < sizeof(folders) / sizeof(folders[0]); i++) {
 		size_t length = strlen(folders[i]);
 		int fd;
-		if (strncmp(path, folders[i], length) == 0 && parse_fd(path + length, &fd))
+		if (strncmp(path, folders[i], length) == 0 && parse_name(path + length, &fd))
 			add(descriptors, fd, option, path);
 	}
 }

@@ -298,18 +298,19 @@ static bool take_option(struct vm_config *config, int argc, char **argv, int *in
 	return option->set(config, option->name, argv[++*index], error);
 }
 
-int options_find_status_fd(int argc, char **argv)
+int options_next_status_fd(int argc, char **argv, int *index)
 {
 	int fd;
 
-	for (int i = 1; i < argc; i++) {
+	while (*index < argc) {
+		int i = (*index)++;
 		const char *value = strchr(argv[i], '=');
 		const struct option *option = option_at(argv[i]);
 		if (option == NULL || !option->takes_value)
 			continue;
 		if (value == NULL && !has_value(argc, argv, i))
 			continue;
-		value = value != NULL ? value + 1 : argv[++i];
+		value = value != NULL ? value + 1 : argv[(*index)++];
 		if (option->set == set_status_fd && parse_fd(value, &fd))
 			return fd;
 	}

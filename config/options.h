@@ -79,8 +79,9 @@ enum options_result {
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error);
 
-/* The descriptor that --status-fd names, also on a command line that options_parse() refuses; -1: none. */
-int options_find_status_fd(int argc, char **argv);
+/* The next descriptor that a --status-fd names from argv[*index] on, also on a command line that options_parse() refuses;
+ * -1: none. */
+int options_next_status_fd(int argc, char **argv, int *index);
 
 /* The values of the device options, config/device_options.c: they cut `value` at its commas. */
 bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error);

@@ -55,6 +55,10 @@ open_files "$elf/end.elf" --disk "$tmp/disk"
 open_files /proc/self/fd/80 --disk /dev/fd/81
 open_files /dev/fd/80 --initrd /proc/self/fd/80 --disk /proc/self/fd/81,ro
 
+# A file below a folder's descriptor.
+vmm_run --kernel /proc/self/fd/9/hello.elf 9<"$elf"
+expect_status 0 "a kernel below a folder"
+
 # refused STATUS REGEX ARGUMENT...
 refused() {
 	vmm_run --kernel "$elf/hello.elf" "${@:3}" 9<>"$tmp/report"

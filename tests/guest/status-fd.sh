@@ -83,7 +83,7 @@ done
 # Whatever is wrong: in front of it, behind it, with itself given twice, or with a value forgotten.
 truncate -s 0 "$tmp/report"
 for words in '--bogus --status-fd 7' '--status-fd 7 --bogus' 'stray --status-fd=7' '--mem 1 --status-fd 7' \
-	'--status-fd 7 --status-fd 7' '--status-fd 7 --status-fd 2' '--kernel --status-fd 7' '--status-fd 7'; do
+	'--status-fd 7 --status-fd 7' '--status-fd 7 --status-fd 2' '--status-fd 999 --status-fd 7' '--kernel --status-fd 7' '--status-fd 7'; do
 	# shellcheck disable=SC2086 # words
 	vmm_run $words 7>"$tmp/report"
 	expect_report 2 bad_input .

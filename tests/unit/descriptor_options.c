@@ -29,11 +29,12 @@ static int set(const char *first, va_list list)
 static int status_fd(const char *first, ...)
 {
 	va_list list;
+	int index = 1;
 
 	va_start(list, first);
 	int argc = set(first, list);
 	va_end(list);
-	return options_find_status_fd(argc, argv);
+	return options_next_status_fd(argc, argv, &index);
 }
 
 static bool collect(const char *first, ...)
@@ -62,7 +63,7 @@ static void test_status_fd_on_a_bad_command_line(void)
 	CHECK_EQ(status_fd("vmm", "--kernel", "--status-fd=7", NULL), 7);
 	CHECK_EQ(status_fd("vmm", "--status-fd", NULL), -1);
 	CHECK_EQ(status_fd("vmm", "--status-fd", "--kernel", "k", NULL), -1);
-	/* The first that is a number from 3. */
+	/* Those that are numbers from 3, one after the other. */
 	CHECK_EQ(status_fd("vmm", "--status-fd", "8", "--status-fd", "7", NULL), 8);
 	CHECK_EQ(status_fd("vmm", "--status-fd", "2", "--status-fd", "7", NULL), 7);
 	CHECK_EQ(status_fd("vmm", "--status-fd", "7x", NULL), -1);
@@ -90,6 +91,16 @@ static void test_ascending(void)
 	CHECK(!descriptors_have(&descriptors, 8));
 }
 
+static void test_several_status_fds(void)
+{
+	char *arguments_of_two[] = { "vmm", "--status-fd", "999", "--mem=2", "--status-fd=7" };
+	int index = 1;
+
+	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), 999);
+	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), 7);
+	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), -1);
+}
+
 /* Launchers hand files on by such names, and so do shells: <(command). */
 static void test_paths_that_name_descriptors(void)
 {
@@ -99,9 +110,13 @@ static void test_paths_that_name_descriptors(void)
 	check_list(6, (int[]){ 4, 4, 5, 9, 62, 63 });
 	CHECK(!descriptors_have(&descriptors, 9));
 	CHECK(descriptors_have(&descriptors, 5));
-	CHECK(collect("vmm", "--kernel=/dev/fd/", "--initrd=/dev/fd/x", "--disk=/dev/fd/5/x",
+	CHECK(collect("vmm", "--kernel=/dev/fd/", "--initrd=/dev/fd/x", "--disk=/dev/fd/5x",
 		      "--serial=file:/dev/fd/1", "--disk=/dev/fdx/5", NULL));
 	check_list(0, NULL);
+	/* A folder's: the file below it is opened through it. */
+	CHECK(collect("vmm", "--kernel=/proc/self/fd/9/boot/vmlinux", "--disk=/dev/fd/8/d,ro",
+		      NULL));
+	check_list(2, (int[]){ 8, 9 });
 }
 
 static void test_given_twice(void)
@@ -119,6 +134,7 @@ static void test_given_twice(void)
 int main(void)
 {
 	RUN(test_status_fd_on_a_bad_command_line);
+	RUN(test_several_status_fds);
 	RUN(test_ascending);
 	RUN(test_paths_that_name_descriptors);
 	RUN(test_given_twice);
