@@ -20,7 +20,7 @@
 
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
-/* Whatever is wrong with the rest, the report tells it. */
+/* Before all else: whatever fails from here on is reported. */
 static void open_status_report(int argc, char **argv)
 {
 	struct error_text error;

@@ -1,4 +1,4 @@
-/* What the kernel finds in memory besides itself: command line, initrd, zero page. */
+/* Command line, initrd and zero page: the kernel's input in memory. */
 #ifndef BOOT_BOOT_PARAMS_H
 #define BOOT_BOOT_PARAMS_H
 

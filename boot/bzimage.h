@@ -1,4 +1,4 @@
-/* bzImage, by its 64-bit entry: for kernel_load(), whose contract this has. `head`: the file's first KERNEL_HEAD_BYTES. */
+/* bzImage, by its 64-bit entry, with the contract of kernel_load(). `head`: the file's first KERNEL_HEAD_BYTES. */
 #ifndef BOOT_BZIMAGE_H
 #define BOOT_BZIMAGE_H
 

@@ -1,4 +1,4 @@
-/* ELF64 vmlinux: for kernel_load(), whose contract this has. `head`: the file's first KERNEL_HEAD_BYTES. */
+/* ELF64 vmlinux, with the contract of kernel_load(). `head`: the file's first KERNEL_HEAD_BYTES. */
 #ifndef BOOT_ELF_H
 #define BOOT_ELF_H
 

@@ -1,4 +1,4 @@
-/* A kernel in guest memory: what its loader finds out, and the rest of the boot needs. */
+/* A loaded kernel: where it is and what it accepts. */
 #ifndef BOOT_KERNEL_IMAGE_H
 #define BOOT_KERNEL_IMAGE_H
 
@@ -13,7 +13,7 @@ struct kernel_image {
 	struct setup_header setup_header; /* as in the file for bzImage, a minimal one for ELF */
 };
 
-/* A file of any format is recognised by its beginning; one that is shorter is taken as if zeroes followed. */
+/* The format is recognised by the first bytes of the file; a shorter file counts as padded with zeroes. */
 #define KERNEL_HEAD_BYTES 4096
 
 #endif

@@ -16,7 +16,7 @@ static bool looks_like_bzimage(const uint8_t *head)
 	       memcmp(head + SETUP_MAGIC_OFFSET, "HdrS", 4) == 0;
 }
 
-/* What a person is likely to have passed instead of a kernel; the first that fits. */
+/* Common mistakes, which the message names; the first match wins. */
 static const struct {
 	size_t offset, bytes;
 	const char *magic, *what;

@@ -30,7 +30,7 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
 	return (bytes + unit - 1) / unit * unit;
 }
 
-/* All at once: whoever follows the message must not get another. */
+/* One message for all of it: a user who follows its advice gets no second one. */
 bool place_kernel_fits(const struct kernel_image *image, const struct guest_memory *memory,
 		       uint64_t initrd_bytes, struct error_text *error)
 {

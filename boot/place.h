@@ -1,4 +1,4 @@
-/* Where the bytes of a kernel's file belong in guest memory. */
+/* Where the parts of a kernel's file go in guest memory. */
 #ifndef BOOT_PLACE_H
 #define BOOT_PLACE_H
 
@@ -10,7 +10,7 @@
 #include "host/file.h"
 #include "mem/guest_memory.h"
 
-/* Bytes [offset, offset + length) of the file, which belong at gpa. */
+/* Bytes [offset, offset + length) of the file go to gpa. */
 struct place {
 	uint64_t gpa, room; /* room: how much memory there, at least length */
 	uint64_t offset, length;

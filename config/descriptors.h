@@ -1,4 +1,4 @@
-/* Which of the descriptors that the monitor has inherited its command line names. Pure code. */
+/* The inherited descriptors that the command line names. Pure code. */
 #ifndef CONFIG_DESCRIPTORS_H
 #define CONFIG_DESCRIPTORS_H
 
@@ -12,7 +12,7 @@ struct named_descriptor {
 	int fd;
 	const char *option; /* the text before the number or the path: "--net fd=" */
 	const char *
-		path; /* such as /dev/fd/5: it is opened again by that. NULL: the option has the number itself */
+		path; /* such as /dev/fd/5, which is opened again; NULL: the option names the number itself */
 };
 
 struct descriptors {

@@ -89,7 +89,7 @@ static bool parse_mac(const char *text, uint8_t mac[6])
 	return (mac[0] & 1) == 0;
 }
 
-/* A key that stands twice in one value: whichever was meant, one of the two is not what the user gets. */
+/* A key given twice is refused: the user would get only one of the two values. */
 static bool once(bool given, const char *name, const char *key, struct error_text *error)
 {
 	return !given || error_set(error, "%s: %s= is given twice", name, key);

@@ -261,8 +261,8 @@ static const struct option *option_at(const char *argument)
 	return NULL;
 }
 
-/* Whether the argument behind an option is its value. An option is none: a value has been forgotten, or was an empty
- * variable of a shell's. */
+/* Whether the argument after an option is its value. Another option is not: the value was forgotten, or an empty
+ * shell variable. */
 static bool has_value(int argc, char **argv, int index)
 {
 	return index + 1 < argc && option_at(argv[index + 1]) == NULL;

@@ -22,10 +22,10 @@
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
 
-#define PAGE_PRESENT    0x1u
-#define PAGE_WRITABLE   0x2u
-#define PAGE_HUGE       0x80u
-#define TABLE_ENTRIES   512
+#define PAGE_PRESENT  0x1u
+#define PAGE_WRITABLE 0x2u
+#define PAGE_HUGE     0x80u
+#define TABLE_ENTRIES 512
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
 #define MISC_ENABLE_FAST_STRING 0x1u

@@ -10,9 +10,9 @@
 /* Writes the GDT and the page tables that map the first GiB one to one. False: no RAM there. */
 bool boot_state_write_tables(const struct guest_memory *memory);
 
-/* Enables in XCR0 what CPUID offers. The guest does so again, with XSETBV; but a KVM that runs under an
- * emulator does not see that, and would tell it the XSAVE size of a smaller XCR0. Where this fails
- * the guest finds the state of a reset. After KVM_SET_CPUID2. */
+/* Enables in XCR0 what CPUID offers. The guest does so again, with XSETBV; but a KVM that runs under an emulator
+ * does not see that, and would tell it the XSAVE size of a smaller XCR0. If this fails the guest finds the reset
+ * state. After KVM_SET_CPUID2. */
 void boot_state_set_xcr0(int vcpu_fd, uint64_t xcr0);
 
 /* MSRs, and LAPIC LINT0 = ExtINT (the PIC) and LINT1 = NMI. For every vCPU, after KVM_SET_CPUID2.

@@ -1,4 +1,4 @@
-/* What CPUID tells the guest. */
+/* The guest's CPUID. */
 #ifndef CPU_CPUID_H
 #define CPU_CPUID_H
 

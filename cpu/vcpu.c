@@ -62,7 +62,7 @@ static void handle_port(const struct vcpu *vcpu)
 			   run->io.direction == KVM_EXIT_IO_OUT);
 }
 
-/* Where the guest stood, and the instruction if KVM gives it: " at rip 0x..., bytes 0f 0b ...". */
+/* The guest's position, and the instruction if KVM gives it: " at rip 0x..., bytes 0f 0b ...". */
 static void describe_position(const struct vcpu *vcpu, char *text, size_t text_bytes)
 {
 	const struct kvm_run *run = vcpu->run;

@@ -13,7 +13,7 @@
 #include "io/boot_timer.h"
 #include "io/bus.h"
 
-/* What every vCPU of a VM shares. */
+/* Shared by all vCPUs of a VM. */
 struct vcpu_machine {
 	const struct bus *ports, *mmio;
 	struct exit_request *exit;
@@ -27,7 +27,7 @@ struct vcpu {
 	size_t run_bytes;
 	pthread_t thread;
 	bool started, has_own_thread;
-	sem_t left; /* posted when it runs no more */
+	sem_t left; /* posted when it has left its loop */
 	const struct vcpu_machine *machine;
 };
 
@@ -39,16 +39,17 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 /* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 3). */
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 
-/* Makes the calling thread the vCPU's: from now on it can be stopped. The first vCPU's, before others start. */
+/* Makes the calling thread the vCPU's, which can be stopped from now on. For the first vCPU, before others start. */
 void vcpu_adopt_thread(struct vcpu *vcpu);
 /* Or starts the vCPU on a thread of its own, which inherits from the caller how it can be stopped. Does not return on
  * failure (exit 3). */
 void vcpu_start(struct vcpu *vcpu);
 
-/* Runs it on this thread until an exit request. */
+/* Runs the vCPU on the calling thread until an exit request. */
 void vcpu_run(struct vcpu *vcpu);
 
-/* After an exit request: gets the vCPU out of KVM_RUN and waits until it runs no more. Another thread. */
+/* After an exit request: gets the vCPU out of KVM_RUN and waits until it has left its loop. Called by another
+ * thread. */
 void vcpu_stop(struct vcpu *vcpu);
 
 void vcpu_close(struct vcpu *vcpu);

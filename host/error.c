@@ -11,7 +11,7 @@ static bool is_inside_character(char byte)
 	return ((unsigned char)byte & 0xc0) == 0x80; /* UTF-8's second to fourth bytes */
 }
 
-/* Copies `whole` without so much of its middle that it fits. */
+/* Copies `whole`, leaving out as much of its middle as does not fit. */
 static void leave_middle_out(char *text, size_t room, const char *whole, size_t length)
 {
 	static const char gap[] = "...";
@@ -39,7 +39,7 @@ void error_format(char *text, size_t room, const char *format, va_list args)
 		free(whole);
 	}
 	va_end(again);
-	/* One line, and nothing that a terminal takes for an order. */
+	/* One line, without terminal control characters. */
 	for (char *at = text; *at != '\0'; at++)
 		if ((unsigned char)*at < ' ' || *at == '\x7f')
 			*at = '?';

@@ -1,4 +1,4 @@
-/* What an exit status means, and short texts that say what is wrong. */
+/* Exit statuses, and short texts that say what is wrong. */
 #ifndef HOST_ERROR_H
 #define HOST_ERROR_H
 
@@ -17,7 +17,7 @@ enum exit_code {
 	EXIT_SIGNAL_BASE = 128, /* ended by signal N: 128 + N */
 };
 
-/* A short text that a function hands back instead of failing itself, and the status that it is worth. */
+/* The result of a function that does not fail by itself: a short text, and the exit status that belongs to it. */
 struct error_text {
 	enum exit_code code; /* EXIT_BAD_INPUT or EXIT_HOST_REFUSED */
 	char text[256];

@@ -1,4 +1,4 @@
-/* How the set-up fails: with one line, and an exit status that says whose turn it is. */
+/* Failures of the set-up: one line on stderr, and an exit status that says who can cure it. */
 #ifndef HOST_FAIL_H
 #define HOST_FAIL_H
 
@@ -16,9 +16,8 @@ _Noreturn void fail_errno(enum exit_code code, const char *format, ...)
 /* A signal ends the set-up: exits with 128 + N and no line on stderr. */
 _Noreturn void fail_by_signal(int number);
 
-/* Where two threads set the machine up and both fail, one line is printed, and always the same: after
- * fail_behind() a failure of the calling thread waits until another thread has called fail_clear(), or has itself
- * failed. Once each. */
+/* If both threads of the set-up fail, only one line is printed, and always the same: after fail_behind() a failure
+ * of the calling thread waits until the other thread has called fail_clear(), or has itself failed. Once each. */
 void fail_behind(void);
 void fail_clear(void);
 

@@ -73,7 +73,7 @@ static void find_data(const struct input_file *file, uint64_t offset, uint64_t l
 	*start = offset;
 	*end = limit;
 	if (found < 0)
-		return; /* whatever it is, reading tells: a file cut short, or one whose holes nobody knows */
+		return; /* the read will tell: the file was cut short, or has no SEEK_DATA */
 	*start = (uint64_t)found < limit ? (uint64_t)found : limit;
 	found = lseek(file->fd, (off_t)*start, SEEK_HOLE);
 	if (found > (off_t)*start && found < (off_t)limit)

@@ -40,7 +40,7 @@ static bool kvm_has_kernel_thread(void)
 	return major < 6 || (major == 6 && minor < 13);
 }
 
-/* Whether each line ends in ":/". Without /proc nobody knows: not the root. */
+/* Whether each line ends in ":/". Without /proc it is taken for another cgroup. */
 static bool in_root_cgroup(void)
 {
 	char text[4096];

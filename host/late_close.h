@@ -1,18 +1,17 @@
-/* Giving a VM up without waiting for the host to destroy it. */
+/* Closing a VM without waiting until the host has destroyed it. */
 #ifndef HOST_LATE_CLOSE_H
 #define HOST_LATE_CLOSE_H
 
 /* At most so many VMs of a host are destroyed late at a time. */
 #define LATE_CLOSE_MAX 8
 
-/* Gives up `vm_fd`, to be called at the very end. Destroying a VM takes the host tens of milliseconds of RCU and SRCU grace periods,
- * which close(), or the exit of the process, waits for; so it is left to a worker of the kernel, after the process.
- * Not so
- * - when LATE_CLOSE_MAX VMs wait for that worker, which takes one after the other and all files of the host that are
+/* Closes `vm_fd`, at the very end. Destroying a VM takes the host tens of milliseconds of RCU and SRCU grace periods, which
+ * close(), or the exit of the process, waits for; so it is left to a worker of the kernel, after the process. Not so
+ * - when LATE_CLOSE_MAX VMs wait for that worker, which takes one after the other, and all files of the host that are
  *   released late behind them: then the process does its share itself;
- * - where KVM keeps a thread in our cgroup as long as there is the VM (Linux before 6.13), if that cgroup is not the
- *   root: who has made it for us wants to remove it when we have ended;
- * - where the host makes no io_uring any more. */
+ * - where KVM keeps a thread in our cgroup while the VM exists (Linux before 6.13), unless that is the root: its creator
+ *   wants to remove the cgroup once we have ended;
+ * - where the host refuses another io_uring. */
 void late_close(int vm_fd);
 
 #endif

@@ -30,7 +30,7 @@ static bool is_used(const struct sockaddr_un *address, int fd)
 	return used;
 }
 
-/* False: *error says that a process keeps it, or why nobody knows. */
+/* False: *error says that a process still has it, or why the probe failed. */
 static bool is_stale(const struct sockaddr_un *address, struct error_text *error)
 {
 	struct release_wait wait = { 0 };
@@ -62,8 +62,8 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 	return true;
 }
 
-/* What to remove at exit(): the path, if it is still the socket that was made. Another thread than the one that makes
- * it may end the process meanwhile, and keeps the lock then. */
+/* Removed at exit(): the path, if it is still our socket. Another thread may end the process while the socket is
+ * made: it keeps the lock then. */
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static const char *own_path;
 static struct stat own_status;

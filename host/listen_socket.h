@@ -18,8 +18,8 @@ bool listen_socket_open(struct listen_socket *socket, const char *path, struct e
  * no descriptors any more, to whoever shares it. */
 bool listen_socket_adopt(struct listen_socket *socket, int fd, struct error_text *error);
 
-/* The kernel refuses descriptors that are sent to this Unix socket, or to those that it accepts: read without a place for
- * them they are closed at once, and the last close of a file may wait (SO_LINGER). Without effect before Linux 6.16. */
+/* Has the kernel refuse descriptors that are sent to this Unix socket, or to those that it accepts. A read would
+ * close them at once, and the last close of a file may block (SO_LINGER). No effect before Linux 6.16. */
 void listen_socket_refuse_descriptors(int fd);
 
 #endif

@@ -1,5 +1,5 @@
-/* Where the host makes no task (pids.max of a cgroup, RLIMIT_NPROC), for a worker of io_uring or of KVM, that may pass: it
- * is tried again for a second. While the guest runs; the set-up has host/release.h. */
+/* The host may refuse a task for a worker of io_uring or KVM (pids.max, RLIMIT_NPROC). Retried for one second, then
+ * given up. While the guest runs; the set-up has host/release.h. */
 #ifndef HOST_REFUSAL_H
 #define HOST_REFUSAL_H
 

@@ -1,5 +1,5 @@
-/* What another process holds (an image's lock, a TAP, a socket) may be a monitor's that has just ended: the kernel takes
- * an io_uring down after the process, and the files in it. */
+/* An image, TAP or socket in use may belong to a monitor that has just ended: the kernel takes its io_uring down
+ * after the process, and with it the files. Retried for one second, then refused. */
 #ifndef HOST_RELEASE_H
 #define HOST_RELEASE_H
 

@@ -19,11 +19,11 @@
 #define OTHER_WORKERS      2u
 #define SUBMIT_TRIES       1000
 #define SUBMIT_PAUSE_US    1000u
-/* How long the end waits for operations that cannot be taken back: those of a disk that hangs. */
+/* Limit for the operations that cannot be cancelled: those of a disk that hangs. */
 #define CANCEL_WAIT_NS 100000000
-/* A guest boots without any: with one CPU they are in vain. */
-#define WAITS_BEFORE_LOOKS 128u
-#define IN_VAIN_MAX        8u /* 256 waits */
+/* None while a guest boots: with one CPU polling finds nothing. */
+#define WAITS_BEFORE_POLLS 128u
+#define MISSES_MAX         8u /* 256 waits */
 
 /* The operations that the devices use, those of a vsock last; anything else is refused by the kernel. */
 static const uint8_t allowed_operations[] = {
@@ -33,7 +33,7 @@ static const uint8_t allowed_operations[] = {
 };
 #define SOCKET_OPERATIONS 4u
 
-/* What the kernel's ENOMEM and its like mean here. */
+/* The usual cause of each error. */
 static const char *refusal_hint(int error)
 {
 	switch (error) {
@@ -88,9 +88,9 @@ void ring_open(struct ring *ring, unsigned in_flight)
 	ring->sockets_allowed = false;
 	ring->n_workers = 0;
 	ring->tasks = NULL;
-	ring->looks = (struct ring_looks){ .waits_without = WAITS_BEFORE_LOOKS };
+	ring->polling = (struct ring_polling){ .waits_without = WAITS_BEFORE_POLLS };
 	ring->with_workers = 0;
-	/* The memory of a ring is charged until the kernel has taken it down, after the monitor that had it. */
+	/* A ring's memory stays charged until the kernel has taken the ring down, after its monitor has ended. */
 	while (!create_ring(&ring->uring, in_flight))
 		if (errno != ENOMEM || !release_wait(&wait))
 			fail_errno(EXIT_HOST_REFUSED, "cannot create an io_uring%s",
@@ -226,34 +226,34 @@ static bool has_events(struct ring *ring)
 	       (IO_URING_READ_ONCE(*ring->uring.sq.kflags) & IORING_SQ_TASKRUN) != 0;
 }
 
-/* Looks for RING_LOOK_NS at most; true: there are events. */
-static bool look_for_events(struct ring *ring)
+/* Polls for RING_POLL_NS at most; true: there are events. */
+static bool poll_events(struct ring *ring)
 {
-	struct ring_looks *looks = &ring->looks;
-	int64_t end = clock_ns(CLOCK_MONOTONIC) + RING_LOOK_NS;
+	struct ring_polling *polling = &ring->polling;
+	int64_t end = clock_ns(CLOCK_MONOTONIC) + RING_POLL_NS;
 	bool found;
 
 	while (!(found = has_events(ring)) && clock_ns(CLOCK_MONOTONIC) < end)
 		__builtin_ia32_pause();
 	if (found)
-		looks->in_vain = 0;
-	else if (looks->in_vain < IN_VAIN_MAX)
-		looks->in_vain++;
-	looks->waits_without = found ? 0 : 1u << looks->in_vain;
+		polling->misses = 0;
+	else if (polling->misses < MISSES_MAX)
+		polling->misses++;
+	polling->waits_without = found ? 0 : 1u << polling->misses;
 	return found;
 }
 
 int ring_wait(struct ring *ring)
 {
-	if (ring->looks.waits_without > 0) {
-		ring->looks.waits_without--;
+	if (ring->polling.waits_without > 0) {
+		ring->polling.waits_without--;
 	} else {
 		/* Much is done by submitting it. */
 		int result =
 			io_uring_sq_ready(&ring->uring) > 0 ? io_uring_submit(&ring->uring) : 0;
 		if (result < 0 || io_uring_cq_ready(&ring->uring) > 0)
 			return finish_wait(ring, result);
-		if (ring->with_workers == 0 && look_for_events(ring))
+		if (ring->with_workers == 0 && poll_events(ring))
 			return finish_wait(ring, io_uring_get_events(&ring->uring));
 	}
 	return finish_wait(ring, io_uring_submit_and_wait(&ring->uring, 1));
@@ -271,9 +271,9 @@ int ring_wait_for(struct ring *ring, unsigned timeout_ms)
 		ring, io_uring_submit_and_wait_timeout(&ring->uring, &first, 1, &timeout, NULL));
 }
 
-/* An operation holds its file. The kernel would take back what is on a closed ring later, in a worker of its own that
- * waits for an RCU grace period first: a pipe's reader, a TAP's next user, umount would wait for that after the
- * process's end. */
+/* An operation holds its file. On a closed ring the kernel would cancel it later, in a worker that first waits for
+ * an RCU grace period: a pipe's reader, a TAP's next user and umount would wait for that after the process has
+ * ended. */
 void ring_close(struct ring *ring)
 {
 	struct io_uring_sync_cancel_reg all = {

@@ -19,7 +19,7 @@
 
 #include <liburing.h>
 
-#define RING_LOOK_NS 20000
+#define RING_POLL_NS 20000
 
 struct ring_op;
 
@@ -37,11 +37,12 @@ struct ring_task {
 	bool queued;
 };
 
-/* Whoever has just been served often asks again at once, and sleeping and being woken takes longer than that. So the
- * loop looks for a moment before it sleeps; after a look in vain the next 2 waits are without one, then 4, and so on. */
-struct ring_looks {
-	unsigned waits_without; /* before the next look */
-	unsigned in_vain;       /* looks, since one has paid */
+/* A guest or peer that was just served often asks again at once, and to sleep and be woken takes longer than that.
+ * So the loop polls for a moment before it sleeps. After a miss it does not poll in the next 2 waits, then 4, and
+ * so on. */
+struct ring_polling {
+	unsigned waits_without; /* before it polls again */
+	unsigned misses;        /* since polling last paid */
 };
 
 struct ring {
@@ -49,9 +50,9 @@ struct ring {
 	bool sockets_allowed;
 	unsigned n_workers;
 	struct ring_task *tasks;
-	struct ring_looks looks;
-	/* Operations that a worker of the kernel may have: it needs the CPU more than a loop that looks for its
-	 * result. Counted by those who start them. */
+	struct ring_polling polling;
+	/* Operations that a kernel worker may run: it needs the CPU more than a loop that polls. Counted by those
+	 * who start them. */
 	unsigned with_workers;
 };
 
@@ -79,16 +80,15 @@ void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
 /* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
 void ring_after_batch(struct ring *ring, struct ring_task *task);
 
-/* Submits what is prepared, waits for at least one completion, and runs the callbacks of all that
- * have completed. May look for completions for RING_LOOK_NS before it sleeps. Returns 0, or -errno if the ring
- * itself fails. */
+/* Submits what is prepared, waits for at least one completion, and runs the callbacks of all that have completed.
+ * May poll for RING_POLL_NS before it sleeps. Returns 0, or -errno if the ring itself fails. */
 int ring_wait(struct ring *ring);
 
 /* The same, but waits for at most timeout_ms. */
 int ring_wait_for(struct ring *ring, unsigned timeout_ms);
 
-/* Takes back what is on the ring, without callbacks, and closes it: nothing holds the devices' files then, but what
- * a disk that hangs has. May wait for 100 ms for that. */
+/* Cancels what is on the ring, without callbacks, and closes it: then only the operations of a disk that hangs hold
+ * files of the devices. May take 100 ms. */
 void ring_close(struct ring *ring);
 
 #endif

@@ -14,8 +14,8 @@ struct signal_events {
 	struct ring *ring;
 	struct exit_request *exit;
 	int fd;
-	bool received; /* at least one that ends: whoever waits for something slow gives up */
-	void (*before_stop)(void *context);    /* SIGTSTP */
+	bool received;                      /* one that ends has come: slow waits are cut short */
+	void (*before_stop)(void *context); /* SIGTSTP */
 	void (*after_continue)(void *context); /* SIGCONT */
 	void *context;
 	struct signalfd_siginfo info;

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <time.h>
 
-/* What may come in while the set-up waits, and by the ring later. */
+/* Let in while the set-up waits, and read from the ring later. */
 static sigset_t admitted;
 /* Runs only inside the two waits below, which hold nothing: it may do what any function may. */
 static void (*end_process)(int number);
@@ -20,7 +20,7 @@ static void handle_unless_ignored(int number)
 	}
 }
 
-/* A stop is the default action, which is asked for again when the terminal is ready for it. */
+/* SIGTSTP keeps its default action, and is raised again once the terminal is restored. */
 static void leave_stops_ignored(void)
 {
 	struct sigaction before;
@@ -31,7 +31,7 @@ static void leave_stops_ignored(void)
 
 void signals_block(void (*end)(int number))
 {
-	/* What ends a process, but for crashes, SIGKILL and the real-time signals. */
+	/* All that end a process, except crashes, SIGKILL and the real-time signals. */
 	static const int numbers[] = { SIGTERM, SIGINT,  SIGHUP,    SIGQUIT, SIGUSR2, SIGALRM,
 				       SIGXCPU, SIGPROF, SIGVTALRM, SIGPOLL, SIGPWR,  SIGSTKFLT };
 	const size_t n = sizeof(numbers) / sizeof(numbers[0]);

@@ -1,7 +1,7 @@
 /*
  * SIGTERM, SIGINT, SIGHUP and their like end the VM in order: they are blocked from main()'s first line on. While the
- * guest runs they are bytes on the ring, not interruptions (host/signal_events.h). Before, they wait for the ring, or
- * until a thread that sets the machine up has to wait for something: then they end the process there.
+ * guest runs they are bytes on the ring, not interruptions (host/signal_events.h). Before that they stay pending,
+ * until the ring takes them or a thread of the set-up waits for something: then they end the process.
  */
 #ifndef HOST_SIGNALS_H
 #define HOST_SIGNALS_H

@@ -61,7 +61,7 @@ static bool is_character(const unsigned char *text, unsigned *bytes)
 	return true;
 }
 
-/* What stands between the quotes of a JSON string, in whole characters. */
+/* The inside of a JSON string, in whole characters. */
 static unsigned add_escaped(char *line, unsigned used, unsigned limit, const char *text)
 {
 	static const char not_utf8[] = "\xef\xbf\xbd"; /* U+FFFD */

@@ -1,5 +1,5 @@
-/* How a launcher learns the guest's result before the process has ended: one line of JSON on a descriptor that it
- * has passed on. docs/launcher.md documents its fields. */
+/* The launcher's report, before the process has ended: one line of JSON on an inherited descriptor.
+ * docs/launcher.md documents its fields. */
 #ifndef HOST_STATUS_REPORT_H
 #define HOST_STATUS_REPORT_H
 
@@ -11,9 +11,9 @@
 /* The report goes to `fd`. False, and why in *error: it is not open, or not for writing. */
 bool status_report_open(int fd, struct error_text *error);
 
-/* Writes {"exit_code":N,"reason":"..."} with the reason's name, "lost_output_bytes" unless it is 0, and "message" unless
- * that is NULL, and closes the descriptor. No effect without one, or the second time. A reader that stands still for 100 ms goes without: that, or
- * another reason why the line is not written, is said on stderr. */
+/* Writes {"exit_code":N,"reason":"..."} with the reason's name, "lost_output_bytes" unless it is 0, and "message"
+ * unless that is NULL, and closes the descriptor. No effect without one, or the second time. A reader that is
+ * stalled for 100 ms loses the line; that, like any other failure to write it, is reported on stderr. */
 void status_report_send(int exit_code, uint64_t lost_output_bytes, const char *message);
 
 /* The line itself, with its newline: valid JSON whatever bytes the message has; one that is too long (none of fail()

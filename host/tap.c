@@ -67,7 +67,7 @@ static bool takes_nowait(const struct tap *tap)
 	       errno == EINVAL;
 }
 
-/* What both ways to a TAP have in common: its name, header and offloads. */
+/* Common to both ways to a TAP: its name, header and offloads. */
 static bool set_up(struct tap *tap, struct error_text *error)
 {
 	struct ifreq request = { .ifr_ifindex = 0 };
@@ -153,7 +153,7 @@ static bool has_no_pi(const struct tap *tap)
 		filter = (struct sock_fprog){ 1, &accept_all };
 		attached = host_ioctl(tap->fd, TUNATTACHFILTER, &filter) == 0;
 	}
-	/* Where no filter can be attached the bit is set: nobody can tell. */
+	/* Where no filter can be attached the bit is set: the answer is unknown, and taken as yes. */
 	bool no_pi = host_ioctl(tap->fd, TUNGETIFF, &request) < 0 ||
 		     (request.ifr_flags & IFF_NO_PI) != 0;
 	if (attached)

@@ -1,25 +1,25 @@
 /*
  * The terminal on standard input, while the guest's console uses it.
  *
- * It belongs to whichever process group its session has in front, and that may change at any time: a shell's `&`, `fg`
- * and `bg`. In the background its mode is left alone.
+ * It belongs to the foreground process group of its session, which may change at any time: a shell's `&`, `fg` and
+ * `bg`. In the background its mode is left alone.
  */
 #ifndef HOST_TERMINAL_H
 #define HOST_TERMINAL_H
 
 #include <stdbool.h>
 
-/* Whether standard input is a terminal. If so, sees to it that it is left after exit() or a crash. */
+/* Whether standard input is a terminal. If so, its mode is restored at exit() or after a crash. */
 bool terminal_open(void);
 
-/* In front: makes every key a byte for the guest (Ctrl-c among them), unless that is done, and returns true. The mode
- * that it has until then is what it gets back. */
+/* In the foreground: makes every key a byte for the guest, Ctrl-c too, unless that is done, and returns true. The
+ * mode that the terminal has until then is the one that is restored. */
 bool terminal_take(void);
 
-/* Gives the mode back, if the process is in front. Safe to call at any time, also in a signal handler. */
+/* Restores the mode, if the process is in the foreground. Safe at any time, also in a signal handler. */
 void terminal_leave(void);
 
-/* After a stop of the process: whoever was in front meanwhile has set the mode as it likes. */
+/* After a stop of the process: others were in the foreground meanwhile, and have set the mode. */
 void terminal_forget(void);
 
 #endif

@@ -27,7 +27,7 @@ bool write_within(int fd, const void *data, size_t length, bool append, int time
 
 	while (length > 0) {
 		int n_ready = poll(&ready, 1, timeout_ms);
-		/* RLIMIT_NOFILE is below 1: nobody can tell whether the reader stands still. */
+		/* RLIMIT_NOFILE is below 1: poll() cannot tell whether the reader is stalled. */
 		if (n_ready < 0 && errno == EINVAL)
 			n_ready = 1;
 		/* EINTR: a vCPU that is kicked out of KVM_RUN reports why it left. */

@@ -1,4 +1,4 @@
-/* Writing a line to a reader who may stand still. */
+/* Writing a line to a reader that may be stalled. */
 #ifndef HOST_WRITE_WITHIN_H
 #define HOST_WRITE_WITHIN_H
 

@@ -51,7 +51,8 @@ static void wait_until_writable(struct console *console)
 	ring_commit(sqe, &console->writable_op);
 }
 
-/* A write to a file is a worker's, and the host may make none (pids.max, RLIMIT_NPROC): that is tried again for a second. */
+/* A file is written by a worker, which the host may refuse (pids.max, RLIMIT_NPROC). Retried for one second, then
+ * the VM ends. */
 static bool try_again(struct console *console, int32_t result)
 {
 	static struct __kernel_timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
@@ -86,7 +87,7 @@ static void write_done(struct ring_op *op, int32_t result)
 		console->refusal.since_ms = 0;
 		serial_transmitted(&console->serial, (unsigned)result);
 	} else if (result != -EINTR && !console->output_failed) {
-		/* The guest goes on without its console; EPIPE is a reader that has had enough. */
+		/* The guest goes on without its console. EPIPE: the reader has left. */
 		console->output_failed = true;
 		console->reader_gone = result == -EPIPE;
 		if (result != -EPIPE && result != -ECANCELED)
@@ -128,7 +129,7 @@ static void raise_irq(void *context)
 	irq_line_raise(&console->irq);
 }
 
-/* One byte a millisecond at most: the bytes of a long text had better go together. */
+/* One byte a millisecond at most: a long text is better written in one piece. */
 static bool write_now(void *context, uint8_t byte)
 {
 	struct console *console = context;
@@ -142,8 +143,8 @@ static bool write_now(void *context, uint8_t byte)
 	return write(console->output_fd, &byte, 1) == 1;
 }
 
-/* Locked before it is emptied, so that it can be no image in use. Appended to, so that it may be emptied while it is
- * written, as those who rotate logs do. Not waited for, if it is a FIFO. */
+/* Locked before it is emptied: it may be an image in use. Appended to: log rotation may empty it meanwhile. A FIFO
+ * is not waited for. */
 static int open_output(const char *path)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -261,6 +262,6 @@ uint64_t console_finish(struct console *console, const struct console_limits *li
 
 	if (lost > 0)
 		warn("console: the guest's last %llu bytes are lost: %s", (unsigned long long)lost,
-		     drained ? "they could not be written" : "the reader stands still");
+		     drained ? "they could not be written" : "the reader is stalled");
 	return lost;
 }

@@ -49,10 +49,9 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 /* Starts reading what is typed: after ring_start(). */
 void console_start(struct console *console);
 
-/* After the vCPUs have stopped: writes out what the guest has printed. Gives up after the limits'
- * total_ms, or when the reader has taken nothing for stall_ms; as soon as *hurry, after hurry_ms. Returns how many bytes
- * are lost, and says so on stderr: these, and those that could not be written before. What a reader that is gone has
- * not read is not lost: it did not want it. */
+/* After the vCPUs have stopped: writes out what the guest has printed. Gives up after the limits' total_ms, or when
+ * the reader has taken nothing for stall_ms; as soon as *hurry, after hurry_ms. Returns how many bytes are lost,
+ * now or by failed writes before, and reports that on stderr. Bytes for a reader that has left do not count. */
 uint64_t console_finish(struct console *console, const struct console_limits *limits,
 			const bool *hurry);
 

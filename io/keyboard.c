@@ -10,8 +10,8 @@
 
 #define CTRL_A 0x01
 
-/* So long after a key the shell that it was for has done what it asks for. */
-static const struct __kernel_timespec look_pause = { .tv_nsec = 200000000 };
+/* By then the shell that got the key has acted on it. */
+static const struct __kernel_timespec check_pause = { .tv_nsec = 200000000 };
 
 static struct keyboard *keyboard_of(struct ring_op *op, size_t offset)
 {
@@ -77,45 +77,45 @@ static void listen_for_keys(struct keyboard *keyboard)
 		start_read(keyboard);
 }
 
-static void look_later(struct keyboard *keyboard)
+static void check_later(struct keyboard *keyboard)
 {
 	struct io_uring_sqe *sqe;
 
-	if (keyboard->looking)
+	if (keyboard->checking)
 		return;
-	keyboard->looking = true;
+	keyboard->checking = true;
 	sqe = ring_prepare(keyboard->ring);
-	io_uring_prep_timeout(sqe, (struct __kernel_timespec *)&look_pause, 0, 0);
-	ring_commit(sqe, &keyboard->look_op);
+	io_uring_prep_timeout(sqe, (struct __kernel_timespec *)&check_pause, 0, 0);
+	ring_commit(sqe, &keyboard->check_op);
 }
 
-static void look(struct ring_op *op, int32_t result)
+static void check_foreground(struct ring_op *op, int32_t result)
 {
-	struct keyboard *keyboard = keyboard_of(op, offsetof(struct keyboard, look_op));
+	struct keyboard *keyboard = keyboard_of(op, offsetof(struct keyboard, check_op));
 
 	(void)result;
-	keyboard->looking = false;
-	/* Keys since the last look are only noticed from now on, and may have been the ones. */
+	keyboard->checking = false;
+	/* A key since the last check has not been noticed, and may have been the one that put us in the foreground. */
 	if (!terminal_take() && !keyboard->reading)
-		look_later(keyboard);
+		check_later(keyboard);
 	listen_for_keys(keyboard);
 }
 
-/* Not in front: what is typed is for others. */
+/* In the background: what is typed is for others. */
 static void leave_to_others(struct keyboard *keyboard)
 {
 	keyboard->reading = false;
-	look_later(keyboard);
+	check_later(keyboard);
 }
 
-/* A change of the mode wakes a poll in vain, and some kernels then end it with -EINVAL. Once at once, then in the
- * looks' time: whatever the reason is, it must not be asked for all the time. */
+/* A change of the mode wakes a poll for nothing, which some kernels then end with -EINVAL. Retried once at once,
+ * then at the pace of the checks: whatever the reason, this must not become a busy loop. */
 static void listen_again(struct keyboard *keyboard)
 {
 	keyboard->reading = false;
-	if (!keyboard->looking)
+	if (!keyboard->checking)
 		listen_for_keys(keyboard);
-	look_later(keyboard);
+	check_later(keyboard);
 }
 
 static void became_ready(struct ring_op *op, int32_t result)
@@ -159,7 +159,7 @@ static void read_done(struct ring_op *op, int32_t result)
 		wait_until_ready(keyboard);
 		return; /* still "reading" */
 	}
-	if (result == -EIO && keyboard->is_terminal) { /* others have just come in front */
+	if (result == -EIO && keyboard->is_terminal) { /* others have just come to the foreground */
 		leave_to_others(keyboard);
 		return;
 	}
@@ -194,15 +194,15 @@ void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct 
 	keyboard->fd = fd;
 	keyboard->read_op.done = read_done;
 	keyboard->ready_op.done = became_ready;
-	keyboard->look_op.done = look;
+	keyboard->check_op.done = check_foreground;
 }
 
 void keyboard_start(struct keyboard *keyboard)
 {
 	keyboard->is_terminal = keyboard->fd >= 0 && terminal_open();
-	/* A launcher may put us in front only after the fork. */
+	/* A launcher may put us in the foreground only after the fork. */
 	if (keyboard->is_terminal && !terminal_take())
-		look_later(keyboard);
+		check_later(keyboard);
 	listen_for_keys(keyboard);
 }
 
@@ -218,6 +218,6 @@ void keyboard_resume(struct keyboard *keyboard)
 		return;
 	terminal_forget();
 	if (!terminal_take())
-		look_later(keyboard);
+		check_later(keyboard);
 	listen_for_keys(keyboard);
 }

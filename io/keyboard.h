@@ -2,12 +2,12 @@
  * What is typed: from standard input to the UART.
  *
  * One read is in flight at most, and what was typed and not yet taken by the guest is kept in a buffer that does not
- * grow: no reading while it is full. On a terminal, Ctrl-a x ends the VM; it is looked for when it is read, not when
- * the guest takes it.
+ * grow: no reading while it is full. On a terminal, Ctrl-a x ends the VM as soon as it is read, whether or not the
+ * guest takes what was typed before.
  *
- * A terminal is only read when something was typed and the process is in front of its session: a read that waits would
- * take what is typed for others later. No signal tells a running process that its shell has put it in front, but
- * somebody has typed that; so what is typed to others makes it look at the terminal a moment later.
+ * A terminal is only read when something was typed and the process is in the foreground: a read that waits would
+ * later take what is typed for others. No signal tells a running process that its shell has put it in the foreground,
+ * but somebody has typed that. So a key typed to others makes it check the terminal a moment later.
  */
 #ifndef IO_KEYBOARD_H
 #define IO_KEYBOARD_H
@@ -23,14 +23,14 @@
 #define KEYBOARD_BUFFER_BYTES 65536u /* a power of two */
 
 struct keyboard {
-	struct ring_op read_op, ready_op, look_op;
+	struct ring_op read_op, ready_op, check_op;
 	struct ring *ring;
 	struct serial *serial;
 	struct exit_request *exit;
 	int fd; /* -1: none */
 	bool is_terminal, ended, escape_seen;
-	bool reading, looking; /* waits for something typed; for the next look at who is in front */
-	unsigned head, tail;   /* free-running; head - tail bytes wait */
+	bool reading, checking; /* a read or poll is in flight; a check of the foreground is due */
+	unsigned head, tail;    /* free-running; head - tail bytes wait */
 	/* From here on untouched until something is typed. */
 	uint8_t chunk[KEYBOARD_READ_BYTES];
 	uint8_t typed[KEYBOARD_BUFFER_BYTES];
@@ -40,13 +40,14 @@ struct keyboard {
 void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct serial *serial,
 		   struct exit_request *exit);
 
-/* Takes the terminal, if there is one and the process in front, and starts reading: after ring_start(). */
+/* Takes the terminal, if there is one and the process is in the foreground, and starts reading: after ring_start(). */
 void keyboard_start(struct keyboard *keyboard);
 
 /* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
 void keyboard_pump(struct keyboard *keyboard);
 
-/* Before a stop of the process and after it: leaves the terminal, and takes it if the process is in front. */
+/* Before a stop of the process and after it: leaves the terminal, and takes it again if the process is in the
+ * foreground. */
 void keyboard_suspend(struct keyboard *keyboard);
 void keyboard_resume(struct keyboard *keyboard);
 

@@ -10,9 +10,8 @@ static void access_command(void *device, const struct bus_access *access)
 	struct exit_request *exit = device;
 
 	if (!access->is_write) {
-		/* "Output buffer full" for ever, and "input buffer full" never: a driver that
-		 * looks for a keyboard gives up at once because the buffer cannot be drained, and
-		 * one that wants to reset need not wait. */
+		/* "Output buffer full" always, "input buffer full" never: a driver that probes for a keyboard gives
+		 * up at once, because it cannot drain the buffer, and one that wants to reset need not wait. */
 		bus_access_reply(access, STATUS_OUTPUT_FULL);
 	} else if (access->data[0] == RESET_PORT_RESET) {
 		exit_request_post(exit, EXIT_GUEST_ENDED);

@@ -1,11 +1,10 @@
 /*
  * A 16550A UART (National Semiconductor PC16550D) at 0x3f8, its guest side.
  *
- * The guest's bytes collect in a ring buffer that the console empties (io/console.h); the console
- * puts typed bytes into the receive FIFO. The vCPUs' threads and the console's thread meet under one
- * lock. Nothing is ever dropped: a full transmit buffer first shows in LSR and then holds the
- * writing vCPU, and the console only hands over as much as the receive FIFO takes, and only
- * while the guest's driver has receive interrupts enabled, because drivers clear the FIFOs before.
+ * The guest's bytes collect in a ring buffer that the console empties (io/console.h); the console puts typed bytes
+ * into the receive FIFO. The vCPUs' threads and the console's thread meet under one lock. Nothing is dropped: a full
+ * transmit buffer shows in LSR, then blocks the writing vCPU. The console hands over only what the receive FIFO
+ * takes, and only while the driver has receive interrupts enabled, because drivers clear the FIFOs before that.
  */
 #ifndef IO_SERIAL_H
 #define IO_SERIAL_H
@@ -57,12 +56,12 @@ unsigned serial_receive_room(struct serial *serial);
 /* Puts bytes into the receive FIFO: at most serial_receive_room(). */
 void serial_receive(struct serial *serial, const uint8_t *data, unsigned length);
 
-/* The bytes that wait, as far as they lie together: valid until serial_transmitted(). 0: none, and
- * the next byte calls host.wake(). */
+/* The bytes that wait, up to the buffer's wrap: valid until serial_transmitted(). 0: none, and the next byte calls
+ * host.wake(). */
 unsigned serial_transmit_peek(struct serial *serial, const uint8_t **data);
 void serial_transmitted(struct serial *serial, unsigned length);
 
-/* Lets a vCPU that waits for room go; from now on bytes that do not fit are dropped. */
+/* Releases a vCPU that waits for room; from now on bytes that do not fit are dropped. */
 void serial_stop(struct serial *serial);
 
 /* How many bytes of the guest wait or were dropped. */

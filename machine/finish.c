@@ -3,7 +3,7 @@
 #include "host/status_report.h"
 #include "machine/machine.h"
 
-/* For how long it is waited; less after a signal, which wants an end within a second. */
+/* Limits of the end; less after a signal, which wants an end within a second. */
 #define FINISH_MS              30000u
 #define FINISH_AFTER_SIGNAL_MS 250u
 

@@ -1,4 +1,4 @@
-/* What the user has named: images, TAPs, the vsock's socket, the kernel and its initrd. */
+/* The user's inputs: images, TAPs, the vsock's socket, the kernel and its initrd. */
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -53,7 +53,7 @@ static bool is_same_file(const char *path, const char *other_path)
 	return status.st_dev == other.st_dev && status.st_ino == other.st_ino;
 }
 
-/* That an image is in use is the user's mistake where it is this VM's own, by whatever name. */
+/* An image in use is the user's mistake if this VM itself has it, by any name. */
 static void fail_if_image_twice(const struct machine *m, unsigned i)
 {
 	for (unsigned j = 0; j < i; j++)
@@ -89,7 +89,7 @@ static bool is_same_interface(const char *name, const char *other)
 	return index != 0 && index == if_nametoindex(other);
 }
 
-/* That an interface is busy is the user's mistake where this VM has it, by a descriptor or by another of its names. */
+/* A busy interface is the user's mistake if this VM itself has it, by a descriptor or by another of its names. */
 static const char *find_tap_twice(const struct machine *m, unsigned i, const char *name)
 {
 	for (unsigned j = 0; j < m->config.n_nets; j++) {
@@ -150,7 +150,7 @@ void machine_open_vsock(struct machine *m)
 	}
 }
 
-/* It is emptied, and the kernel and the initrd have no lock. */
+/* The file is emptied, and kernel and initrd are not locked. */
 static void fail_if_serial_is(const struct machine *m, const char *option, const char *path)
 {
 	if (path != NULL && is_same_file(m->config.serial_path, path))
@@ -197,7 +197,7 @@ static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 
 	if (!input_file_open(&file, path, &error))
 		fail(error.code, "--kernel %s: %s", path, error.text);
-	/* Any Linux is larger. A guest that is not may never use more than that. */
+	/* Any Linux is larger. A smaller guest may never use more memory than that. */
 	if (file.bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
 		guest_memory_prefer_huge_pages(&m->memory);
 	if (!kernel_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
@@ -225,8 +225,8 @@ void machine_load_guest(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 
-/* Linux hands memory out from the top, and needs some right behind itself. A page that is there costs the guest
- * nothing; one that is not, an exit and the wait for the host to clear it. */
+/* Linux allocates from the top, and some right behind itself. A populated page costs the guest nothing; a missing
+ * one costs an exit and the host's time to clear it. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created)
 {
 	if (atomic_load(vm_created))

@@ -58,8 +58,7 @@ struct machine {
 	struct vcpu vcpus[MAX_CPUS];
 };
 
-/* No stage of the set-up returns on failure: it prints one line and exits, 2 for what the user wrote, 3 for what
- * the host refuses. */
+/* A stage of the set-up that fails prints one line and exits: 2 for the user's mistake, 3 for the host's refusal. */
 
 /* vm.c, on the main thread. */
 void machine_map_memory(struct machine *m); /* address space for the guest */
@@ -68,20 +67,20 @@ void machine_create_vm(struct machine *m);
 void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
-void machine_close_set_up(struct machine *m); /* what only the set-up needs: /dev/kvm */
+void machine_close_set_up(struct machine *m); /* /dev/kvm, and the descriptors that paths named */
 /* All but the first, which gets the calling thread and the kernel's entry. */
 void machine_start_vcpus(struct machine *m);
 
-/* inputs.c, while there is one thread and nothing is open yet: what the command line names is there, and every other
- * descriptor that was inherited is closed, up to the standard three. */
+/* inputs.c, with one thread and nothing open yet: checks the descriptors that the command line names, and closes
+ * every other inherited one but the standard three. */
 void machine_keep_descriptors(struct machine *m);
 
-/* inputs.c: what needs no VM, on either thread. */
+/* inputs.c: needs no VM; on either thread. */
 void machine_open_images(struct machine *m);
 void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
 void machine_check_serial_file(
-	const struct machine *m);           /* it is none that the guest has or is made from */
+	const struct machine *m); /* refuses a file that the guest has or is loaded from */
 void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
 /* Second thread, while the host makes the VM. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);

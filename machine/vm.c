@@ -1,4 +1,4 @@
-/* What KVM makes: the VM, its memory slots, interrupt chips and vCPUs. */
+/* The VM, its memory slots, interrupt chips and vCPUs: made by KVM. */
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -96,7 +96,7 @@ void machine_stop_vcpus(struct machine *m)
 
 void machine_leave_vm(struct machine *m)
 {
-	/* What else holds the VM goes first, so that the late one is the last. */
+	/* Other references to the VM go first, so that the late one is the last. */
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_close(&m->vcpus[i]);
 	late_close(m->vm_fd);

@@ -77,4 +77,4 @@ pid=$!
 sleep 2
 start_ms=$(now_ms)
 kill -TERM "$pid"
-expect_end 143 "SIGTERM while nobody reads the console" 'the reader stands still$'
+expect_end 143 "SIGTERM while nobody reads the console" 'the reader is stalled$'

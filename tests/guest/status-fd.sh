@@ -125,7 +125,7 @@ for option in (b"--kernel", b"--mem", b"--cpus", b"--serial", b"--disk", b"--net
 assert message(b"--kernel", b"a\nvmm: b\r\x1b[2J\x7f") == "--kernel a?vmm: b??[2J?: No such file or directory"
 END
 
-# Readers that have left or stand still, of the status and of stderr, and a disk that is full: nobody is killed, and
+# Readers that have left or are stalled, of the status and of stderr, and a disk that is full: nobody is killed, and
 # what can still be said is said.
 python3 - ./vmm "$elf/end.elf" "$elf/serial_flood.elf" <<'END' || die "dead readers"
 import json, os, subprocess, sys
@@ -176,14 +176,14 @@ for words in (["--help"], ["--version"]):
         os.close(status)
         assert run.returncode == 3 and run.stderr.decode() == "vmm: stdout: %s\n" % reason, run
         assert json.loads(os.read(r, 9999))["exit_code"] == 3
-# A reader of stdout that stands still at the end: after 5 s the rest is given up, and how much that is, is said.
+# A reader of stdout that is stalled at the end: after 5 s the rest is given up, and how much that is, is said.
 _reader, w = full()
 r, status = os.pipe()
 run = subprocess.run([vmm, "--status-fd", str(status), "--kernel", flood, "--cmdline", "bytes=2048"], pass_fds=[status],
                      stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE, timeout=60)
 os.close(status)
 assert run.returncode == 0, run
-assert run.stderr == b"vmm: console: the guest's last 2048 bytes are lost: the reader stands still\n", run
+assert run.stderr == b"vmm: console: the guest's last 2048 bytes are lost: the reader is stalled\n", run
 assert json.loads(os.read(r, 9999)) == {"exit_code": 0, "reason": "guest_ended", "lost_output_bytes": 2048}
 END
 

@@ -1,4 +1,4 @@
-/* Lines for readers who stand still, have left, or share a file with others. */
+/* Lines for readers that are stalled, have left, or share a file with others. */
 #include "host/write_within.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Looking before sleeping: it finds what comes at once, stops when it is in vain, and leaves the CPU to workers. */
+/* Polling before sleeping: finds what comes at once, stops after misses, and leaves the CPU to workers. */
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
@@ -32,7 +32,7 @@ static void prepare_event(void)
 	ring_commit(sqe, &event_op);
 }
 
-/* Something that is done later than any look lasts. */
+/* Something that is done later than any polling lasts. */
 static void wait_for_pause(void)
 {
 	static struct __kernel_timespec time = { .tv_nsec = 2000000 };
@@ -62,66 +62,66 @@ static long sleeps(void)
 
 static void test_none_at_first(void)
 {
-	unsigned before = rig_ring.looks.waits_without;
+	unsigned before = rig_ring.polling.waits_without;
 
 	CHECK(before > 0);
 	wait_for_pause();
-	CHECK_EQ(rig_ring.looks.waits_without, before - 1);
-	CHECK_EQ(rig_ring.looks.in_vain, 0);
+	CHECK_EQ(rig_ring.polling.waits_without, before - 1);
+	CHECK_EQ(rig_ring.polling.misses, 0);
 }
 
-/* Each look in vain doubles the waits before the next one, up to 256. */
-static void test_in_vain(void)
+/* Each miss doubles the waits before it polls again, up to 256. */
+static void test_misses(void)
 {
-	rig_ring.looks.waits_without = 0;
-	for (unsigned in_vain = 1; in_vain <= 10; in_vain++) {
-		unsigned waits = 1u << (in_vain < 8 ? in_vain : 8);
+	rig_ring.polling.waits_without = 0;
+	for (unsigned misses = 1; misses <= 10; misses++) {
+		unsigned waits = 1u << (misses < 8 ? misses : 8);
 		wait_for_pause();
-		CHECK_EQ(rig_ring.looks.in_vain, in_vain < 8 ? in_vain : 8);
-		CHECK_EQ(rig_ring.looks.waits_without, waits);
+		CHECK_EQ(rig_ring.polling.misses, misses < 8 ? misses : 8);
+		CHECK_EQ(rig_ring.polling.waits_without, waits);
 		wait_for_pause();
-		CHECK_EQ(rig_ring.looks.waits_without, waits - 1);
-		rig_ring.looks.waits_without = 0;
+		CHECK_EQ(rig_ring.polling.waits_without, waits - 1);
+		rig_ring.polling.waits_without = 0;
 	}
 }
 
-/* What has come is found without a sleep, and the next wait looks again. */
+/* What has come is found without a sleep, and the next wait polls again. */
 static void test_paying(void)
 {
 	prepare_event();
 	CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
-	rig_ring.looks = (struct ring_looks){ .in_vain = 8 };
+	rig_ring.polling = (struct ring_polling){ .misses = 8 };
 	n_events = 0;
 	ring_event();
 	long before = sleeps();
 	CHECK_EQ(ring_wait(&rig_ring), 0);
 	CHECK_EQ(n_events, 1);
 	CHECK_EQ(sleeps(), before);
-	CHECK_EQ(rig_ring.looks.in_vain, 0);
-	CHECK_EQ(rig_ring.looks.waits_without, 0);
+	CHECK_EQ(rig_ring.polling.misses, 0);
+	CHECK_EQ(rig_ring.polling.waits_without, 0);
 }
 
 /* What is done by being submitted is neither. */
 static void test_done_at_once(void)
 {
-	rig_ring.looks = (struct ring_looks){ .in_vain = 3 };
+	rig_ring.polling = (struct ring_polling){ .misses = 3 };
 	n_events = 0;
 	ring_event();
 	prepare_event();
 	CHECK_EQ(ring_wait(&rig_ring), 0);
 	CHECK_EQ(n_events, 1);
-	CHECK_EQ(rig_ring.looks.in_vain, 3);
+	CHECK_EQ(rig_ring.polling.misses, 3);
 }
 
 static void test_workers_go_first(void)
 {
-	rig_ring.looks = (struct ring_looks){ 0 };
+	rig_ring.polling = (struct ring_polling){ 0 };
 	rig_ring.with_workers = 1;
 	wait_for_pause();
-	CHECK_EQ(rig_ring.looks.in_vain, 0);
+	CHECK_EQ(rig_ring.polling.misses, 0);
 	rig_ring.with_workers = 0;
 	wait_for_pause();
-	CHECK_EQ(rig_ring.looks.in_vain, 1);
+	CHECK_EQ(rig_ring.polling.misses, 1);
 }
 
 int main(void)
@@ -131,7 +131,7 @@ int main(void)
 	CHECK(event_fd >= 0);
 	ring_start(&rig_ring);
 	RUN(test_none_at_first);
-	RUN(test_in_vain);
+	RUN(test_misses);
 	RUN(test_paying);
 	RUN(test_done_at_once);
 	RUN(test_workers_go_first);
