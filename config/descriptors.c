@@ -52,7 +52,7 @@ static bool take(struct descriptors *descriptors, int fd, const char *option,
 	if (fd < 0)
 		return true;
 	if (other != NULL)
-		return error_set(error, "%s%d: descriptor %d is given twice, as %s%d, too", option,
+		return error_set(error, "%s%d: descriptor %d is given twice, also as %s%d", option,
 				 fd, fd, other->option, fd);
 	add(descriptors, fd, option, NULL);
 	return true;

@@ -104,8 +104,8 @@ static void report_internal_error(const struct vcpu *vcpu)
 		     (unsigned long long)run->fail_entry.hardware_entry_failure_reason, vcpu->index,
 		     position);
 	else
-		warn("KVM exit reason %u on vCPU %u%s is not one that this VM can have",
-		     run->exit_reason, vcpu->index, position);
+		warn("unexpected KVM exit reason %u on vCPU %u%s", run->exit_reason, vcpu->index,
+		     position);
 }
 
 /* Returns the status that the VM ends with, or EXIT_REQUEST_NONE. */

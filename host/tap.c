@@ -172,8 +172,8 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 	if (!has_no_pi(tap))
 		return error_set(error, "it was opened without IFF_NO_PI");
 	if (tap->no_nowait && !(fcntl(fd, F_GETFL) & O_NONBLOCK))
-		return error_set(error, "it blocks, expected one with O_NONBLOCK: before Linux 6.4 "
-					"a TUN knows nothing else");
+		return error_set(error, "it blocks, expected O_NONBLOCK: a TUN before Linux "
+					"6.4 needs it");
 	return true;
 }
 

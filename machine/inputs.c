@@ -58,7 +58,7 @@ static void fail_if_image_twice(const struct machine *m, unsigned i)
 {
 	for (unsigned j = 0; j < i; j++)
 		if (is_same_file(m->config.disks[i].path, m->config.disks[j].path))
-			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is %s %s, too",
+			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is also %s %s",
 			     disk_option(m, i), m->config.disks[i].path, disk_option(m, j),
 			     m->config.disks[j].path);
 }
@@ -154,7 +154,7 @@ void machine_open_vsock(struct machine *m)
 static void fail_if_serial_is(const struct machine *m, const char *option, const char *path)
 {
 	if (path != NULL && is_same_file(m->config.serial_path, path))
-		fail(EXIT_BAD_INPUT, "--serial file:%s: it is %s %s, too", m->config.serial_path,
+		fail(EXIT_BAD_INPUT, "--serial file:%s: it is also %s %s", m->config.serial_path,
 		     option, path);
 }
 

@@ -29,11 +29,11 @@ release TERM
 
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/disk" --disk "$tmp/disk"
 expect_status 2 "the same image twice"
-expect_error "--disk $tmp/disk: .*in use: it is --disk $tmp/disk, too"
+expect_error "--disk $tmp/disk: .*in use: it is also --disk $tmp/disk"
 ln "$tmp/disk" "$tmp/link"
 vmm_run --kernel "$elf/hello.elf" --rootfs "$tmp/link" --disk "$tmp/disk,ro"
 expect_status 2 "the same image by two names"
-expect_error "--disk $tmp/disk: .*in use: it is --rootfs $tmp/link, too"
+expect_error "--disk $tmp/disk: .*in use: it is also --rootfs $tmp/link"
 
 cp "$tmp/disk" "$tmp/shared"
 hold "$tmp/shared,ro"

@@ -65,9 +65,9 @@ refused() {
 	expect_status "$1" "${*:3}"
 	expect_error "$2"
 }
-refused 2 '--net fd=9: descriptor 9 is given twice, as --status-fd 9, too' --net fd=9 --status-fd 9
-refused 2 '--net fd=9: descriptor 9 is given twice, as --net fd=9, too' --net fd=9 --net fd=9
-refused 2 '--vsock uds-fd=9: descriptor 9 is given twice, as --net fd=9' --net fd=9 --vsock cid=3,uds-fd=9
+refused 2 '--net fd=9: descriptor 9 is given twice, also as --status-fd 9' --net fd=9 --status-fd 9
+refused 2 '--net fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --net fd=9
+refused 2 '--vsock uds-fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --vsock cid=3,uds-fd=9
 refused 2 '--net fd=8: Bad file descriptor' --net fd=8
 refused 2 '--vsock uds-fd=8: Bad file descriptor' --vsock cid=3,uds-fd=8
 refused 2 '--status-fd 8: Bad file descriptor' --status-fd 8

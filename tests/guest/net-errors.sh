@@ -68,7 +68,7 @@ refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmta
 refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap0 tap vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmtap0 tap vnet_hdr -- "${vmm[@]}" fd=9
 [[ "${fd_flags[*]}" != *nonblock ]] ||
-	refused '^vmm: --net fd=9: it blocks, expected one with O_NONBLOCK' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- "${vmm[@]}" fd=9
+	refused '^vmm: --net fd=9: it blocks, expected O_NONBLOCK' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=2: expected a descriptor number' "${vmm[@]}" fd=2
 refused '^vmm: --net: expected either tap=NAME or fd=N' "${vmm[@]}" tap=vmtap0,fd=9
 refused "^vmm: --net mac=01:00:00:00:00:01: expected a unicast address" "${vmm[@]}" tap=vmtap0,mac=01:00:00:00:00:01

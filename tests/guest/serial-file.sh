@@ -48,13 +48,13 @@ for file in kernel initrd disk; do
 	sum=$(sha256sum <"$tmp/$file")
 	for serial in "$file" "$file.hard" "$file.soft" "../$(basename "$tmp")/$file"; do
 		for disk in "$tmp/disk" "$tmp/disk,ro"; do
-			refused "^vmm: --serial file:$tmp/$serial: it is --$file $tmp/$file, too" --kernel "$tmp/kernel" \
+			refused "^vmm: --serial file:$tmp/$serial: it is also --$file $tmp/$file" --kernel "$tmp/kernel" \
 				--initrd "$tmp/initrd" --disk "$disk" --serial "file:$tmp/$serial"
 		done
 	done
 	[ "$sum" = "$(sha256sum <"$tmp/$file")" ] || die "$file has changed"
 done
-refused "it is --rootfs $tmp/disk, too" --kernel "$tmp/kernel" --rootfs "$tmp/disk" --serial "file:$tmp/disk.soft"
+refused "it is also --rootfs $tmp/disk" --kernel "$tmp/kernel" --rootfs "$tmp/disk" --serial "file:$tmp/disk.soft"
 
 # Another VM's image or log is in use.
 ./vmm --kernel "$elf/end.elf" --cmdline halt --disk "$tmp/disk" --serial "file:$tmp/log" >"$tmp/out" 2>&1 </dev/null &

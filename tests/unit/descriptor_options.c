@@ -122,12 +122,12 @@ static void test_paths_that_name_descriptors(void)
 static void test_given_twice(void)
 {
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=5", "--net=fd=5", NULL));
-	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, as --net fd=5, too");
+	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, also as --net fd=5");
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=5", "--status-fd=5", NULL));
-	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, as --status-fd 5, too");
+	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, also as --status-fd 5");
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=7", "--vsock=cid=3,uds-fd=7", NULL));
 	CHECK_STRING(error.text,
-		     "--vsock uds-fd=7: descriptor 7 is given twice, as --net fd=7, too");
+		     "--vsock uds-fd=7: descriptor 7 is given twice, also as --net fd=7");
 	CHECK_EQ(error.code, EXIT_BAD_INPUT);
 }
 
