@@ -8,24 +8,15 @@
 #include "host/message.h"
 #include "host/signals.h"
 
-static void stop_process(const struct signal_events *events)
-{
-	sigset_t stop;
-
-	events->before_stop(events->context);
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTSTP);
-	raise(SIGTSTP);
-	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* stops here, unless nobody could continue it */
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	events->after_continue(events->context);
-}
-
 static void handle(struct signal_events *events, int number)
 {
+	if (number != SIGCONT && signals_are_ignored(number))
+		return;
 	switch (number) {
 	case SIGTSTP:
-		stop_process(events);
+		events->before_stop(events->context);
+		signals_stop();
+		events->after_continue(events->context);
 		break;
 	case SIGCONT:
 		events->after_continue(events->context);

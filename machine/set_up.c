@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -44,25 +43,14 @@ static bool take_stage(struct machine *m)
 	return true;
 }
 
-/* Where KVM_CREATE_VM returns at once the main thread does better alone: two threads that map memory and make a VM
- * wait for each other. */
-static void wait_a_moment_for_vm(void)
-{
-	struct timespec end;
-
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_nsec += PATIENCE_NS;
-	end.tv_sec += end.tv_nsec / 1000000000;
-	end.tv_nsec %= 1000000000;
-	sem_timedwait(&set_up.patience_ends, &end);
-}
-
 static _Noreturn void *second_thread(void *argument)
 {
 	struct machine *m = argument;
 
 	prctl(PR_SET_NAME, "vmm-events");
-	wait_a_moment_for_vm();
+	/* Where KVM_CREATE_VM returns at once the main thread does better alone: two threads that map memory and make
+	 * a VM wait for each other. */
+	signals_wait_within(&set_up.patience_ends, PATIENCE_NS);
 	while (!atomic_load(&set_up.vm_created) && take_stage(m))
 		;
 	fail_clear();

@@ -126,14 +126,14 @@ def has_open(monitor, path):
         return False
 
 
-def is_asleep(monitor):
-    """Whether a thread is in nanosleep or clock_nanosleep: in one of the waits of the set-up."""
+def is_pausing(monitor):
+    """Whether a thread is in rt_sigtimedwait: in a pause of the set-up."""
     folder = f"/proc/{monitor.pid}/task"
     try:
         calls = [open(f"{folder}/{task}/syscall").read().split()[0] for task in os.listdir(folder)]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return "35" in calls or "230" in calls
+    return "128" in calls
 
 
 def check_image_wait():
@@ -157,7 +157,7 @@ def check_socket_wait():
         listener.bind(path)
         listener.listen(64)
         monitor = Monitor("--vsock", f"cid=3,uds={path}")
-        wait_until(lambda: is_asleep(monitor), "no wait for the socket")
+        wait_until(lambda: is_pausing(monitor), "no wait for the socket")
         os.kill(monitor.pid, signal.SIGTERM)
         monitor.expect_ended_by(signal.SIGTERM, "it waits for a socket", monitor.wait())
     if not os.path.exists(path):

@@ -30,7 +30,7 @@ static void test_file_size_limit(void)
 	struct rlimit before, limit;
 	int fd = rig_open_memory(64 * 512, false);
 
-	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR); /* as signals_open() does */
+	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR); /* as it is blocked in the monitor */
 	CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
 	limit = before;
 	limit.rlim_cur = 10 * 512;
