@@ -51,8 +51,8 @@ static void attach_nics(struct machine *m)
 		struct nic *nic = &m->nics[i];
 		struct net_config *net = &m->config.nets[i];
 		if (!net->has_mac)
-			net_make_mac(net->mac, m->taps[i].name, i);
-		net_init(&nic->net, &m->taps[i], net->mac, net->mtu, &m->memory, &m->ring);
+			net_make_mac(net->mac, nic->tap.name, i);
+		net_init(&nic->net, &nic->tap, net->mac, net->mtu, &m->memory, &m->ring);
 		attach_virtio(m, &nic->transport, &nic->net.device, m->config.n_disks + i);
 	}
 }
@@ -60,12 +60,13 @@ static void attach_nics(struct machine *m)
 static void attach_vsock(struct machine *m)
 {
 	const struct vsock_config *vsock = &m->config.vsock;
+	struct vsock_port *port = &m->vsock;
 
 	if (vsock->guest_cid == 0)
 		return;
-	vsock_init(&m->vsock, vsock->guest_cid, m->vsock_listener.fd, vsock->uds_path, &m->memory,
+	vsock_init(&port->vsock, vsock->guest_cid, port->listener.fd, vsock->uds_path, &m->memory,
 		   &m->ring);
-	attach_virtio(m, &m->vsock_transport, &m->vsock.device, m->plan.n_virtio - 1);
+	attach_virtio(m, &port->transport, &port->vsock.device, m->plan.n_virtio - 1);
 }
 
 void machine_attach_devices(struct machine *m)
@@ -117,8 +118,8 @@ void machine_start_devices(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_nets; i++)
 		virtio_transport_start(&m->nics[i].transport);
 	if (m->config.vsock.guest_cid != 0) {
-		virtio_transport_start(&m->vsock_transport);
-		vsock_start(&m->vsock);
+		virtio_transport_start(&m->vsock.transport);
+		vsock_start(&m->vsock.vsock);
 	}
 }
 
@@ -129,7 +130,7 @@ void machine_close_queues(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_nets; i++)
 		virtio_device_close_queues(&m->nics[i].net.device);
 	if (m->config.vsock.guest_cid != 0)
-		virtio_device_close_queues(&m->vsock.device);
+		virtio_device_close_queues(&m->vsock.vsock.device);
 }
 
 void machine_detach_devices(struct machine *m)
@@ -145,9 +146,9 @@ void machine_detach_devices(struct machine *m)
 	}
 	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		virtio_transport_detach(&m->nics[i].transport);
-		tap_close(&m->taps[i]);
+		tap_close(&m->nics[i].tap);
 	}
 	if (m->config.vsock.guest_cid != 0)
-		virtio_transport_detach(&m->vsock_transport);
+		virtio_transport_detach(&m->vsock.transport);
 	signal_events_close(&m->signals);
 }

@@ -16,6 +16,7 @@
 #include "host/file.h"
 #include "machine/machine.h"
 #include "mem/page.h"
+#include "virtio-mmio/block_look.h"
 
 void machine_keep_descriptors(struct machine *m)
 {
@@ -70,7 +71,7 @@ void machine_open_images(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		const struct disk_config *disk = &m->config.disks[i];
 		if (block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error)) {
-			block_image_look(&m->disks[i].image);
+			block_look_at(&m->disks[i].image);
 			continue;
 		}
 		if (error.code == EXIT_HOST_REFUSED)
@@ -93,7 +94,7 @@ static bool is_same_interface(const char *name, const char *other)
 static const char *find_tap_twice(const struct machine *m, unsigned i, const char *name)
 {
 	for (unsigned j = 0; j < m->config.n_nets; j++) {
-		const char *other = m->taps[j].name; /* empty: not open yet */
+		const char *other = m->nics[j].tap.name; /* empty: not open yet */
 		if (j != i && other[0] != '\0' && is_same_interface(name, other))
 			return other;
 	}
@@ -105,10 +106,10 @@ static void adopt_tap(struct machine *m, unsigned i)
 	int fd = m->config.nets[i].fd;
 	struct error_text error;
 
-	if (!tap_adopt(&m->taps[i], fd, &error))
+	if (!tap_adopt(&m->nics[i].tap, fd, &error))
 		fail(error.code, "--net fd=%d: %s", fd, error.text);
-	if (find_tap_twice(m, i, m->taps[i].name) != NULL)
-		fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", fd, m->taps[i].name);
+	if (find_tap_twice(m, i, m->nics[i].tap.name) != NULL)
+		fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", fd, m->nics[i].tap.name);
 }
 
 static void open_tap(struct machine *m, unsigned i)
@@ -116,7 +117,7 @@ static void open_tap(struct machine *m, unsigned i)
 	const char *name = m->config.nets[i].tap_name, *twice;
 	struct error_text error;
 
-	if (tap_open(&m->taps[i], name, &error))
+	if (tap_open(&m->nics[i].tap, name, &error))
 		return;
 	if (error.code == EXIT_HOST_REFUSED && (twice = find_tap_twice(m, i, name)) != NULL)
 		fail(EXIT_BAD_INPUT, "--net tap=%s: %s is given twice", name, twice);
@@ -139,13 +140,13 @@ void machine_open_vsock(struct machine *m)
 	const struct vsock_config *vsock = &m->config.vsock;
 	struct error_text error;
 
-	m->vsock_listener.fd = -1;
+	m->vsock.listener.fd = -1;
 	if (vsock->guest_cid == 0)
 		return;
 	if (vsock->uds_fd >= 0) {
-		if (!listen_socket_adopt(&m->vsock_listener, vsock->uds_fd, &error))
+		if (!listen_socket_adopt(&m->vsock.listener, vsock->uds_fd, &error))
 			fail(error.code, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
-	} else if (!listen_socket_open(&m->vsock_listener, vsock->uds_path, &error)) {
+	} else if (!listen_socket_open(&m->vsock.listener, vsock->uds_path, &error)) {
 		fail(error.code, "--vsock uds=%s: %s", vsock->uds_path, error.text);
 	}
 }

@@ -28,8 +28,16 @@
 #include "virtio-mmio/transport.h"
 #include "virtio-mmio/vsock/vsock.h"
 
+/* As virtio-mmio/disks.h has a disk: what the host has, which is opened and closed here; the device; its registers. */
 struct nic {
+	struct tap tap;
 	struct net net;
+	struct virtio_transport transport;
+};
+
+struct vsock_port {
+	struct listen_socket listener;
+	struct vsock vsock;
 	struct virtio_transport transport;
 };
 
@@ -48,11 +56,8 @@ struct machine {
 	struct bus ports, mmio;
 	struct console console;
 	struct disk disks[MAX_DISKS];
-	struct tap taps[MAX_NETS];
 	struct nic nics[MAX_NETS];
-	struct listen_socket vsock_listener;
-	struct vsock vsock;
-	struct virtio_transport vsock_transport;
+	struct vsock_port vsock;
 	struct cpuid_table cpuid;
 	struct vcpu_machine vcpu_machine;
 	struct vcpu vcpus[MAX_CPUS];

@@ -1,12 +1,12 @@
 /*
  * Theory of operation. A kick runs take_requests(): chains are popped into requests of a fixed pool,
  * checked, and prepared on the ring, all before one submission. Data goes straight between the image
- * and guest memory, in steps of at most BLOCK_STEP_BYTES so that no request holds the ring's thread up; a
+ * and guest memory, in steps of at most BLOCK_STEP_BYTES so that no request holds up the ring's thread; a
  * short read or write is continued like a step. Completions push the chain to the used ring; one
  * interrupt follows after the batch.
  *
- * Of reads, and of what may need one of the kernel's workers, only so much is on the ring at once; the rest waits for its
- * turn (block_workers.c).
+ * Only so many reads, and operations that may need one of the kernel's workers, are on the ring at once; the others wait
+ * for their turn (block_lanes.c).
  *
  * A reset forgets requests at once: it changes the device's generation, and a completion of another
  * generation only returns its request to the pool.
@@ -20,7 +20,6 @@
 #define RANGE_ALIGNMENT 8u /* 4 KiB, in sectors */
 #define REQUEST_QUEUE   0
 
-static void take_requests(struct virtio_device *device, unsigned queue);
 static void complete(struct ring_op *op, int32_t result);
 
 static struct block *block_of(struct virtio_device *device)
@@ -32,56 +31,76 @@ static struct block_request *get_request(struct block *block)
 {
 	struct block_request *request = pool_get(&block->free_requests);
 
-	if (request != NULL && request->block == NULL) { /* never used before */
+	if (request != NULL && request->store == NULL) { /* never used before */
 		request->op.done = complete;
-		request->block = block;
+		request->store = &block->store;
 	}
 	return request;
 }
 
-static void put_request(struct block_request *request)
-{
-	pool_put(&request->block->free_requests, request);
-}
-
 /* Answers the guest. The chain's used length counts the status byte, too. */
-static void finish(struct block_request *request, uint8_t status)
+static void finish(struct block *block, struct block_request *request, uint8_t status)
 {
-	struct block *block = request->block;
-
 	__atomic_store_n(request->status, status, __ATOMIC_RELAXED);
 	virtqueue_push(&block->device.queues[REQUEST_QUEUE], request->chain.head,
 		       request->written + 1);
-	ring_after_batch(block->ring, &block->signal_task);
-	put_request(request);
+	virtio_device_signal_later(&block->device);
+	pool_put(&block->free_requests, request);
 }
 
-static void signal_guest(struct ring_task *task)
+/* Goes on with a request that has an answer, or a next step. */
+static void go_on(struct block *block, struct block_request *request, int status)
 {
-	struct block *block = container_of(task, struct block, signal_task);
+	if (status == BLOCK_IN_PROGRESS)
+		block_lanes_submit(&block->lanes, request);
+	else
+		finish(block, request, (uint8_t)status);
+}
 
-	virtio_device_lock(&block->device);
-	if (virtio_device_is_live(&block->device))
-		virtio_device_signal(&block->device, &block->device.queues[REQUEST_QUEUE]);
-	virtio_device_unlock(&block->device);
+static void forget_waiting(struct block *block)
+{
+	struct block_request *request;
+
+	while ((request = block_lanes_take_waiting(&block->lanes)) != NULL)
+		pool_put(&block->free_requests, request);
+	block->lanes.refusal.since_ms = 0;
+}
+
+static void take_requests(struct virtio_device *device, unsigned queue)
+{
+	struct block *block = block_of(device);
+	struct virtio_turn turn = virtio_turn_begin(device, queue);
+	struct block_request *request;
+	int status;
+
+	while ((request = get_request(block)) != NULL && virtio_turn_take(&turn, &request->chain)) {
+		request->generation = device->generation;
+		if (!block_request_begin(request, &status)) {
+			virtio_device_break(device);
+			break;
+		}
+		go_on(block, request, status);
+	}
+	block->starved = request == NULL; /* complete() goes on */
+	if (request != NULL)
+		pool_put(&block->free_requests, request);
+	if (!virtio_device_is_live(device)) /* broken */
+		forget_waiting(block);
 }
 
 static void complete(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
-	struct block *block = request->block;
+	struct block *block = container_of(request->store, struct block, store);
 	struct virtio_device *device = &block->device;
 
 	virtio_device_lock(device);
-	block_operation_ended(request, result);
-	if (request->generation != device->generation || !virtio_device_is_live(device)) {
-		put_request(request);
-	} else if (!block_try_again(request, result)) {
-		int status = block_request_step_done(request, result);
-		if (status != BLOCK_IN_PROGRESS)
-			finish(request, (uint8_t)status);
-	}
-	block_start_waiting(block);
+	block_lanes_operation_ended(&block->lanes, request, result);
+	if (!virtio_device_awaits(device, request->generation))
+		pool_put(&block->free_requests, request);
+	else if (!block_lanes_try_again(&block->lanes, request, result))
+		go_on(block, request, block_request_step_done(request, result));
+	block_lanes_start_waiting(&block->lanes);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
 	if (block->starved && !pool_is_empty(&block->free_requests) &&
@@ -90,48 +109,12 @@ static void complete(struct ring_op *op, int32_t result)
 	virtio_device_unlock(device);
 }
 
-static void forget_waiting(struct block *block)
+/* A driver that has not accepted VIRTIO_BLK_F_FLUSH cannot ask for stable storage: every write goes there (virtio 1.2,
+ * 5.2.5). */
+static void activate(struct virtio_device *device)
 {
-	for (struct block_request *request; (request = block_take_waiting(block)) != NULL;)
-		put_request(request);
-	block->refusal.since_ms = 0;
-}
-
-/* Pops chains until the queue is empty, the pool is empty, or a queue's worth is done: a driver that
- * refills as fast as it is served must not keep the ring's thread. */
-static void take_requests(struct virtio_device *device, unsigned queue_index)
-{
-	struct block *block = block_of(device);
-	struct virtqueue *queue = &device->queues[queue_index];
-
-	block->starved = false;
-	virtqueue_disable_kicks(queue);
-	for (unsigned share = queue->size; share > 0; share--) {
-		struct block_request *request = get_request(block);
-		int status = BLOCK_IN_PROGRESS;
-
-		if (request == NULL) {
-			block->starved = true;
-			return; /* complete() goes on */
-		}
-		enum virtqueue_result result = virtqueue_pop(queue, &request->chain);
-		if (result == VIRTQUEUE_EMPTY) {
-			put_request(request);
-			if (!virtqueue_enable_kicks(queue))
-				return;
-			continue;
-		}
-		request->generation = device->generation;
-		if (result == VIRTQUEUE_BROKEN || !block_request_begin(request, &status)) {
-			put_request(request);
-			virtio_device_break(device);
-			forget_waiting(block);
-			return;
-		}
-		if (status != BLOCK_IN_PROGRESS)
-			finish(request, (uint8_t)status);
-	}
-	virtio_device_kick_again(device, queue_index);
+	block_of(device)->store.write_through =
+		!virtio_device_has_feature(device, VIRTIO_BLK_F_FLUSH);
 }
 
 static void reset(struct virtio_device *device)
@@ -145,6 +128,7 @@ static const struct virtio_device_type block_type = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.n_queues = 1,
 	.queue_notify = take_requests,
+	.activate = activate,
 	.reset = reset,
 };
 
@@ -152,16 +136,16 @@ static void announce(struct block *block)
 {
 	struct virtio_device *device = &block->device;
 
-	device->offered_features = (uint64_t)1 << VIRTIO_BLK_F_SEG_MAX |
-				   (uint64_t)1 << VIRTIO_BLK_F_BLK_SIZE |
-				   (uint64_t)1 << VIRTIO_BLK_F_FLUSH;
-	if (block->image.read_only)
-		device->offered_features |= (uint64_t)1 << VIRTIO_BLK_F_RO;
+	device->offered_features = VIRTIO_FEATURE(VIRTIO_BLK_F_SEG_MAX) |
+				   VIRTIO_FEATURE(VIRTIO_BLK_F_BLK_SIZE) |
+				   VIRTIO_FEATURE(VIRTIO_BLK_F_FLUSH);
+	if (block->store.image->read_only)
+		device->offered_features |= VIRTIO_FEATURE(VIRTIO_BLK_F_RO);
 	else
-		device->offered_features |= (uint64_t)1 << VIRTIO_BLK_F_DISCARD |
-					    (uint64_t)1 << VIRTIO_BLK_F_WRITE_ZEROES;
+		device->offered_features |= VIRTIO_FEATURE(VIRTIO_BLK_F_DISCARD) |
+					    VIRTIO_FEATURE(VIRTIO_BLK_F_WRITE_ZEROES);
 	block->config = (struct virtio_blk_config){
-		.capacity = block->image.sectors,
+		.capacity = block->store.image->sectors,
 		.seg_max = VIRTQUEUE_MAX_SIZE - 2, /* header and status take one each */
 		.blk_size = SECTOR_BYTES,
 		.max_discard_sectors = BLOCK_MAX_RANGE_SECTORS,
@@ -178,16 +162,11 @@ static void announce(struct block *block)
 void block_init(struct block *block, const struct block_image *image,
 		const struct guest_memory *memory, struct ring *ring, struct exit_request *exit)
 {
-	virtio_device_init(&block->device, &block_type, memory);
-	block->image = *image;
-	block->ring = ring;
-	block->exit = exit;
-	block->zero_method = ZERO_BY_RANGE;
-	block->signal_task.run = signal_guest;
+	virtio_device_init(&block->device, &block_type, memory, ring);
+	block->store = (struct block_store){ .image = image, .zero_method = ZERO_BY_RANGE };
+	block_lanes_init(&block->lanes, &block->device, image, exit);
 	pool_init(&block->free_requests, block->requests, sizeof(block->requests[0]),
 		  VIRTQUEUE_MAX_SIZE);
-	block_lanes_init(block);
-	ring_allow_workers(ring, BLOCK_MAX_WORKERS + image->is_regular + image->head_unseen);
 	announce(block);
 }
 
@@ -196,36 +175,38 @@ static void head_read(struct ring_op *op, int32_t result)
 	struct block *block = container_of(op, struct block, head_op);
 
 	if (result == BLOCK_HEAD_BYTES)
-		block_image_see_head(&block->image, block->head);
+		block_look_at_head(block->store.image, block->head);
 }
 
 void block_start(struct block *block)
 {
-	if (!block->image.head_unseen)
+	const struct block_image *image = block->store.image;
+
+	if (!image->head_unseen)
 		return;
-	struct io_uring_sqe *sqe = ring_prepare(block->ring);
-	io_uring_prep_read(sqe, block->image.fd, block->head, BLOCK_HEAD_BYTES, 0);
+	struct io_uring_sqe *sqe = ring_prepare(block->device.ring);
+	io_uring_prep_read(sqe, image->fd, block->head, BLOCK_HEAD_BYTES, 0);
 	block->head_op.done = head_read;
 	ring_commit(sqe, &block->head_op);
 }
 
 bool block_is_busy(const struct block *block)
 {
-	return block->device.in_flight > 0 || block->worker_lane.first != NULL ||
-	       block->inline_lane.first != NULL;
+	return block_lanes_are_busy(&block->lanes);
 }
 
 static void final_flush_done(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
+	struct block *block = container_of(request->store, struct block, store);
 
-	block_operation_ended(request, result);
-	if (block_try_again(request, result))
+	block_lanes_operation_ended(&block->lanes, request, result);
+	if (block_lanes_try_again(&block->lanes, request, result))
 		return;
 	if (result < 0) {
-		request->block->error_reported = false; /* this one is always told */
+		block->store.error_reported = false; /* this one is always told */
 		block_request_fail(request, -result);
-		request->block->final_flush_failed = true;
+		block->final_flush_failed = true;
 	}
 }
 
@@ -233,10 +214,10 @@ void block_start_final_flush(struct block *block)
 {
 	struct block_request *request;
 
-	if (block->writes == block->flushed_writes || (request = get_request(block)) == NULL)
+	if (block->store.writes == block->store.flushed_writes ||
+	    (request = get_request(block)) == NULL)
 		return;
 	request->op.done = final_flush_done;
-	request->type = VIRTIO_BLK_T_FLUSH;
-	request->offset = 0;
-	block_request_submit(request);
+	block_request_make_flush(request);
+	block_lanes_submit(&block->lanes, request);
 }

@@ -23,8 +23,7 @@ static bool lock_refused(const struct block_image *image, struct error_text *err
 	return error_set_errno(error, "cannot lock it: %s", strerror(errno));
 }
 
-/* OFD locks, because they belong to the open file and not to the process: the same image named
- * twice is found out, too. */
+/* OFD locks belong to the open file and not to the process: they also refuse an image that is named twice. */
 static bool lock_image(const struct block_image *image, struct error_text *error)
 {
 	struct flock lock = {
@@ -87,7 +86,7 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 	int flags = O_CLOEXEC | O_NOCTTY | (read_only ? O_RDONLY : O_RDWR);
 
 	*image = (struct block_image){ .path = path, .read_only = read_only };
-	/* Looked at before it is opened: opening a FIFO would wait for its writer. */
+	/* Before it is opened: opening a FIFO would wait for its writer. */
 	if (stat(path, &status) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
 	if (S_ISDIR(status.st_mode))

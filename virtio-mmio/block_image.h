@@ -12,9 +12,6 @@
 /* virtio 1.2, 5.2.6.1: the identification string is zero-padded to this. */
 #define BLOCK_ID_BYTES 20
 
-/* As much of an image's beginning as tells its format. */
-#define BLOCK_HEAD_BYTES 32
-
 struct block_image {
 	int fd;
 	const char *path;
@@ -26,22 +23,16 @@ struct block_image {
 	char id[BLOCK_ID_BYTES + 1];
 };
 
-/* Opens the image and takes an OFD lock on it: shared if read_only, else exclusive. False: *error
- * says what is wrong, among it that another process uses it; that is waited out for a second. */
+/* Opens the image and takes an OFD lock on it: shared if read_only, else exclusive. One that another process uses is
+ * retried for a second. False: *error says what is wrong. */
 bool block_image_open(struct block_image *image, const char *path, bool read_only,
 		      struct error_text *error);
 
 /* The VM's disk number `index`: its id is the same at each start, and says nothing of the host. */
 void block_image_set_id(struct block_image *image, unsigned index);
 
-/* Warns of what the user of the image may not know: a format that is not raw, a last sector that is not whole, another
- * user on the host. Sets reads_need_worker, and head_unseen if the head could not be read without waiting: then
- * block_image_see_head() is to be called with it. */
-void block_image_look(struct block_image *image);
-void block_image_see_head(const struct block_image *image, const char *head);
-
-/* Lets the next monitor have the image. Closing it would do that late: the ring holds the file, too.
- * Only when nothing is on its way to it any more. */
+/* Lets the next monitor have the image: earlier than closing it would, because the ring holds the file, too. Only when
+ * no operation on it is in flight. */
 void block_image_unlock(const struct block_image *image);
 
 void block_image_close(struct block_image *image);

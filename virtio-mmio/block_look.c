@@ -1,5 +1,5 @@
-/* What an image looks like from outside, and what its user may not know about it. Nothing here ends the VM: raw data may
- * begin like anything, and a guest may have written it. */
+#include "virtio-mmio/block_look.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,6 @@
 
 #include "host/ioctl.h"
 #include "host/message.h"
-#include "virtio-mmio/block_image.h"
 
 #define CLAIM_TRIES  5
 #define CLAIM_NAP_US 1000
@@ -44,7 +43,7 @@ static const struct {
 	{ "PK\x03\x04", 4, "a zip file", UNPACK },
 };
 
-void block_image_see_head(const struct block_image *image, const char *head)
+void block_look_at_head(const struct block_image *image, const char *head)
 {
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
 		if (memcmp(head, formats[i].magic, formats[i].bytes) != 0)
@@ -55,7 +54,7 @@ void block_image_see_head(const struct block_image *image, const char *head)
 	}
 }
 
-/* Whether a read that may wait does not wait for long: such files lie in memory, or where the host's own programs do. */
+/* Whether a read may wait, but not for long: the file lies in memory, or where the host's own programs do. */
 static bool is_near(int fd)
 {
 	struct statfs status;
@@ -65,8 +64,8 @@ static bool is_near(int fd)
 		status.f_type == OVERLAYFS_SUPER_MAGIC);
 }
 
-/* Never waits for a disk that hangs: that must not keep the VM from its start, nor, by a worker that waits for it, the
- * process from its end. */
+/* Never waits for a disk that hangs: it must not delay the VM's start nor, by a worker that waits for it, the process's
+ * end. */
 static void look_at_head(struct block_image *image)
 {
 	char head[BLOCK_HEAD_BYTES];
@@ -79,10 +78,10 @@ static void look_at_head(struct block_image *image)
 	image->head_unseen = n != BLOCK_HEAD_BYTES && !image->reads_need_worker;
 	if (n != BLOCK_HEAD_BYTES)
 		return;
-	block_image_see_head(image, head);
+	block_look_at_head(image, head);
 }
 
-/* Whether nobody else has the file open. The signal, if somebody opens it in this moment, is one that nobody heeds. */
+/* Whether no one else has the file open. If someone opens it meanwhile the signal is one that is ignored. */
 static bool is_ours_alone(int fd)
 {
 	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
@@ -140,8 +139,7 @@ static void warn_of_loop_device(const struct block_image *image, const struct st
 	closedir(devices);
 }
 
-/* For a writer that is refused. A reader must not keep the device: other VMs may read it, too. One of them may just be
- * asking the same. */
+/* For a reader, which must not keep the device: other VMs may read it, too. One of them may make the same check now. */
 static bool is_claimed(const char *path)
 {
 	for (int tries = CLAIM_TRIES; tries > 0; tries--) {
@@ -167,7 +165,7 @@ static void warn_of_claimed_device(const struct block_image *image)
 	     image->path);
 }
 
-void block_image_look(struct block_image *image)
+void block_look_at(struct block_image *image)
 {
 	struct stat status;
 

@@ -1,5 +1,5 @@
-/* One request's way: its chain is checked (block_request_begin), then steps go to the ring and their
- * results come back (block_request_step_done), until there is a status for the guest. */
+#include "virtio-mmio/block_request.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,9 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "host/error.h"
 #include "host/message.h"
-#include "virtio-mmio/block.h"
 
 #define ZEROES_BYTES 65536u
 
@@ -31,7 +29,7 @@ static void prepare_transfer(struct block_request *request, struct io_uring_sqe 
 {
 	bool is_read = request->type == VIRTIO_BLK_T_IN;
 	const struct iovec *parts = request->data.parts;
-	int fd = request->block->image.fd;
+	int fd = request->store->image->fd;
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
@@ -51,41 +49,33 @@ static void prepare_transfer(struct block_request *request, struct io_uring_sqe 
 	}
 }
 
-/* A driver that has not accepted VIRTIO_BLK_F_FLUSH cannot ask for stable storage: every write goes
- * there (virtio 1.2, 5.2.5). */
-static bool block_is_write_through(const struct block *block)
-{
-	return !(block->device.features >> VIRTIO_BLK_F_FLUSH & 1);
-}
-
 static void prepare_zeroes(struct block_request *request, struct io_uring_sqe *sqe)
 {
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 	uint64_t length = request->remaining;
 	int mode = FALLOC_FL_KEEP_SIZE;
 
 	if (request->zero_method == ZERO_BY_WRITE) {
-		io_uring_prep_write(sqe, block->image.fd, zeroes,
+		io_uring_prep_write(sqe, store->image->fd, zeroes,
 				    (unsigned)(length < ZEROES_BYTES ? length : ZEROES_BYTES),
 				    request->offset);
 		return;
 	}
 	mode |= request->zero_method == ZERO_BY_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
-	io_uring_prep_fallocate(sqe, block->image.fd, mode, (off_t)request->offset, (off_t)length);
+	io_uring_prep_fallocate(sqe, store->image->fd, mode, (off_t)request->offset, (off_t)length);
 }
 
-void block_request_prepare(struct block_request *request)
+void block_request_prepare(struct block_request *request, struct io_uring_sqe *sqe)
 {
-	struct block *block = request->block;
-	struct io_uring_sqe *sqe = ring_prepare(block->ring);
+	struct block_store *store = request->store;
 
 	switch (request->type) {
 	case VIRTIO_BLK_T_FLUSH:
-		request->writes_before = block->writes;
-		io_uring_prep_fsync(sqe, block->image.fd, IORING_FSYNC_DATASYNC);
+		request->writes_before = store->writes;
+		io_uring_prep_fsync(sqe, store->image->fd, IORING_FSYNC_DATASYNC);
 		break;
 	case VIRTIO_BLK_T_DISCARD:
-		io_uring_prep_fallocate(sqe, block->image.fd,
+		io_uring_prep_fallocate(sqe, store->image->fd,
 					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					(off_t)request->offset, (off_t)request->remaining);
 		break;
@@ -94,13 +84,24 @@ void block_request_prepare(struct block_request *request)
 		break;
 	default:
 		prepare_transfer(request, sqe);
-		if (request->type == VIRTIO_BLK_T_OUT && block_is_write_through(block))
+		if (request->type == VIRTIO_BLK_T_OUT && store->write_through)
 			sqe->rw_flags = RWF_DSYNC;
 		break;
 	}
-	if (block->image.reads_need_worker)
-		sqe->flags |= IOSQE_ASYNC; /* FUSE claims that it does not wait, and does */
-	ring_commit(sqe, &request->op);
+	if (store->image->reads_need_worker)
+		sqe->flags |= IOSQE_ASYNC; /* FUSE claims not to wait, but does */
+}
+
+bool block_request_is_write(const struct block_request *request)
+{
+	return request->type == VIRTIO_BLK_T_OUT || (request->type == VIRTIO_BLK_T_WRITE_ZEROES &&
+						     request->zero_method == ZERO_BY_WRITE);
+}
+
+void block_request_make_flush(struct block_request *request)
+{
+	request->type = VIRTIO_BLK_T_FLUSH;
+	request->offset = 0;
 }
 
 int block_request_fail(struct block_request *request, int error)
@@ -112,19 +113,19 @@ int block_request_fail(struct block_request *request, int error)
 		[VIRTIO_BLK_T_DISCARD] = "discard",
 		[VIRTIO_BLK_T_WRITE_ZEROES] = "write zeroes",
 	};
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 
 	/* One line a disk: a guest that retries must not fill the log. */
-	if (!block->error_reported)
+	if (!store->error_reported)
 		warn("disk %s: %s at byte %llu: %s; the guest gets an I/O error (this and later "
 		     "ones)",
-		     block->image.path, names[request->type], (unsigned long long)request->offset,
+		     store->image->path, names[request->type], (unsigned long long)request->offset,
 		     error ? strerror(error) : "the file has become shorter");
-	block->error_reported = true;
+	store->error_reported = true;
 	return VIRTIO_BLK_S_IOERR;
 }
 
-/* The file system or device has no such fallocate, or not at this alignment. */
+/* The file system or device lacks this fallocate, or refuses this alignment. */
 static bool lacks_method(int32_t result)
 {
 	return result == -EOPNOTSUPP || result == -EINVAL;
@@ -132,31 +133,28 @@ static bool lacks_method(int32_t result)
 
 int block_request_step_done(struct block_request *request, int32_t result)
 {
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 	bool is_zeroes = request->type == VIRTIO_BLK_T_WRITE_ZEROES;
 
-	if (result == -EINTR) {
-		block_request_submit(request);
+	if (result == -EINTR)
 		return BLOCK_IN_PROGRESS;
-	}
 	if (lacks_method(result) && request->type == VIRTIO_BLK_T_DISCARD)
 		return VIRTIO_BLK_S_OK; /* discard is advice */
 	if (lacks_method(result) && is_zeroes && request->zero_method != ZERO_BY_WRITE) {
 		/* EINVAL may be this request's alignment only. */
-		if (request->zero_method++ == block->zero_method && result == -EOPNOTSUPP)
-			block->zero_method = request->zero_method;
-		block_request_submit(request);
+		if (request->zero_method++ == store->zero_method && result == -EOPNOTSUPP)
+			store->zero_method = request->zero_method;
 		return BLOCK_IN_PROGRESS;
 	}
 	if (result < 0)
 		return block_request_fail(request, -result);
 	if (request->type == VIRTIO_BLK_T_FLUSH) {
-		if (request->writes_before > block->flushed_writes)
-			block->flushed_writes = request->writes_before;
+		if (request->writes_before > store->flushed_writes)
+			store->flushed_writes = request->writes_before;
 		return VIRTIO_BLK_S_OK;
 	}
 	if (request->type != VIRTIO_BLK_T_IN)
-		block->writes++;
+		store->writes++;
 	if (request->type == VIRTIO_BLK_T_DISCARD)
 		return VIRTIO_BLK_S_OK;
 	if (is_zeroes && request->zero_method != ZERO_BY_WRITE)
@@ -167,33 +165,31 @@ int block_request_step_done(struct block_request *request, int32_t result)
 		return block_request_fail(request, 0);
 	if (request->type == VIRTIO_BLK_T_IN)
 		request->written += (uint32_t)result;
-	if (request->remaining == 0 && is_zeroes && block_is_write_through(block))
+	if (request->remaining == 0 && is_zeroes && store->write_through)
 		request->type = VIRTIO_BLK_T_FLUSH;
 	else if (request->remaining == 0)
 		return VIRTIO_BLK_S_OK;
-	block_request_submit(request);
 	return BLOCK_IN_PROGRESS;
 }
 
 /* True if [sector, sector + sectors) lies on the disk; nothing can wrap. */
-static bool on_disk(const struct block *block, uint64_t sector, uint64_t sectors)
+static bool on_disk(const struct block_store *store, uint64_t sector, uint64_t sectors)
 {
-	return sector <= block->image.sectors && sectors <= block->image.sectors - sector;
+	return sector <= store->image->sectors && sectors <= store->image->sectors - sector;
 }
 
 static int begin_transfer(struct block_request *request, uint64_t sector)
 {
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 
 	if (request->remaining % SECTOR_BYTES != 0 ||
-	    !on_disk(block, sector, request->remaining / SECTOR_BYTES))
+	    !on_disk(store, sector, request->remaining / SECTOR_BYTES))
 		return VIRTIO_BLK_S_IOERR;
-	if (request->type == VIRTIO_BLK_T_OUT && block->image.read_only)
+	if (request->type == VIRTIO_BLK_T_OUT && store->image->read_only)
 		return VIRTIO_BLK_S_IOERR;
 	if (request->remaining == 0)
 		return VIRTIO_BLK_S_OK;
 	request->offset = sector * SECTOR_BYTES;
-	block_request_submit(request);
 	return BLOCK_IN_PROGRESS;
 }
 
@@ -201,10 +197,10 @@ static int begin_transfer(struct block_request *request, uint64_t sector)
 static int begin_range(struct block_request *request)
 {
 	struct virtio_blk_discard_write_zeroes range;
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 	bool is_discard = request->type == VIRTIO_BLK_T_DISCARD;
 
-	if (block->image.read_only)
+	if (store->image->read_only)
 		return VIRTIO_BLK_S_UNSUPP; /* the features are not offered */
 	if (request->remaining != sizeof(range) || !iov_take(&request->data, &range, sizeof(range)))
 		return VIRTIO_BLK_S_IOERR;
@@ -212,24 +208,23 @@ static int begin_range(struct block_request *request)
 	if (range.flags & (is_discard ? ~0u : ~(uint32_t)VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
 		return VIRTIO_BLK_S_UNSUPP;
 	if (range.num_sectors > BLOCK_MAX_RANGE_SECTORS ||
-	    !on_disk(block, range.sector, range.num_sectors))
+	    !on_disk(store, range.sector, range.num_sectors))
 		return VIRTIO_BLK_S_IOERR;
 	if (range.num_sectors == 0)
 		return VIRTIO_BLK_S_OK;
-	request->zero_method = block->zero_method;
+	request->zero_method = store->zero_method;
 	if ((range.flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP) &&
 	    request->zero_method == ZERO_BY_RANGE)
 		request->zero_method = ZERO_BY_PUNCH; /* it may give the space back */
 	request->offset = range.sector * SECTOR_BYTES;
 	request->remaining = (uint64_t)range.num_sectors * SECTOR_BYTES;
-	block_request_submit(request);
 	return BLOCK_IN_PROGRESS;
 }
 
 static int begin_get_id(struct block_request *request)
 {
 	request->written =
-		(uint32_t)iov_write(&request->data, request->block->image.id, BLOCK_ID_BYTES);
+		(uint32_t)iov_write(&request->data, request->store->image->id, BLOCK_ID_BYTES);
 	return VIRTIO_BLK_S_OK;
 }
 
@@ -261,7 +256,7 @@ static void select_data(struct block_request *request)
 
 bool block_request_begin(struct block_request *request, int *status)
 {
-	struct block *block = request->block;
+	struct block_store *store = request->store;
 	struct virtio_blk_outhdr header;
 
 	request->written = 0;
@@ -277,10 +272,8 @@ bool block_request_begin(struct block_request *request, int *status)
 	case VIRTIO_BLK_T_FLUSH:
 		*status = VIRTIO_BLK_S_OK;
 		request->offset = 0;
-		if (!block->image.read_only) {
-			block_request_submit(request);
+		if (!store->image->read_only)
 			*status = BLOCK_IN_PROGRESS;
-		}
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		*status = begin_get_id(request);

@@ -1,4 +1,4 @@
-/* All disks of a VM, and how they end together. */
+/* The disks of a VM, and how they end together. */
 #ifndef VIRTIO_MMIO_DISKS_H
 #define VIRTIO_MMIO_DISKS_H
 
@@ -22,15 +22,15 @@ struct disk {
 	enum disk_end end;
 };
 
-/* How long the end may take, in milliseconds; as soon as *hurry (a signal wants an end within a
- * second) at most hurry_ms. */
+/* How long the end may take, in milliseconds; at most hurry_ms once *hurry is set (a signal wants an end within a
+ * second). */
 struct disk_limits {
 	unsigned total_ms, hurry_ms;
 };
 
-/* After the queues are closed: requests on their way are waited for, what the guest believes written
- * reaches stable storage, and the images are unlocked, each disk for itself. With *hurry nothing is flushed: the host's page
- * cache has it all. Returns whether all of that succeeded; says on stderr what did not. */
+/* After the queues are closed: finishes the requests in flight, flushes what the guest believes written, and unlocks the
+ * image, each disk for itself. With *hurry nothing is flushed: the host's page cache has it all. Returns whether all of
+ * that succeeded; says on stderr what did not. */
 bool disks_finish(struct disk *disks, unsigned n, struct ring *ring,
 		  const struct disk_limits *limits, const bool *hurry);
 

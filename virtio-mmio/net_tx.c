@@ -1,52 +1,54 @@
-/* From the guest to the TAP: all frames that are available become writes in one submission, which run
- * in order because RWF_NOWAIT lets none of them wait. A frame that the host does not take (interface
- * down, queue full, malformed) is dropped, as on a wire. */
+/* All frames that are available become writes in one submission, which run in order because RWF_NOWAIT lets none of
+ * them wait. A frame that the host does not take (interface down, queue full, malformed) is dropped, as on a wire. */
+#include "virtio-mmio/net_tx.h"
+
 #include <errno.h>
 
 #include "host/container_of.h"
-#include "virtio-mmio/net.h"
 
-static void finish(struct net_write *write)
+static void finish(struct net_tx *tx, struct net_write *write)
 {
-	struct net *net = write->net;
+	struct virtio_device *device = tx->link->device;
 
-	virtqueue_push(&net->device.queues[NET_TX], write->chain.head, 0);
-	net_signal_later(net);
-	pool_put(&net->free_writes, write);
-}
-
-static void submit(struct net_write *write)
-{
-	struct net *net = write->net;
-	struct io_uring_sqe *sqe = ring_prepare(net->ring);
-
-	write->generation = net->device.generation;
-	io_uring_prep_writev2(sqe, net->tap.fd, write->chain.readable.parts,
-			      write->chain.readable.n, (uint64_t)-1,
-			      net->tap.no_nowait ? 0 : RWF_NOWAIT);
-	ring_commit(sqe, &write->op);
-	net->device.in_flight++;
+	virtqueue_push(&device->queues[NET_TX], write->chain.head, 0);
+	virtio_device_signal_later(device);
+	pool_put(&tx->free_writes, write);
 }
 
 static void write_done(struct ring_op *op, int32_t result)
 {
 	struct net_write *write = container_of(op, struct net_write, op);
-	struct net *net = write->net;
-	struct virtio_device *device = &net->device;
+	struct net_tx *tx = write->tx;
+	struct virtio_device *device = tx->link->device;
 
 	virtio_device_lock(device);
 	device->in_flight--;
 	if (result == -EBADFD)
-		net_set_gone(net);
-	if (write->generation != device->generation || !virtio_device_is_live(device))
-		pool_put(&net->free_writes, write);
+		net_link_set_gone(tx->link);
+	if (virtio_device_awaits(device, write->generation))
+		finish(tx, write);
 	else
-		finish(write);
+		pool_put(&tx->free_writes, write);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
-	if (net->tx_starved && virtio_device_is_live(device))
-		net_tx_take(net);
+	if (tx->starved && virtio_device_is_live(device))
+		net_tx_take(tx);
 	virtio_device_unlock(device);
+}
+
+static void submit(struct net_tx *tx, struct net_write *write)
+{
+	struct virtio_device *device = tx->link->device;
+	const struct tap *tap = tx->link->tap;
+	struct io_uring_sqe *sqe = ring_prepare(device->ring);
+
+	write->tx = tx;
+	write->op.done = write_done;
+	write->generation = device->generation;
+	io_uring_prep_writev2(sqe, tap->fd, write->chain.readable.parts, write->chain.readable.n,
+			      (uint64_t)-1, tap->no_nowait ? 0 : RWF_NOWAIT);
+	ring_commit(sqe, &write->op);
+	device->in_flight++;
 }
 
 /* Only buffers that the device reads, and no more of them than the largest frame. */
@@ -57,41 +59,31 @@ static bool is_frame(const struct virtqueue_chain *chain)
 	return chain->writable.n == 0 && bytes > TAP_HEADER_BYTES && bytes <= NET_MAX_FRAME_BYTES;
 }
 
-void net_tx_init(struct net *net)
+void net_tx_init(struct net_tx *tx, struct net_link *link)
 {
-	pool_init(&net->free_writes, net->writes, sizeof(net->writes[0]), VIRTQUEUE_MAX_SIZE);
+	tx->link = link;
+	tx->starved = false;
+	pool_init(&tx->free_writes, tx->writes, sizeof(tx->writes[0]), VIRTQUEUE_MAX_SIZE);
 }
 
-void net_tx_take(struct net *net)
+void net_tx_reset(struct net_tx *tx)
 {
-	struct virtqueue *queue = &net->device.queues[NET_TX];
+	tx->starved = false;
+}
 
-	net->tx_starved = false;
-	virtqueue_disable_kicks(queue);
-	for (unsigned share = queue->size; share > 0; share--) {
-		struct net_write *write = pool_get(&net->free_writes);
-		if (write == NULL) {
-			net->tx_starved = true;
-			return; /* write_done() goes on */
-		}
-		write->net = net;
-		write->op.done = write_done;
-		enum virtqueue_result result = virtqueue_pop(queue, &write->chain);
-		if (result != VIRTQUEUE_CHAIN)
-			pool_put(&net->free_writes, write);
-		if (result == VIRTQUEUE_BROKEN) {
-			virtio_device_break(&net->device);
-			return;
-		}
-		if (result == VIRTQUEUE_EMPTY) {
-			if (!virtqueue_enable_kicks(queue))
-				return;
-			continue;
-		}
-		if (!net->gone && is_frame(&write->chain))
-			submit(write);
+void net_tx_take(struct net_tx *tx)
+{
+	struct virtio_turn turn = virtio_turn_begin(tx->link->device, NET_TX);
+	struct net_write *write;
+
+	while ((write = pool_get(&tx->free_writes)) != NULL &&
+	       virtio_turn_take(&turn, &write->chain)) {
+		if (!tx->link->gone && is_frame(&write->chain))
+			submit(tx, write);
 		else
-			finish(write);
+			finish(tx, write);
 	}
-	virtio_device_kick_again(&net->device, NET_TX);
+	tx->starved = write == NULL; /* write_done() goes on */
+	if (write != NULL)
+		pool_put(&tx->free_writes, write);
 }

@@ -19,7 +19,7 @@
 #include "mem/guest_memory.h"
 #include "virtio-mmio/iov.h"
 
-/* The most that a queue may have entries, and so a chain descriptors. */
+/* The longest queue, in entries, and so the longest chain, in descriptors. */
 #define VIRTQUEUE_MAX_SIZE 128
 
 struct virtqueue {
@@ -63,17 +63,17 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
  * become available meanwhile: then pop again. */
 bool virtqueue_enable_kicks(struct virtqueue *queue);
 
-/* Takes no more chains; those that were taken may still be pushed. */
+/* Makes the queue look empty for good. Chains that were taken may still be pushed. */
 void virtqueue_close(struct virtqueue *queue);
 
-/* Spares the driver its kicks while the device looks at the queue anyway. */
+/* Spares the driver its kicks while the device polls the queue. */
 void virtqueue_disable_kicks(struct virtqueue *queue);
 
 /* Puts a chain into the used ring, with the bytes written to it, and shows it to the driver. */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written_bytes);
 
-/* The same in two steps, for chains that the driver must see at once: puts chain number `i` (from 0)
- * of those that the next virtqueue_publish(), of all `n`, will show. */
+/* The same in two steps, for chains that the driver must see at once: virtqueue_put() writes number `i` (from 0) of the
+ * `n` that virtqueue_publish() shows. */
 void virtqueue_put(struct virtqueue *queue, uint16_t i, uint16_t head, uint32_t written_bytes);
 void virtqueue_publish(struct virtqueue *queue, uint16_t n);
 

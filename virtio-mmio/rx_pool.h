@@ -34,12 +34,12 @@ struct rx_pool {
 /* Forgets everything, also buffers that were taken. */
 void rx_pool_reset(struct rx_pool *pool);
 
-/* Takes all available chains off the queue. Each must only be writable and hold min_bytes; what is
- * over max_bytes does not count. False: the queue is broken. */
+/* Takes all available chains off the queue. Each must be writable only and hold min_bytes; bytes beyond max_bytes do not
+ * count. False: the queue is broken. */
 bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_bytes,
 		  uint32_t max_bytes);
 
-/* Whether every buffer is taken: rx_pool_fill() can do nothing until one is put back. */
+/* Whether every buffer is taken: rx_pool_fill() adds none until one is put back. */
 bool rx_pool_is_exhausted(const struct rx_pool *pool);
 
 /* The first ready buffer, or NULL. */

@@ -27,8 +27,8 @@
 #define RESET_WAIT_MS  100u
 
 #define TRANSPORT_FEATURES                                                                         \
-	((uint64_t)1 << VIRTIO_F_VERSION_1 | (uint64_t)1 << VIRTIO_RING_F_INDIRECT_DESC |          \
-	 (uint64_t)1 << VIRTIO_RING_F_EVENT_IDX)
+	(VIRTIO_FEATURE(VIRTIO_F_VERSION_1) | VIRTIO_FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |        \
+	 VIRTIO_FEATURE(VIRTIO_RING_F_EVENT_IDX))
 
 /* The status bits that a driver may set, and what each presupposes. */
 static const struct {
@@ -44,11 +44,6 @@ static const struct {
 static uint64_t offered_features(const struct virtio_device *device)
 {
 	return device->offered_features | TRANSPORT_FEATURES;
-}
-
-static bool has_feature(const struct virtio_device *device, unsigned bit)
-{
-	return device->features >> bit & 1;
 }
 
 /* The selected queue, or NULL if there is none of that number. */
@@ -83,7 +78,7 @@ static void reset_device(struct virtio_transport *transport)
 static bool features_acceptable(const struct virtio_device *device)
 {
 	return (device->features & ~offered_features(device)) == 0 &&
-	       has_feature(device, VIRTIO_F_VERSION_1);
+	       virtio_device_has_feature(device, VIRTIO_F_VERSION_1);
 }
 
 static void write_status(struct virtio_transport *transport, uint32_t value)
@@ -129,11 +124,11 @@ static void write_queue_ready(struct virtio_device *device, struct virtqueue *qu
 {
 	if (!(value & 1)) {
 		queue->ready = false;
-	} else if (!queue->ready &&
-		   !virtqueue_make_ready(queue, device->memory,
-					 has_feature(device, VIRTIO_RING_F_EVENT_IDX),
-					 has_feature(device, VIRTIO_RING_F_INDIRECT_DESC))) {
-		virtio_device_break(device);
+	} else if (!queue->ready) {
+		bool event_idx = virtio_device_has_feature(device, VIRTIO_RING_F_EVENT_IDX);
+		bool indirect = virtio_device_has_feature(device, VIRTIO_RING_F_INDIRECT_DESC);
+		if (!virtqueue_make_ready(queue, device->memory, event_idx, indirect))
+			virtio_device_break(device);
 	}
 }
 

@@ -5,17 +5,29 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "host/clock.h"
+#include "host/container_of.h"
 #include "host/event.h"
 
+static void signal_after_batch(struct ring_task *task)
+{
+	struct virtio_device *device = container_of(task, struct virtio_device, signal_task);
+
+	virtio_device_lock(device);
+	if (virtio_device_is_live(device))
+		virtio_device_signal(device);
+	virtio_device_unlock(device);
+}
+
 void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
-			const struct guest_memory *memory)
+			const struct guest_memory *memory, struct ring *ring)
 {
 	memset(device, 0, sizeof(*device));
 	device->type = type;
 	device->memory = memory;
+	device->ring = ring;
+	device->signal_task.run = signal_after_batch;
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
@@ -37,6 +49,11 @@ bool virtio_device_is_live(const struct virtio_device *device)
 {
 	return (device->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
 	       !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !device->resetting;
+}
+
+bool virtio_device_awaits(const struct virtio_device *device, uint32_t generation)
+{
+	return generation == device->generation && virtio_device_is_live(device);
 }
 
 void virtio_device_close_queues(struct virtio_device *device)
@@ -62,10 +79,44 @@ void virtio_device_break(struct virtio_device *device)
 		raise_interrupt(device, VIRTIO_MMIO_INT_CONFIG);
 }
 
-void virtio_device_signal(struct virtio_device *device, struct virtqueue *queue)
+struct virtio_turn virtio_turn_begin(struct virtio_device *device, unsigned queue)
 {
-	if (virtqueue_wants_interrupt(queue))
+	virtqueue_disable_kicks(&device->queues[queue]);
+	return (struct virtio_turn){ device, queue, device->queues[queue].size };
+}
+
+bool virtio_turn_take(struct virtio_turn *turn, struct virtqueue_chain *chain)
+{
+	struct virtqueue *queue = &turn->device->queues[turn->queue];
+
+	while (turn->share > 0) {
+		turn->share--;
+		enum virtqueue_result result = virtqueue_pop(queue, chain);
+		if (result == VIRTQUEUE_CHAIN)
+			return true;
+		if (result == VIRTQUEUE_BROKEN)
+			virtio_device_break(turn->device);
+		if (result == VIRTQUEUE_BROKEN || !virtqueue_enable_kicks(queue))
+			return false;
+	}
+	virtio_device_kick_again(turn->device, turn->queue);
+	return false;
+}
+
+void virtio_device_signal(struct virtio_device *device)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < device->type->n_queues; i++)
+		if (device->queues[i].ready)
+			wanted |= virtqueue_wants_interrupt(&device->queues[i]);
+	if (wanted)
 		raise_interrupt(device, VIRTIO_MMIO_INT_VRING);
+}
+
+void virtio_device_signal_later(struct virtio_device *device)
+{
+	ring_after_batch(device->ring, &device->signal_task);
 }
 
 void virtio_device_config_changed(struct virtio_device *device)

@@ -14,11 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/ring.h"
 #include "irq/irq_line.h"
 #include "mem/guest_memory.h"
 #include "virtio-mmio/queue.h"
 
 #define VIRTIO_MAX_QUEUES 3
+
+#define VIRTIO_FEATURE(bit) ((uint64_t)1 << (bit))
 
 struct virtio_device;
 
@@ -34,11 +37,10 @@ struct virtio_device_type {
 	 * again meanwhile, and other vCPUs may be in here. */
 	void (*activated)(struct virtio_device *device);
 	/* On a vCPU's thread: the driver has reset the device: forget its requests. Those in flight
-	 * may still write to guest memory; as long as device->in_flight is not 0 the reset is not
-	 * complete. */
+	 * may still write to guest memory; the reset is complete when device->in_flight is 0. */
 	void (*reset)(struct virtio_device *device);
-	/* A kick while the driver is not DRIVER_OK: reset() asks for one with
-	 * virtio_device_kick_again() if there is something to do on the ring's thread. */
+	/* A kick while the driver is not DRIVER_OK. reset() asks for one with
+	 * virtio_device_kick_again() if the ring's thread has something to do. */
 	void (*kicked_after_reset)(struct virtio_device *device);
 };
 
@@ -49,6 +51,8 @@ struct virtio_device {
 	uint32_t config_bytes;
 	uint32_t config_generation; /* counts changes of *config */
 	const struct guest_memory *memory;
+	struct ring *ring;
+	struct ring_task signal_task;
 
 	pthread_mutex_t lock;
 	struct virtqueue queues[VIRTIO_MAX_QUEUES];
@@ -66,39 +70,66 @@ struct virtio_device {
 		[VIRTIO_MAX_QUEUES]; /* the doorbells' eventfds, for virtio_device_kick_again() */
 };
 
+/* A device's turn at a queue, at most a queue's worth of chains: a driver that refills as fast as it is served must not
+ * keep the ring's thread. */
+struct virtio_turn {
+	struct virtio_device *device;
+	unsigned queue, share;
+};
+
 void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
-			const struct guest_memory *memory);
+			const struct guest_memory *memory, struct ring *ring);
 
 void virtio_device_lock(struct virtio_device *device);
 void virtio_device_unlock(struct virtio_device *device);
+
+/* Whether the driver has accepted it. */
+static inline bool virtio_device_has_feature(const struct virtio_device *device, unsigned bit)
+{
+	return device->features >> bit & 1;
+}
 
 /* Whether queues may be worked on: DRIVER_OK, not broken, and no operation of an earlier life is in
  * flight. */
 bool virtio_device_is_live(const struct virtio_device *device);
 
-/* The vCPUs have stopped: nothing more is taken from any queue, whatever is written to it meanwhile (a device's own
- * reads may do so). What was taken is finished. */
+/* Whether an operation that began in `generation` is one that the driver still waits for. */
+bool virtio_device_awaits(const struct virtio_device *device, uint32_t generation);
+
+/* Begins a turn at `queue`, which is ready. A turn that its device ends, because it has no room for another chain, is
+ * begun again when there is some: until then the driver spares its kicks. */
+struct virtio_turn virtio_turn_begin(struct virtio_device *device, unsigned queue);
+
+/* Takes the next chain. False: the turn is over. The queue is empty and the driver's next kick goes on, or the share is
+ * used up and queue_notify is called again after other work of the ring, or the driver broke a rule and the device is
+ * broken. */
+bool virtio_turn_take(struct virtio_turn *turn, struct virtqueue_chain *chain);
+
+/* The vCPUs have stopped: no more chains are taken, whatever a device's own reads write to the queues meanwhile. Those
+ * that were taken are finished. */
 void virtio_device_close_queues(struct virtio_device *device);
 
 /* The driver broke a rule: DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2), and nothing more until a reset. */
 void virtio_device_break(struct virtio_device *device);
 
-/* Interrupts the driver for what was pushed to `queue`, if it wants that. */
-void virtio_device_signal(struct virtio_device *device, struct virtqueue *queue);
+/* Interrupts the driver for what was pushed to its queues, if it wants that. */
+void virtio_device_signal(struct virtio_device *device);
+
+/* The same once after the batch. On the ring's thread. */
+void virtio_device_signal_later(struct virtio_device *device);
 
 /* *config has changed (virtio 1.2, 2.5): tells the driver. */
 void virtio_device_config_changed(struct virtio_device *device);
 
-/* Has queue_notify called again after other work of the ring: a device that has done its share of a
- * queue that does not become empty. */
+/* Has queue_notify called again after other work of the ring. Any thread. */
 void virtio_device_kick_again(struct virtio_device *device, unsigned queue);
 
 /* After a reset, on a vCPU's thread: waits until it is complete, at most reset_wait_ms. The lock is released
  * meanwhile. */
 void virtio_device_wait_drained(struct virtio_device *device);
 
-/* To be called when in_flight has become 0: completes a reset that waited for that, and runs
- * queue_notify for every ready queue, because kicks were put off meanwhile. */
+/* Called when in_flight has become 0: completes a reset that waited for that, and runs queue_notify for every ready
+ * queue, because kicks were put off meanwhile. */
 void virtio_device_drained(struct virtio_device *device);
 
 #endif

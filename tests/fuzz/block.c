@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include "tests/fuzz/block_seeds.h"
 #include "tests/fuzz/fuzz.h"
 
 #include "tests/unit/disk_rig.h"
@@ -22,41 +23,12 @@
 #define OPERATIONS_MAX 120
 #define TAIL           0x5e
 
-enum operation {
-	OP_REQUEST,
-	OP_REQUEST_INDIRECT,
-	OP_DESCRIPTOR,
-	OP_OFFER,
-	OP_KICK,
-	OP_RUN,
-	OP_REGISTER,
-	OP_RESET,
-	OP_START,
-	OP_TRUNCATE,
-	OP_INDEX_JUMP,
-	OP_REQUEST_PARTS,
-	OP_RESULTS, /* what the next operations shall come to */
-	OP_TIME,    /* passes */
-	OP_RESET_WAIT,
-	OP_IMAGE,
-	OP_END,
-	OPERATIONS,
-};
-
 static int file_fd;
 static bool truncated; /* by this input */
 static uint8_t tail[TAIL_BYTES];
 static ring_done_fn *real_done;
 static uint8_t result_kind, results_left;
 static const uint8_t types[16] = { 0, 1, 4, 8, 11, 13, 0, 1, 0, 1, 13, 11, 8, 2, 5, 255 };
-
-/* What the host may make of an operation, in place of what it did. */
-enum result_kind {
-	RESULT_SHORT,
-	RESULT_NOTHING,
-	RESULT_ERRORS,
-	RESULT_KINDS = RESULT_ERRORS + 10,
-};
 
 static int32_t result_of(uint8_t kind, int32_t result)
 {
@@ -96,107 +68,9 @@ static void run_ring(void)
 	come_between();
 }
 
-static void seed_requests(const char *name, uint8_t operation, uint8_t features)
-{
-	uint8_t seed[256] = { OP_START, features, 7 };
-	size_t n = 3;
-
-	for (uint8_t i = 0; i < 12; i++) {
-		uint8_t request[] = { operation, (uint8_t)(i * 3), i,       0,      i,
-				      0,         (uint8_t)(i % 5), OP_KICK, OP_RUN, i };
-		memcpy(seed + n, request, sizeof(request));
-		n += sizeof(request);
-	}
-	fuzz_seed(name, seed, n);
-}
-
-/* Zeroes where the file system has no fallocate, interrupted, refused and failed operations. */
-static void seed_results(void)
-{
-	static const uint8_t request_types[] = { 0, 1, 2, 4, 5 };
-	char name[20];
-
-	for (uint8_t kind = 0; kind < RESULT_KINDS; kind++) {
-		struct fuzz_program seed = { 0 };
-		FUZZ_APPEND(&seed, OP_IMAGE, kind & 3, OP_START, kind & 1 ? 5 : 1, 7);
-		for (size_t i = 0; i < sizeof(request_types); i++) {
-			FUZZ_APPEND(&seed, OP_REQUEST, (uint8_t)(i * 3), request_types[i], 3, 0, 0,
-				    1);
-			if (request_types[i] >= 4)
-				FUZZ_APPEND(&seed, 0, 4, 0, 8, 0); /* the range */
-			FUZZ_APPEND(&seed, OP_RESULTS, kind, 2, OP_KICK, OP_RUN, OP_RUN, OP_RUN,
-				    OP_TIME, 0, OP_RUN, OP_TIME, 1, OP_RUN);
-		}
-		FUZZ_APPEND(&seed, OP_REQUEST_PARTS, 90, 0, 1, 7, 0, OP_REQUEST_PARTS, 91, 1, 1, 7,
-			    0, OP_KICK, OP_RUN, OP_RUN, OP_RESULTS, kind, 1, OP_END, OP_RESET_WAIT);
-		snprintf(name, sizeof(name), "results-%u", kind);
-		fuzz_seed(name, seed.bytes, seed.n);
-	}
-}
-
-/* More chains than there are requests; a reset that waits; a write that nobody has flushed. */
-static void seed_ends(void)
-{
-	struct fuzz_program seed = { 0 };
-
-	FUZZ_APPEND(&seed, OP_START, 5, 7, OP_REQUEST, 0, 1, 3, 0, 0, 1, OP_OFFER, 0, 126, OP_KICK,
-		    OP_RUN, OP_OFFER, 0, 127, OP_KICK, OP_RUN, OP_RUN, OP_RESULTS,
-		    RESULT_ERRORS + 4, 15, OP_KICK, OP_RUN, OP_RESET_WAIT, OP_START, 5, 7,
-		    OP_REQUEST, 0, 1, 3, 0, 0, 1, OP_KICK, OP_RUN, OP_RESULTS, RESULT_ERRORS + 1, 2,
-		    OP_END);
-	fuzz_seed("ends", seed.bytes, seed.n);
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct block_image image = { .path = "(fuzz)", .sectors = DISK_SECTORS, .id = "fuzz" };
-	uint8_t resets[] = { OP_START,
-			     3,
-			     7,
-			     OP_REQUEST,
-			     0,
-			     4,
-			     0,
-			     0,
-			     0,
-			     2,
-			     OP_KICK,
-			     OP_RESET,
-			     OP_START,
-			     1,
-			     7,
-			     OP_REQUEST_INDIRECT,
-			     0,
-			     1,
-			     0,
-			     0,
-			     0,
-			     2,
-			     OP_KICK,
-			     OP_RUN,
-			     1,
-			     OP_TRUNCATE,
-			     9,
-			     OP_REQUEST,
-			     3,
-			     0,
-			     0,
-			     4,
-			     0,
-			     3,
-			     OP_KICK,
-			     OP_RUN,
-			     3,
-			     OP_INDEX_JUMP,
-			     200,
-			     OP_KICK,
-			     OP_RUN,
-			     1,
-			     OP_REGISTER,
-			     15,
-			     0,
-			     0,
-			     0 };
 
 	(void)argc, (void)argv;
 	memset(tail, TAIL, sizeof(tail));
@@ -206,17 +80,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	rig_open(&image);
 	guest_memory_unmap(&rig.memory);
 	fuzz_map_memory(&rig.memory, RIG_MEM_BYTES);
-	rig.block.error_reported = true; /* one line would say nothing here */
-	rig.block.image.is_regular = true;
-	rig.block.image.head_unseen = true;
+	rig.block.store.error_reported = true; /* one line would say nothing here */
+	rig.image.is_regular = true;
+	rig.image.head_unseen = true;
 	block_start(&rig.block);
-	rig.block.image.head_unseen = false;
+	rig.image.head_unseen = false;
 	block_start(&rig.block);
-	seed_results();
-	seed_ends();
-	seed_requests("direct", OP_REQUEST, 1);
-	seed_requests("indirect", OP_REQUEST_INDIRECT, 3);
-	fuzz_seed("resets", resets, sizeof(resets));
+	block_seeds_write();
 	return 0;
 }
 
@@ -303,10 +173,10 @@ static void request_parts(struct fuzz_input *input)
 /* Until the next try, or until the host has refused for too long. */
 static void pass_time(uint8_t long_time)
 {
-	if (long_time & 1 && rig.block.refusal.since_ms != 0)
-		rig.block.refusal.since_ms = 1;
-	if (rig.block.retry_pending)
-		rig.block.retry_op.done(&rig.block.retry_op, -ETIME);
+	if (long_time & 1 && rig.block.lanes.refusal.since_ms != 0)
+		rig.block.lanes.refusal.since_ms = 1;
+	if (rig.block.lanes.retry_pending)
+		rig.block.lanes.retry_op.done(&rig.block.lanes.retry_op, -ETIME);
 }
 
 static void reset_and_wait(void)
@@ -318,9 +188,9 @@ static void reset_and_wait(void)
 
 static void choose_image(uint8_t kind)
 {
-	rig.block.image.is_regular = kind & 1;
-	rig.block.image.reads_need_worker = kind & 2;
-	rig.block.image.read_only = kind & 4;
+	rig.image.is_regular = kind & 1;
+	rig.image.reads_need_worker = kind & 2;
+	rig.image.read_only = kind & 4;
 }
 
 /* The run is over: what was taken is finished, what was written is flushed. Then it begins anew. */
@@ -331,7 +201,7 @@ static void end_run(void)
 		pass_time(results_left);
 		run_ring();
 	}
-	CHECK_EQ(rig.block.worker_lane.n + rig.block.inline_lane.n, 0);
+	CHECK_EQ(rig.block.lanes.worker_lane.n + rig.block.lanes.inline_lane.n, 0);
 	block_start_final_flush(&rig.block);
 	come_between();
 	while (block_is_busy(&rig.block)) {
@@ -342,7 +212,7 @@ static void end_run(void)
 	       rig.block.free_requests.fresh * sizeof(rig.block.requests[0]));
 	pool_init(&rig.block.free_requests, rig.block.requests, sizeof(rig.block.requests[0]),
 		  VIRTQUEUE_MAX_SIZE);
-	rig.block.error_reported = true;
+	rig.block.store.error_reported = true;
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 }
 
@@ -428,7 +298,7 @@ static void check_good_driver_is_served(void)
 {
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 	RIG_RUN_UNTIL(!block_is_busy(&rig.block));
-	CHECK_EQ(rig.block.worker_lane.n + rig.block.inline_lane.n, 0);
+	CHECK_EQ(rig.block.lanes.worker_lane.n + rig.block.lanes.inline_lane.n, 0);
 	results_left = 0;
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
 	check_tail();
@@ -447,10 +317,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct fuzz_input input = { data, bytes };
 
 	rig.queue.desc = NULL;
-	rig.block.zero_method = ZERO_BY_RANGE;
-	rig.block.error_reported = true;
-	rig.block.refusal.since_ms = 0;
-	rig.block.writes = rig.block.flushed_writes = 0;
+	rig.block.store.zero_method = ZERO_BY_RANGE;
+	rig.block.store.error_reported = true;
+	rig.block.lanes.refusal.since_ms = 0;
+	rig.block.store.writes = rig.block.store.flushed_writes = 0;
 	atomic_store(&rig_exit.status, EXIT_REQUEST_NONE);
 	results_left = 0;
 	choose_image(1);

@@ -178,8 +178,8 @@ static void renew_tap(void)
 	static uint8_t waste[2 * FRAME_MAX];
 	struct guest_memory memory = rig.memory;
 
-	if (!removed && !nic.gone) {
-		while (recv(nic.tap.fd, waste, sizeof(waste), 0) >= 0 ||
+	if (!removed && !nic.link.gone) {
+		while (recv(nic_tap.fd, waste, sizeof(waste), 0) >= 0 ||
 		       recv(host_fd, waste, sizeof(waste), 0) >= 0)
 			;
 		return;
@@ -249,7 +249,7 @@ static void change_result(struct fuzz_input *input)
 	io_uring_for_each_cqe(&rig_ring.uring, head, cqe)
 	{
 		const struct ring_op *op = io_uring_cqe_get_data(cqe);
-		if ((op->done != nic.reads[0].op.done && op->done != nic.writes[0].op.done) ||
+		if ((op->done != nic.rx.reads[0].op.done && op->done != nic.tx.writes[0].op.done) ||
 		    cqe->res == -error)
 			continue;
 		cqe->res = -error;
@@ -278,7 +278,7 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_TAP_REMOVED)
 		removed = shutdown(host_fd, SHUT_RDWR) == 0;
 	else if (operation == OP_OLD_HOST)
-		nic.tap.no_nowait |= !has_queues; /* no host becomes old on the way */
+		nic_tap.no_nowait |= !has_queues; /* no host becomes old on the way */
 	else if (operation == OP_RESULT)
 		change_result(input);
 	else if (operation == OP_RING_BUFFER && has_queues)
@@ -295,13 +295,13 @@ static void do_operation(struct fuzz_input *input)
  * chains that no read or write has are back or wait in the pool. */
 static void check_invariants(void)
 {
-	CHECK(nic.free_writes.fresh <= VIRTQUEUE_MAX_SIZE &&
-	      nic.pool.free.fresh <= VIRTQUEUE_MAX_SIZE);
-	CHECK(nic.reads_in_flight <= NET_MAX_READS);
-	for (unsigned i = 0; i < nic.reads_in_flight; i++) {
-		const struct net_read *read = &nic.reads[i];
+	CHECK(nic.tx.free_writes.fresh <= VIRTQUEUE_MAX_SIZE &&
+	      nic.rx.pool.free.fresh <= VIRTQUEUE_MAX_SIZE);
+	CHECK(nic.rx.reads_in_flight <= NET_MAX_READS);
+	for (unsigned i = 0; i < nic.rx.reads_in_flight; i++) {
+		const struct net_read *read = &nic.rx.reads[i];
 		CHECK(read->frame.n <= NET_READ_PARTS && read->n_buffers <= NET_READ_BUFFERS);
-		CHECK(read->parts[read->frame.n].iov_base == nic.overflow);
+		CHECK(read->parts[read->frame.n].iov_base == nic.rx.overflow);
 		for (unsigned n = 0; n < read->frame.n; n++)
 			CHECK(read->parts[n].iov_len == 0 ||
 			      fuzz_in_memory(&rig.memory, read->parts[n].iov_base,
@@ -309,9 +309,9 @@ static void check_invariants(void)
 	}
 	if (!virtio_device_is_live(&nic.device))
 		return;
-	if (nic.reads_in_flight == 0 && nic.device.queues[NET_RX].ready)
-		CHECK_EQ(hostile_chains_held(NET_RX), nic.pool.n_ready);
-	if (nic.device.in_flight == nic.reads_in_flight && nic.device.queues[NET_TX].ready)
+	if (nic.rx.reads_in_flight == 0 && nic.device.queues[NET_RX].ready)
+		CHECK_EQ(hostile_chains_held(NET_RX), nic.rx.pool.n_ready);
+	if (nic.device.in_flight == nic.rx.reads_in_flight && nic.device.queues[NET_TX].ready)
 		CHECK_EQ(hostile_chains_held(NET_TX), 0);
 }
 
@@ -344,8 +344,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	memset(rig.queues, 0, sizeof(rig.queues));
 	rig.indirect = false;
-	nic.tap.no_nowait = false;
-	nic.batch_reads = 1;
+	nic_tap.no_nowait = false;
+	nic.rx.batch_reads = 1;
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
 		check_invariants();

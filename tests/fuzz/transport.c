@@ -225,7 +225,7 @@ static void do_operation(struct fuzz_input *input)
 	} else if (operation == OP_PUSH && virtio_device_is_live(&device) &&
 		   device.queues[0].ready) {
 		virtqueue_push(&device.queues[0], 0, 0);
-		virtio_device_signal(&device, &device.queues[0]);
+		virtio_device_signal(&device);
 	} else if (operation == OP_CONFIG_CHANGED) {
 		virtio_device_config_changed(&device);
 	} else if (operation == OP_KICK_AGAIN) {

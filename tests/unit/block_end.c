@@ -87,9 +87,9 @@ static void open_dirty_disk(struct disk *disk, const char *path)
 	struct error_text error;
 
 	CHECK(block_image_open(&disk->image, path, false, &error));
-	block_image_look(&disk->image);
+	block_look_at(&disk->image);
 	block_init(&disk->block, &disk->image, &rig.memory, &rig_ring, &rig_exit);
-	disk->block.writes = 1;
+	disk->block.store.writes = 1;
 }
 
 static bool is_unlocked(const char *path)

@@ -99,7 +99,7 @@ static void test_zeroes_without_flush(void)
 		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 		driver_queue_map(&rig.queue, &rig.memory, 8);
 		driver_start(&rig.transport, flushes ? FEATURE(VIRTIO_BLK_F_FLUSH) : 0, 8);
-		rig.block.zero_method = ZERO_BY_WRITE;
+		rig.block.store.zero_method = ZERO_BY_WRITE;
 		CHECK_EQ(rig_do_range(VIRTIO_BLK_T_WRITE_ZEROES, 1, 8, 0),
 			 flushes ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
 		rig_close();

@@ -127,7 +127,7 @@ static void test_zeroes_by_every_method(void)
 			for (uint32_t unmap = 0; unmap < 2; unmap++) {
 				int fd = open_disk(in_memory ? check_memory_file("", 0)
 							     : disk_file());
-				rig.block.zero_method = (enum zero_method)method;
+				rig.block.store.zero_method = (enum zero_method)method;
 				/* Off every grid, and longer than one block of zeroes. */
 				CHECK_EQ(rig_do_range(VIRTIO_BLK_T_WRITE_ZEROES, 13, 777, unmap),
 					 VIRTIO_BLK_S_OK);

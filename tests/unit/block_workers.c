@@ -18,7 +18,7 @@ static void open_slow_disk(void)
 	CHECK(pipe2(ends, O_CLOEXEC) == 0);
 	feed_fd = ends[1];
 	rig_open_fd(ends[0], 1 << 20, false);
-	rig.block.image.reads_need_worker = true;
+	rig.image.reads_need_worker = true;
 }
 
 static void close_slow_disk(void)
@@ -56,7 +56,7 @@ static void test_class_24_slow_file_share(void)
 		for (unsigned n = 1; n <= DEPTH; n++) {
 			feed(1);
 			RIG_RUN_UNTIL(rig_used_count() == n);
-			CHECK_EQ(rig.block.worker_lane.n,
+			CHECK_EQ(rig.block.lanes.worker_lane.n,
 				 n <= DEPTH - BLOCK_MAX_WORKERS ? BLOCK_MAX_WORKERS : DEPTH - n);
 		}
 		for (unsigned n = 0; n < DEPTH; n++)
@@ -101,10 +101,10 @@ static void test_break_forgets_those_that_wait(void)
 static void test_reads_that_need_no_worker(void)
 {
 	open_slow_disk();
-	rig.block.image.reads_need_worker = false;
+	rig.image.reads_need_worker = false;
 	for (unsigned done = 0; done < 3 * DEPTH; done += DEPTH) {
 		offer_reads(DEPTH);
-		CHECK_EQ(rig.block.worker_lane.n, 0);
+		CHECK_EQ(rig.block.lanes.worker_lane.n, 0);
 		for (unsigned n = 0; n < DEPTH; n++) {
 			CHECK_EQ(rig.block.device.in_flight,
 				 n < DEPTH - BLOCK_MAX_INLINE ? BLOCK_MAX_INLINE : DEPTH - n);
@@ -114,7 +114,7 @@ static void test_reads_that_need_no_worker(void)
 		for (unsigned n = 0; n < DEPTH; n++)
 			CHECK_EQ(*rig_status_of((uint16_t)rig_take_used().id), VIRTIO_BLK_S_OK);
 		CHECK(!block_is_busy(&rig.block));
-		CHECK_EQ(rig.block.inline_lane.n, 0);
+		CHECK_EQ(rig.block.lanes.inline_lane.n, 0);
 	}
 	offer_reads(DEPTH);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
@@ -133,7 +133,7 @@ static void test_long_reads(void)
 	};
 
 	open_slow_disk();
-	rig.block.image.reads_need_worker = false;
+	rig.image.reads_need_worker = false;
 	for (uint16_t head = 0; head < READS; head++)
 		rig_offer(head, &(struct rig_request){ VIRTIO_BLK_T_IN, 0, DATA_GPA, 3 << 20 },
 			  true);
@@ -143,7 +143,7 @@ static void test_long_reads(void)
 	close(feed_fd); /* the end of the file */
 	RIG_RUN_UNTIL(rig_used_count() == READS);
 	CHECK(!block_is_busy(&rig.block));
-	CHECK_EQ(rig.block.inline_lane.n, 0);
+	CHECK_EQ(rig.block.lanes.inline_lane.n, 0);
 	rig_close();
 }
 
@@ -173,10 +173,10 @@ static void test_refused_for_a_while(void)
 		memset(rig_at(DATA_GPA), 0x31, 512);
 		CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
 		CHECK(refusals < 0);
-		CHECK_EQ(rig.block.refusal.since_ms, 0);
+		CHECK_EQ(rig.block.lanes.refusal.since_ms, 0);
 		CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA + 4096, 512), VIRTIO_BLK_S_OK);
 		CHECK_EQ(*rig_at(DATA_GPA + 4096), 0x31);
-		CHECK(!rig.block.error_reported);
+		CHECK(!rig.block.store.error_reported);
 		CHECK_EQ(exit_request_status(&rig_exit), EXIT_REQUEST_NONE);
 		rig_close();
 	}
@@ -209,14 +209,14 @@ static void test_reset_while_refused(void)
 	open_refused_disk(-ECANCELED, 1);
 	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_OUT, 1, DATA_GPA, 512 }, false);
 	rig_kick();
-	RIG_RUN_UNTIL(rig.block.retry_pending);
+	RIG_RUN_UNTIL(rig.block.lanes.retry_pending);
 	CHECK(block_is_busy(&rig.block));
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
 	CHECK(!block_is_busy(&rig.block));
 	rig_start_driver(128);
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
-	RIG_RUN_UNTIL(!rig.block.retry_pending);
+	RIG_RUN_UNTIL(!rig.block.lanes.retry_pending);
 	CHECK_EQ(rig_used_count(), 0);
 	rig_close();
 }
@@ -225,22 +225,22 @@ static void test_reset_while_refused(void)
 static void test_refused_once_and_again_later(void)
 {
 	open_refused_disk(-ECANCELED, 1);
-	rig.block.image.is_regular = true;
+	rig.image.is_regular = true;
 	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_OUT, 1, DATA_GPA, 512 }, false);
 	rig_kick();
-	RIG_RUN_UNTIL(rig.block.retry_pending);
+	RIG_RUN_UNTIL(rig.block.lanes.retry_pending);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
-	CHECK_EQ(rig.block.refusal.since_ms, 0);
-	RIG_RUN_UNTIL(!rig.block.retry_pending);
+	CHECK_EQ(rig.block.lanes.refusal.since_ms, 0);
+	RIG_RUN_UNTIL(!rig.block.lanes.retry_pending);
 	rig_start_driver(128);
-	rig.block.refusal.since_ms = 1;
+	rig.block.lanes.refusal.since_ms = 1;
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
-	CHECK_EQ(rig.block.refusal.since_ms, 0);
-	rig.block.refusal.since_ms = 1;
-	rig.block.refusal.last_ms = 2;
+	CHECK_EQ(rig.block.lanes.refusal.since_ms, 0);
+	rig.block.lanes.refusal.since_ms = 1;
+	rig.block.lanes.refusal.last_ms = 2;
 	refusals = 1;
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 5, DATA_GPA, 512), VIRTIO_BLK_S_OK);
-	CHECK_EQ(rig.block.refusal.since_ms, 0);
+	CHECK_EQ(rig.block.lanes.refusal.since_ms, 0);
 	CHECK_EQ(exit_request_status(&rig_exit), EXIT_REQUEST_NONE);
 	rig_close();
 }
@@ -251,7 +251,7 @@ static void test_refused_beside_reads(void)
 	open_refused_disk(-ECANCELED, INT32_MAX);
 	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_FLUSH, 0, 0, 0 }, false);
 	rig_kick();
-	RIG_RUN_UNTIL(rig.block.retry_pending);
+	RIG_RUN_UNTIL(rig.block.lanes.retry_pending);
 	rig.block.requests[1].op.done = real_done; /* a read's */
 	while (exit_request_status(&rig_exit) == EXIT_REQUEST_NONE) {
 		rig_offer(3, &(struct rig_request){ VIRTIO_BLK_T_IN, 5, DATA_GPA, 512 }, false);

@@ -23,6 +23,7 @@
 struct disk_rig {
 	struct guest_memory memory;
 	struct bus mmio;
+	struct block_image image;
 	struct block block;
 	struct virtio_transport transport;
 	struct driver_queue queue;
@@ -46,7 +47,8 @@ static inline void rig_open(const struct block_image *image)
 	CHECK(guest_memory_map(&rig.memory, RIG_MEM_BYTES));
 	ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
 	exit_request_open(&rig_exit, &rig_ring);
-	block_init(&rig.block, image, &rig.memory, &rig_ring, &rig_exit);
+	rig.image = *image;
+	block_init(&rig.block, &rig.image, &rig.memory, &rig_ring, &rig_exit);
 	virtio_transport_init(&rig.transport, &rig.block.device);
 	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);
 	rig.block.device.reset_wait_ms = 0; /* this thread is the event loop, too */
@@ -57,7 +59,7 @@ static inline void rig_open(const struct block_image *image)
 static inline void rig_close(void)
 {
 	virtio_transport_detach(&rig.transport);
-	block_image_close(&rig.block.image);
+	block_image_close(&rig.image);
 	CHECK_EQ(rig_ring.with_workers, rig.block.device.in_flight);
 	ring_close(&rig_ring);
 	guest_memory_unmap(&rig.memory);

@@ -178,7 +178,7 @@ static void check_headers(uint64_t features)
 		frame[1] = gso;
 		memcpy(frame + 2, "\x36\x00\xb4\x05\x22\x00\x10\x00\xff\xff", 10);
 		host_send(frame, 200);
-		RIG_RUN_UNTIL(!tap_holds_frames() && nic.reads_in_flight == 0);
+		RIG_RUN_UNTIL(!tap_holds_frames() && nic.rx.reads_in_flight == 0);
 		if (!should_accept(features, flag, gso)) {
 			CHECK_EQ(queues_used(NET_RX), 0);
 			continue;

@@ -64,7 +64,7 @@ static void test_class_9_busy_spin_starved(void)
 		for (uint16_t head = 0; head < 100; head++)
 			nic_offer_rx(head, 2000);
 		queues_kick(NET_RX);
-		RIG_RUN_UNTIL(!tap_holds_frames() && nic.reads_in_flight == 0);
+		RIG_RUN_UNTIL(!tap_holds_frames() && nic.rx.reads_in_flight == 0);
 		unsigned bytes = 0;
 		while (queues_used(NET_RX) > 0)
 			bytes += queues_take(NET_RX).len;
@@ -149,7 +149,7 @@ static void test_class_15_unbounded_requests_heads_twice(void)
 		driver_offer(&rig.queues[NET_TX], head);
 	queues_kick(NET_TX);
 	RIG_RUN_UNTIL(queues_used(NET_TX) == 2 * RIG_QUEUE_SIZE);
-	CHECK(nic.free_writes.fresh <= VIRTQUEUE_MAX_SIZE);
+	CHECK(nic.tx.free_writes.fresh <= VIRTQUEUE_MAX_SIZE);
 	for (unsigned i = 0; i < 2 * RIG_QUEUE_SIZE; i++)
 		check_sent(100, i % RIG_QUEUE_SIZE);
 	CHECK(!queues_broken());
@@ -192,7 +192,7 @@ static void reset_in_flight(bool rx, bool wait)
 		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK);
 	}
 	while (tap_holds_frames()) /* what was not read before the reset may be lost */
-		CHECK(recv(nic.tap.fd, got, sizeof(got), 0) > 0);
+		CHECK(recv(nic_tap.fd, got, sizeof(got), 0) > 0);
 	nic_offer_rx(3, 2000);
 	offer_tx(4, 321, 17);
 	queues_kick(NET_RX);

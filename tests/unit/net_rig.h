@@ -14,6 +14,7 @@
 #define ALL_OFFLOADS  (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO | TAP_F_USO4 | TAP_F_USO6)
 #define RING_FEATURES (FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_RING_F_EVENT_IDX))
 
+static struct tap nic_tap;
 static struct net nic;
 static int host_fd;
 static const uint8_t rig_mac[6] = { 2, 0, 0, 0, 0, 7 };
@@ -21,11 +22,15 @@ static const uint8_t rig_mac[6] = { 2, 0, 0, 0, 0, 7 };
 /* tap_fd: the NIC's end. */
 static inline void nic_open_fd(int tap_fd, uint32_t offloads, uint16_t mtu)
 {
-	struct tap tap = { .fd = tap_fd, .name = "fake0", .offloads = offloads, .mtu = 1500 };
-
+	nic_tap = (struct tap){
+		.fd = tap_fd,
+		.name = "fake0",
+		.offloads = offloads,
+		.mtu = 1500,
+	};
 	queues_open();
 	memset(&nic, 0, sizeof(nic));
-	net_init(&nic, &tap, rig_mac, mtu, &rig.memory, &rig_ring);
+	net_init(&nic, &nic_tap, rig_mac, mtu, &rig.memory, &rig_ring);
 	queues_attach(&nic.device);
 }
 
@@ -44,7 +49,7 @@ static inline void nic_open(uint32_t offloads, uint16_t mtu)
 static inline void nic_close(void)
 {
 	queues_close();
-	close(nic.tap.fd);
+	close(nic_tap.fd);
 	if (host_fd >= 0)
 		close(host_fd);
 }
@@ -82,7 +87,7 @@ static inline void host_send(const uint8_t *frame, uint32_t bytes)
 /* Whether frames still wait at the NIC's end of the pair. */
 static inline bool tap_holds_frames(void)
 {
-	struct pollfd ready = { .fd = nic.tap.fd, .events = POLLIN };
+	struct pollfd ready = { .fd = nic_tap.fd, .events = POLLIN };
 
 	return poll(&ready, 1, 0) == 1;
 }

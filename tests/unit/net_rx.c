@@ -16,7 +16,7 @@ static uint32_t receive_frame(uint32_t bytes, const uint32_t *sizes, unsigned *n
 
 	make_frame(frame, bytes, bytes);
 	host_send(frame, bytes);
-	RIG_RUN_UNTIL(!tap_holds_frames() && nic.reads_in_flight == 0);
+	RIG_RUN_UNTIL(!tap_holds_frames() && nic.rx.reads_in_flight == 0);
 	*n_chains = queues_used(NET_RX);
 	for (unsigned i = 0; i < *n_chains; i++) {
 		struct vring_used_elem used = queues_take(NET_RX);
@@ -189,7 +189,7 @@ static void test_reset_while_polling(void)
 		nic_offer_rx(0, 2000);
 		queues_kick(NET_RX);
 		rig_idle();
-		CHECK(nic.polling);
+		CHECK(nic.rx.polling);
 		CHECK_EQ(receive_frame(300 + i, &size, &n_chains), 300 + i);
 		nic_offer_rx(0, 2000);
 		queues_kick(NET_RX);

@@ -103,7 +103,7 @@ static unsigned count_workers(void)
 static void test_a_tap_that_blocks(void)
 {
 	nic_open(0, 0);
-	CHECK(fcntl(nic.tap.fd, F_SETFL, 0) == 0);
+	CHECK(fcntl(nic_tap.fd, F_SETFL, 0) == 0);
 	nic_start(MRG);
 	for (uint16_t head = 0; head < RIG_QUEUE_SIZE; head++)
 		nic_offer_rx(head, 2000);
@@ -129,9 +129,9 @@ static void test_tx_to_a_full_host(void)
 	unsigned arrived = 0;
 
 	nic_open(0, 0);
-	CHECK(fcntl(nic.tap.fd, F_SETFL, 0) == 0); /* an inherited TAP may block */
+	CHECK(fcntl(nic_tap.fd, F_SETFL, 0) == 0); /* an inherited TAP may block */
 	nic_start(0);
-	CHECK(setsockopt(nic.tap.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0);
+	CHECK(setsockopt(nic_tap.fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) == 0);
 	for (uint16_t head = 0; head < RIG_QUEUE_SIZE; head++)
 		offer_tx(head, 1000, head);
 	queues_kick(NET_TX);
@@ -161,7 +161,7 @@ static void test_without_nowait(void)
 	cfmakeraw(&raw);
 	CHECK(tcsetattr(slave, TCSANOW, &raw) == 0);
 	nic_open_fd(slave, 0, 0);
-	nic.tap.no_nowait = true;
+	nic_tap.no_nowait = true;
 	nic_start(0);
 	for (uint16_t head = 0; head < 20; head++)
 		nic_offer_rx(head, 2000);
@@ -173,7 +173,7 @@ static void test_without_nowait(void)
 		CHECK_EQ(queues_take(NET_RX).len, 200 + i);
 		CHECK_BYTES((uint8_t *)rig_at(RX_BUFFER_GPA + i * BUFFER_STEP) + 12, frame + 12,
 			    188 + i);
-		CHECK_EQ(nic.reads_in_flight, 0);
+		CHECK_EQ(nic.rx.reads_in_flight, 0);
 		offer_tx(0, 100 + i, i);
 		queues_kick(NET_TX);
 		take_all_tx(1);
@@ -198,13 +198,13 @@ static void test_tx_errors(void)
 		offer_tx(head, 100, head);
 	queues_kick(NET_TX);
 	take_all_tx(10);
-	CHECK(!nic.gone && !queues_broken());
+	CHECK(!nic.link.gone && !queues_broken());
 	nic_close();
 }
 
 static void check_link_down(uint32_t generation)
 {
-	CHECK(nic.gone);
+	CHECK(nic.link.gone);
 	CHECK_EQ(driver_access(&rig.transport, VIRTIO_MMIO_CONFIG + 6, 2, false, 0), 0);
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_CONFIG_GENERATION), generation + 1);
 	CHECK(driver_read(&rig.transport, VIRTIO_MMIO_INTERRUPT_STATUS) & VIRTIO_MMIO_INT_CONFIG);
@@ -234,7 +234,7 @@ static void test_gone_by_poll(void)
 	generation = driver_read(&rig.transport, VIRTIO_MMIO_CONFIG_GENERATION);
 	close(host_fd);
 	host_fd = -1;
-	RIG_RUN_UNTIL(nic.gone);
+	RIG_RUN_UNTIL(nic.link.gone);
 	check_link_down(generation);
 	queues_reset(); /* the link stays down, and the device works */
 	CHECK_EQ(queues_status(), 0);

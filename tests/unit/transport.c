@@ -141,7 +141,7 @@ static void test_interrupt_acknowledge(void)
 	climb(RUNNING);
 	interrupts();
 	virtqueue_push(&device.queues[0], 0, 0);
-	virtio_device_signal(&device, &device.queues[0]);
+	virtio_device_signal(&device);
 	CHECK_EQ(interrupts(), 1);
 	CHECK_EQ(in(VIRTIO_MMIO_INTERRUPT_STATUS), 1);
 	virtio_device_break(&device);

@@ -63,7 +63,7 @@ static inline void set_up(void)
 	if (kick_fd < 0)
 		kick_fd = eventfd(0, EFD_NONBLOCK);
 	rig_take_interrupts();
-	virtio_device_init(&device, &type, &memory);
+	virtio_device_init(&device, &type, &memory, NULL);
 	device.offered_features = FEATURES;
 	device.config = config;
 	device.config_bytes = sizeof(config);

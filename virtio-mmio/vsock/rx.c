@@ -51,7 +51,7 @@ static void data_read(struct vsock_socket *socket, int32_t result)
 	bool wanted = result > 0 && connection->stream.state == VSOCK_ESTABLISHED;
 
 	device->in_flight--;
-	if (receive->generation == device->generation && virtio_device_is_live(device))
+	if (virtio_device_awaits(device, receive->generation))
 		deliver(rx, receive, wanted ? (uint32_t)result : 0);
 	receive->connection = NULL;
 	connection->receive = NULL;

@@ -104,30 +104,17 @@ static struct vsock_packet *get_packet(struct vsock_tx *tx)
 
 static void take_packets(struct vsock_tx *tx)
 {
-	struct virtqueue *queue = tx->queue;
+	unsigned queue = (unsigned)(tx->queue - tx->device->queues);
+	struct virtio_turn turn = virtio_turn_begin(tx->device, queue);
+	struct vsock_packet *packet;
 
-	virtqueue_disable_kicks(queue);
-	for (unsigned share = queue->size; share > 0; share--) {
-		struct vsock_packet *packet = get_packet(tx);
-		if (packet == NULL)
-			return;
+	while ((packet = get_packet(tx)) != NULL && virtio_turn_take(&turn, &packet->chain)) {
 		packet->tx = tx;
-		enum virtqueue_result result = virtqueue_pop(queue, &packet->chain);
-		if (result != VIRTQUEUE_CHAIN)
-			pool_put(&tx->pool, packet);
-		if (result == VIRTQUEUE_BROKEN) {
-			virtio_device_break(tx->device);
-			return;
-		}
-		if (result == VIRTQUEUE_EMPTY) {
-			if (!virtqueue_enable_kicks(queue))
-				return;
-			continue;
-		}
 		if (!take_packet(tx, packet))
 			give_back(packet);
 	}
-	virtio_device_kick_again(tx->device, (unsigned)(queue - tx->device->queues));
+	if (packet != NULL)
+		pool_put(&tx->pool, packet);
 }
 
 void vsock_tx_run(struct vsock_tx *tx)

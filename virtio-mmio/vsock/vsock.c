@@ -31,15 +31,6 @@ static void send_to_guest(struct vsock *vsock)
 		virtio_device_kick_again(&vsock->device, VSOCK_TX);
 }
 
-static void signal_guest(struct vsock *vsock)
-{
-	if (!virtio_device_is_live(&vsock->device))
-		return;
-	for (unsigned i = 0; i < VSOCK_QUEUES; i++)
-		if (vsock->device.queues[i].ready)
-			virtio_device_signal(&vsock->device, &vsock->device.queues[i]);
-}
-
 /* All that follows from a batch of completions, in this order: a connection that is over is told to the guest before
  * its place is the next program's. */
 static void after_batch(struct ring_task *task)
@@ -54,7 +45,8 @@ static void after_batch(struct ring_task *task)
 		send_to_guest(vsock);
 	if (vsock_listener_has_work(&vsock->listener))
 		vsock_listener_accept(&vsock->listener);
-	signal_guest(vsock);
+	if (virtio_device_is_live(&vsock->device))
+		virtio_device_signal(&vsock->device);
 	virtio_device_unlock(&vsock->device);
 }
 
@@ -101,7 +93,7 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 {
 	struct virtio_device *device = &vsock->device;
 
-	virtio_device_init(device, &vsock_type, memory);
+	virtio_device_init(device, &vsock_type, memory, ring);
 	vsock->config.guest_cid = guest_cid;
 	device->config = (const uint8_t *)&vsock->config;
 	device->config_bytes = sizeof(vsock->config);

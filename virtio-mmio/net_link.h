@@ -1,0 +1,35 @@
+/* A NIC's link: the TAP behind it, and whether that still exists. */
+#ifndef VIRTIO_MMIO_NET_LINK_H
+#define VIRTIO_MMIO_NET_LINK_H
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+
+#include "host/ring.h"
+#include "host/tap.h"
+#include "virtio-mmio/virtio_device.h"
+
+/* The largest frame that offloads allow, with its header. */
+#define NET_MAX_FRAME_BYTES (TAP_HEADER_BYTES + 14u + 4u + 65535u)
+
+enum net_queue {
+	NET_RX,
+	NET_TX,
+	NET_QUEUES
+};
+
+struct net_link {
+	struct virtio_device *device;
+	const struct tap *tap;
+	struct virtio_net_config config;
+	bool gone; /* the TAP was removed */
+	struct ring_task gone_task;
+};
+
+/* The link is up. */
+void net_link_init(struct net_link *link, struct virtio_device *device, const struct tap *tap);
+
+/* The TAP does not exist any more: link down. On the ring's thread with the device locked. */
+void net_link_set_gone(struct net_link *link);
+
+#endif
