@@ -1,9 +1,8 @@
-/* The values of --disk, --rootfs, --net and --vsock. */
+#include "config/device_options.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "config/options.h"
 
 #define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
 #define MTU_MAX 65535

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/device_options.h"
 #include "host/error.h"
 
 #define VMM_VERSION "0.2.0"
@@ -14,25 +15,6 @@
 #define MAX_NETS  8
 /* MP table APIC ids are 8 bits wide, and the IOAPIC takes one id after the last CPU's. */
 #define MAX_CPUS 254
-
-struct disk_config {
-	const char *path;
-	bool read_only;
-};
-
-struct net_config {
-	const char *tap_name; /* NULL: inherited descriptor `fd` */
-	int fd;
-	bool has_mac;
-	uint8_t mac[6];
-	uint16_t mtu; /* 0: the interface's */
-};
-
-struct vsock_config {
-	uint32_t guest_cid;   /* 0: no vsock */
-	const char *uds_path; /* NULL: none */
-	int uds_fd;           /* inherited listening socket, or -1: one is made at uds_path */
-};
 
 enum serial_mode {
 	SERIAL_STDIO,
@@ -82,16 +64,6 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 /* The next descriptor that a --status-fd names from argv[*index] on, also on a command line that options_parse() refuses;
  * -1: none. */
 int options_next_status_fd(int argc, char **argv, int *index);
-
-/* The values of the device options, config/device_options.c: they cut `value` at its commas. */
-bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error);
-bool parse_net(struct net_config *net, const char *name, char *value, struct error_text *error);
-
-bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
-		 struct error_text *error);
-
-/* An inherited descriptor's number, from 3: 0 to 2 are the console's and the messages'. */
-bool parse_fd(const char *text, int *fd);
 
 /* The text of --help: at most 24 lines of at most 80 columns. */
 extern const char options_help_text[];

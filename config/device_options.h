@@ -1,0 +1,39 @@
+/* The values of --disk, --rootfs, --net and --vsock. */
+#ifndef CONFIG_DEVICE_OPTIONS_H
+#define CONFIG_DEVICE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/error.h"
+
+struct disk_config {
+	const char *path;
+	bool read_only;
+};
+
+struct net_config {
+	const char *tap_name; /* NULL: inherited descriptor `fd` */
+	int fd;
+	bool has_mac;
+	uint8_t mac[6];
+	uint16_t mtu; /* 0: the interface's */
+};
+
+struct vsock_config {
+	uint32_t guest_cid;   /* 0: no vsock */
+	const char *uds_path; /* NULL: none */
+	int uds_fd;           /* inherited listening socket, or -1: one is made at uds_path */
+};
+
+/* Each reads the value of option `name`, and cuts it at its commas. */
+bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error);
+bool parse_net(struct net_config *net, const char *name, char *value, struct error_text *error);
+
+bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
+		 struct error_text *error);
+
+/* An inherited descriptor's number, from 3: 0 to 2 are the console's and the messages'. */
+bool parse_fd(const char *text, int *fd);
+
+#endif
