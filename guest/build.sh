@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds guest kernels and file systems into build/guest of the repository.
 #
-#   guest/build.sh [TARGET...]    vmlinux bzImage vmlinux-smp bzImage-smp
+#   guest/build.sh [TARGET...]    vmlinux bzImage vmlinux-smp bzImage-smp vmlinux-acpi bzImage-acpi
 #                                 rootfs.ext4 initrd.cpio, all of these (`all`, the default), and
 #                                 vmlinux-D bzImage-D initrd-D.cpio config-D for the Debian kernels D:
 #                                 debian (cloud), debian-backports (cloud), debian-amd64
@@ -131,6 +131,7 @@ kind_of() {
 	case $1 in
 	vmlinux | bzImage) echo kernel-up ;;
 	vmlinux-smp | bzImage-smp) echo kernel-smp ;;
+	vmlinux-acpi | bzImage-acpi) echo kernel-acpi ;;
 	rootfs.ext4) echo rootfs ;;
 	initrd.cpio) echo initrd ;;
 	vmlinux-debian* | bzImage-debian* | config-debian* | initrd-debian*.cpio)
@@ -212,7 +213,7 @@ case ${1:-all} in
 	done
 	exit 0
 	;;
-all) set -- vmlinux bzImage vmlinux-smp bzImage-smp rootfs.ext4 initrd.cpio ;;
+all) set -- vmlinux bzImage vmlinux-smp bzImage-smp vmlinux-acpi bzImage-acpi rootfs.ext4 initrd.cpio ;;
 esac
 for target; do
 	kind_of "$target" >/dev/null

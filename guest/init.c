@@ -32,6 +32,7 @@
 #define GRACE_SECONDS   1
 #define DRAIN_SECONDS   5
 #define MOUNTS_MAX      64
+#define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
 
 /* Writes the byte by which a monitor measures the boot; without a /dev/mem it is not written. */
 static void boot_timer_fire(void)
@@ -261,7 +262,8 @@ static void console_drain(void)
 int main(int argc, char **argv)
 {
 	static char *shell[] = { "/bin/sh", "-l", NULL };
-	static const int wanted[] = { SIGALRM, SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
+	static const int wanted[] = { SIGALRM, SIGCHLD, SIGTERM,     SIGINT,
+				      SIGUSR1, SIGUSR2, POWER_BUTTON };
 	sigset_t set;
 
 	mkdir("/dev", 0755);

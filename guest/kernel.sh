@@ -26,9 +26,20 @@ source_unpack() {
 	tar -xJf "$tarball" -C "$1" --strip-components=1 --exclude-from="$work/unwanted"
 }
 
-# kernel_config FLAVOUR: the requested options, up (no SMP) or smp.
+# kernel_config FLAVOUR: the requested options: up (no SMP), smp, or acpi (up with ACPI). An option that is
+# named twice has what the later file says.
 kernel_config() {
-	cat "$here/kernel.config" "$here/kernel-$1.config"
+	case $1 in
+	acpi) set -- up acpi ;;
+	esac
+	for part in '' "$@"; do
+		cat "$here/kernel${part:+-$part}.config"
+	done | awk '
+		{ line[NR] = $0; name = "" }
+		/^CONFIG_/ { name = $0; sub(/=.*/, "", name) }
+		/^# CONFIG_.* is not set$/ { name = $2 }
+		{ named[NR] = name; last[name] = NR }
+		END { for (i = 1; i <= NR; i++) if (named[i] == "" || last[named[i]] == i) print line[i] }'
 }
 
 # config_check CONFIG <REQUESTED: fails if a requested line did not survive.
