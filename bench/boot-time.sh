@@ -252,7 +252,7 @@ fi
 
 files=build/guest mark=$tmp/mark.cpio
 needed=("$kernel" "$rootfs")
-[ -z "$kernels" ] || mapfile -t needed < <(row_files)
+[ -z "$kernels" ] || row_files
 for file in ./vmm build/bench/launcher "${needed[@]}"; do
 	[ -r "$file" ] || die "there is no $file (make bench-programs guest guest-debian)"
 done
