@@ -64,7 +64,7 @@ static void attach_vsock(struct machine *m)
 
 	if (vsock->guest_cid == 0)
 		return;
-	vsock_init(&port->vsock, vsock->guest_cid, port->listener.fd, vsock->uds_path, &m->memory,
+	vsock_open(&port->vsock, vsock->guest_cid, &port->listener, vsock->uds_path, &m->memory,
 		   &m->ring);
 	attach_virtio(m, &port->transport, &port->vsock.device, m->plan.n_virtio - 1);
 }

@@ -5,7 +5,7 @@
  * classes 5, 8, 16, 17, 19, 20, 21). After each input all that was in flight is back, no chain and no
  * connection is lost, nothing was written outside guest RAM, and a good driver is served again.
  *
- * No input reaches: vsock_init() without memory for the buffers, and chains that a driver offers between a last
+ * No input reaches: vsock_open() without memory for the buffers, and chains that a driver offers between a last
  * look and vsock_tx_run()'s asking for kicks, because here the driver and the device take turns.
  */
 #include "tests/fuzz/vsock_seeds.h"
@@ -13,7 +13,7 @@
 #define OPERATIONS_MAX 400
 
 static unsigned seconds_pass;
-static int vsock_listen_fd;
+static struct listen_socket vsock_socket;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -21,13 +21,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	host_open();
 	queues_open();
 	hostile_memory();
-	vsock_init(&vsock, GUEST_CID, vsock_listener, vsock_path, &rig.memory, &rig_ring);
+	vsock_socket.fd = vsock_listener;
+	vsock_open(&vsock, GUEST_CID, &vsock_socket, vsock_path, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
-	vsock_listen_fd = vsock.listener.fd;
 	shrink_pools();
-	memset(vsock.table.port_key, 0,
-	       sizeof(vsock.table.port_key)); /* an input does the same each time */
+	memset(vsock.connections.table.port_key, 0,
+	       sizeof(vsock.connections.table.port_key)); /* an input does the same each time */
 	write_seeds();
 	return 0;
 }
@@ -54,7 +54,7 @@ static const struct vsock_connection *next_connection(const struct vsock_connect
 	const struct vsock_connection *next = NULL;
 
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
-		const struct vsock_connection *at = &vsock.table.connections[i];
+		const struct vsock_connection *at = &vsock.connections.places[i];
 		if (at->stream.state >= VSOCK_REQUESTED &&
 		    (last == NULL || place_of(at) > place_of(last)) &&
 		    (next == NULL || place_of(at) < place_of(next)))
@@ -159,7 +159,7 @@ static void run(uint8_t how)
 static void end_faults(void)
 {
 	faults_left = 0;
-	vsock.listener.fd = vsock_listen_fd; /* it may have been given up */
+	vsock.listener.given_up = false;
 	vsock_listener_accept(&vsock.listener);
 }
 
@@ -215,9 +215,9 @@ static void check_invariants(void)
 {
 	unsigned receiving = check_receives(), sending = 0;
 
-	CHECK(vsock.table.n_replies <= VSOCK_MAX_REPLIES);
+	CHECK(vsock.connections.table.n_replies <= VSOCK_MAX_REPLIES);
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++) {
-		const struct vsock_connection *connection = &vsock.table.connections[i];
+		const struct vsock_connection *connection = &vsock.connections.places[i];
 		const struct vsock_stream *stream = &connection->stream;
 		CHECK(stream->received - stream->forwarded <= VSOCK_BUFFER_BYTES);
 		sending += connection->packet != NULL &&
@@ -242,11 +242,11 @@ static void check_connections_end(void)
 	RIG_RUN_UNTIL(!vsock.listener.paused);
 	CHECK(vsock.listener.place != NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
-		CHECK(vsock.table.by_port[i] == NULL);
-	CHECK(vsock_list_first(&vsock.table.to_send) == NULL &&
-	      vsock_list_first(&vsock.table.departed) == NULL &&
+		CHECK(vsock.connections.table.by_port[i] == NULL);
+	CHECK(vsock_list_first(&vsock.connections.table.to_send) == NULL &&
+	      vsock_list_first(&vsock.connections.table.departed) == NULL &&
 	      vsock_list_first(&vsock.listener.greetings) == NULL &&
-	      vsock_list_first(&vsock.table.backlogs) == NULL);
+	      vsock_list_first(&vsock.connections.backlogs) == NULL);
 }
 
 static void good_packet(uint16_t op, uint32_t host_port, const char *data)

@@ -109,13 +109,13 @@ static inline enum fault_kind kind_of_socket_op(const struct vsock_socket_op *op
 static inline enum fault_kind kind_of_op(const struct ring_op *op)
 {
 	const struct vsock_socket_op *socket_op = (const struct vsock_socket_op *)op;
-	uintptr_t at = (uintptr_t)op, connections = (uintptr_t)vsock.table.connections,
+	uintptr_t at = (uintptr_t)op, connections = (uintptr_t)vsock.connections.places,
 		  greetings = (uintptr_t)vsock.listener.pool;
 	enum fault_kind kind;
 
 	if (op == &vsock.listener.accept_op)
 		return FAULT_ACCEPT;
-	if (at >= connections && at < connections + sizeof(vsock.table.connections))
+	if (at >= connections && at < connections + sizeof(vsock.connections.places))
 		return kind_of_socket_op(socket_op);
 	if (at < greetings || at >= greetings + sizeof(vsock.listener.pool))
 		return 0;
@@ -169,10 +169,10 @@ static inline void shrink_pools(void)
 
 	accepted_fn = vsock.listener.accept_op.done;
 	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
-		connections[i] = vsock_table_get(&vsock.table);
+		connections[i] = vsock_connection_get(&vsock.connections);
 	for (unsigned i = 0; i < FEW_CONNECTIONS - 1; i++)
-		vsock_table_put(&vsock.table, connections[i]);
-	vsock.table.pool.n = vsock.table.pool.fresh;
+		vsock_connection_put(connections[i]);
+	vsock.connections.table.pool.n = vsock.connections.table.pool.fresh;
 	for (unsigned i = 0; i < FEW_PACKETS; i++)
 		packets[i] = pool_get(&vsock.tx.pool);
 	for (unsigned i = 0; i < FEW_PACKETS; i++)

@@ -133,7 +133,7 @@ static inline void shrink_socket(uint8_t which)
 {
 	int least = 0;
 
-	setsockopt(vsock.table.connections[which % FEW_CONNECTIONS].socket.fd, SOL_SOCKET,
+	setsockopt(vsock.connections.places[which % FEW_CONNECTIONS].socket.fd, SOL_SOCKET,
 		   SO_SNDBUF, &least, sizeof(least));
 }
 
@@ -204,8 +204,8 @@ static inline unsigned connections_in(enum vsock_state first, enum vsock_state l
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < FEW_CONNECTIONS; i++)
-		n += vsock.table.connections[i].stream.state >= first &&
-		     vsock.table.connections[i].stream.state <= last;
+		n += vsock.connections.places[i].stream.state >= first &&
+		     vsock.connections.places[i].stream.state <= last;
 	return n;
 }
 

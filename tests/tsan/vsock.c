@@ -70,8 +70,8 @@ static void *run_host(void *seed)
 
 int main(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	race_run(offer, QUEUE_WORDS, run_host);
-	vsock_close();
+	vsock_rig_close();
 	return 0;
 }

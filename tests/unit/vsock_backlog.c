@@ -27,7 +27,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	guest_offer(RIG_QUEUE_SIZE, 4096);
 	slow = listen_at_port(SLOW, 1);
@@ -41,16 +41,16 @@ static void close_all(void)
 	CHECK(!queues_broken());
 	close(slow);
 	close(other);
-	vsock_close();
+	vsock_rig_close();
 }
 
 static unsigned waiting(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
-		n += vsock.table.connections[i].stream.state == VSOCK_CONNECTING &&
-		     vsock.table.connections[i].waiter.end_ms != 0;
+	for (unsigned i = 0; i < vsock.connections.table.pool.fresh; i++)
+		n += vsock.connections.places[i].stream.state == VSOCK_CONNECTING &&
+		     vsock.connections.places[i].waiter.end_ms != 0;
 	return n;
 }
 

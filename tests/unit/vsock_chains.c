@@ -8,7 +8,7 @@ static int listener;
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(6000, 64);
 	make_pattern(bytes, 1, 0, sizeof(bytes));
@@ -18,7 +18,7 @@ static void close_all(void)
 {
 	check_all_returned();
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 static void restart(void)

@@ -4,7 +4,7 @@
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	guest_offer(RIG_QUEUE_SIZE, 4096);
 }
@@ -13,12 +13,12 @@ static void close_all(void)
 {
 	check_all_returned();
 	CHECK(!queues_broken());
-	vsock_close();
+	vsock_rig_close();
 }
 
 static void test_config(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_DEVICE_ID), 19);
 	CHECK_EQ(driver_access(&rig.transport, VIRTIO_MMIO_CONFIG, 8, false, 0), GUEST_CID);
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_CONFIG + 4), 0);
@@ -165,7 +165,7 @@ static void test_no_driver(void)
 {
 	int fd, early;
 
-	vsock_open();
+	vsock_rig_open();
 	early = host_connect(); /* says its line only when there is a driver */
 	fd = host_connect();
 	host_write(fd, "CONNECT 7\n");
@@ -213,7 +213,7 @@ static void test_gone_before_the_answer(void)
 static void test_nobody_at_the_path(void)
 {
 	for (int with_path = 0; with_path < 2; with_path++) {
-		vsock_open_with(with_path);
+		vsock_rig_open_with(with_path);
 		guest_start();
 		guest_offer(RIG_QUEUE_SIZE, 4096);
 		for (uint32_t port = 1; port < 100; port++) {
@@ -308,7 +308,7 @@ static void test_non_blocking_listener(void)
 	uint32_t host_port;
 	int fds[20], taken;
 
-	vsock_open();
+	vsock_rig_open();
 	CHECK(fcntl(listen_fd, F_SETFL, O_NONBLOCK) ==
 	      0); /* the first accept is not under way yet */
 	guest_start();

@@ -56,7 +56,7 @@ static void test_slow_reader_after_the_end(void)
 	unsigned n = 0;
 	for (; n < 100; n++) { /* more than the socket takes */
 		const struct vsock_stream *stream =
-			&vsock_table_find(&vsock.table, 1, PORT)->stream;
+			&vsock_connection_find(&vsock.connections, 1, PORT)->stream;
 		rig_idle();
 		if (VSOCK_BUFFER_BYTES - (stream->received - stream->forwarded) < sizeof(data))
 			break;
@@ -140,7 +140,7 @@ static void test_ok_line_again(void)
 	int fd = host_connect();
 	host_write(fd, "CONNECT 9\n");
 	uint32_t port = guest_expect(VIRTIO_VSOCK_OP_REQUEST, 9, 0).src_port;
-	struct vsock_connection *connection = vsock_table_find(&vsock.table, 9, port);
+	struct vsock_connection *connection = vsock_connection_find(&vsock.connections, 9, port);
 	real_send_done = connection->socket.ops[VSOCK_SOCKET_WRITE].op.done;
 	connection->socket.ops[VSOCK_SOCKET_WRITE].op.done = send_again;
 	guest_send_op(VIRTIO_VSOCK_OP_RESPONSE, 9, port, 0);
@@ -188,7 +188,7 @@ static void test_close_frees_a_writer(void)
 		while (send(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
 			RIG_RUN_UNTIL(vsock.device.in_flight == 0);
 		const struct vsock_stream *stream =
-			&vsock_table_find(&vsock.table, 1, PORT)->stream;
+			&vsock_connection_find(&vsock.connections, 1, PORT)->stream;
 		/* Until the socket is full and a packet waits in the monitor. */
 		while (stream->received == stream->forwarded) {
 			guest_sends(1, VSOCK_PACKET_BYTES);

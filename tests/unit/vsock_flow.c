@@ -9,7 +9,7 @@ static uint8_t data[VSOCK_PACKET_BYTES], got[1 << 18];
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(PORT, 256);
 }
@@ -20,7 +20,7 @@ static void close_all(void)
 	check_all_returned();
 	CHECK(!queues_broken());
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 /* An open connection from the guest's side. */
@@ -46,7 +46,8 @@ static struct flow open_flow(uint32_t port)
 /* As if this many bytes had gone both ways before. */
 static void start_counters_at(struct flow *f, uint32_t start)
 {
-	struct vsock_stream *stream = &vsock_table_find(&vsock.table, f->port, PORT)->stream;
+	struct vsock_stream *stream =
+		&vsock_connection_find(&vsock.connections, f->port, PORT)->stream;
 
 	stream->sent = stream->peer_fwd_cnt = start;
 	stream->received = stream->forwarded = stream->told = start;
@@ -184,7 +185,7 @@ static void test_class_21_vsock_credit_wraps(void)
 		start_counters_at(&f, 0u - (1u << (18 + i % 2)) - i * 4099);
 		run_stream(&f, 2 << 20, &random);
 		const struct vsock_stream *stream =
-			&vsock_table_find(&vsock.table, f.port, PORT)->stream;
+			&vsock_connection_find(&vsock.connections, f.port, PORT)->stream;
 		CHECK(stream->sent < f.start && stream->forwarded < f.start);
 		close_flow(&f);
 	}
@@ -369,7 +370,7 @@ static void test_class_9_busy_spin_replies_not_taken(void)
 	for (; sent < total; sent++)
 		guest_send_op(VIRTIO_VSOCK_OP_RW, sent, 9, 0);
 	rig_idle();
-	CHECK_EQ(vsock.table.n_replies, VSOCK_MAX_REPLIES);
+	CHECK_EQ(vsock.connections.table.n_replies, VSOCK_MAX_REPLIES);
 	CHECK_EQ(rig_wake_ups(30), 0);
 	for (unsigned i = 0; i < total; i++) {
 		guest_offer(1, 45);

@@ -120,7 +120,7 @@ static void test_ready_in_vain(void)
 	close(fd);
 	CHECK_EQ(queues_used(VSOCK_RX), 0);
 	fd = guest_open(1, PORT, listener);
-	struct vsock_connection *connection = vsock_table_find(&vsock.table, 1, PORT);
+	struct vsock_connection *connection = vsock_connection_find(&vsock.connections, 1, PORT);
 	real_done = connection->socket.ops[VSOCK_SOCKET_READ].op.done;
 	connection->socket.ops[VSOCK_SOCKET_READ].op.done = nothing_there;
 	reads = 0;
@@ -149,7 +149,7 @@ static void test_send_not_supported(void)
 {
 	open_all();
 	int fd = guest_open(1, PORT, listener);
-	struct vsock_connection *connection = vsock_table_find(&vsock.table, 1, PORT);
+	struct vsock_connection *connection = vsock_connection_find(&vsock.connections, 1, PORT);
 	real_done = connection->socket.ops[VSOCK_SOCKET_WRITE].op.done;
 	connection->socket.ops[VSOCK_SOCKET_WRITE].op.done = not_supported;
 	guest_sends(1, 100);
@@ -170,11 +170,14 @@ static void test_two_not_supported(void)
 {
 	open_all();
 	int fds[] = { guest_open(1, PORT, listener), guest_open(2, PORT, listener) };
-	real_done = vsock_table_find(&vsock.table, 1, PORT)->socket.ops[VSOCK_SOCKET_WRITE].op.done;
+	real_done = vsock_connection_find(&vsock.connections, 1, PORT)
+			    ->socket.ops[VSOCK_SOCKET_WRITE]
+			    .op.done;
 	sends = 0;
 	for (uint32_t port = 1; port <= 2; port++) {
-		vsock_table_find(&vsock.table, port, PORT)->socket.ops[VSOCK_SOCKET_WRITE].op.done =
-			first_two_not_supported;
+		vsock_connection_find(&vsock.connections, port, PORT)
+			->socket.ops[VSOCK_SOCKET_WRITE]
+			.op.done = first_two_not_supported;
 		guest_sends(port, 100);
 	}
 	RIG_RUN_UNTIL(sends == 4);
@@ -182,8 +185,9 @@ static void test_two_not_supported(void)
 	CHECK(vsock.sockets.no_nowait && queues_used(VSOCK_RX) == 0);
 	vsock.sockets.no_nowait = false;
 	for (uint32_t port = 1; port <= 2; port++)
-		vsock_table_find(&vsock.table, port, PORT)->socket.ops[VSOCK_SOCKET_READ].op.done =
-			first_two_not_supported;
+		vsock_connection_find(&vsock.connections, port, PORT)
+			->socket.ops[VSOCK_SOCKET_READ]
+			.op.done = first_two_not_supported;
 	sends = 0;
 	for (unsigned i = 0; i < 2; i++)
 		CHECK(send(fds[i], "x", 1, 0) == 1);
@@ -193,7 +197,7 @@ static void test_two_not_supported(void)
 		CHECK(send(fds[i], "y", 1, 0) == 1);
 		guest_expect(VIRTIO_VSOCK_OP_RW, i + 1, PORT);
 		guest_send_op(VIRTIO_VSOCK_OP_RST, i + 1, PORT, 0);
-		RIG_RUN_UNTIL(vsock_table_find(&vsock.table, i + 1, PORT) == NULL);
+		RIG_RUN_UNTIL(vsock_connection_find(&vsock.connections, i + 1, PORT) == NULL);
 		close(fds[i]);
 	}
 	close_all();
@@ -208,7 +212,8 @@ static void test_slow_reader_that_sends_no_more(void)
 	int fd = guest_open(1, PORT, listener);
 	CHECK(shutdown(fd, SHUT_WR) == 0);
 	guest_expect(VIRTIO_VSOCK_OP_SHUTDOWN, 1, PORT);
-	const struct vsock_stream *stream = &vsock_table_find(&vsock.table, 1, PORT)->stream;
+	const struct vsock_stream *stream =
+		&vsock_connection_find(&vsock.connections, 1, PORT)->stream;
 	for (; stream->received - stream->forwarded <= VSOCK_PACKET_BYTES / 2;
 	     sent += VSOCK_PACKET_BYTES / 2) {
 		guest_sends(1, VSOCK_PACKET_BYTES / 2);
@@ -281,7 +286,7 @@ static void test_end_and_failed_send(void)
 	open_all();
 	unsigned before = open_descriptors();
 	int fd = guest_open(8, PORT, listener);
-	struct vsock_connection *connection = vsock_table_find(&vsock.table, 8, PORT);
+	struct vsock_connection *connection = vsock_connection_find(&vsock.connections, 8, PORT);
 	real_done = connection->socket.ops[VSOCK_SOCKET_READ].op.done;
 	connection->socket.ops[VSOCK_SOCKET_READ].op.done = end_then_failed_send;
 	ends = 0;

@@ -61,7 +61,7 @@ static void test_left_before_the_request(void)
 		RIG_RUN_UNTIL(connections_used() == 0);
 	}
 	CHECK_EQ(open_descriptors(), before);
-	CHECK(vsock.table.pool.fresh < 8);
+	CHECK(vsock.connections.table.pool.fresh < 8);
 	check_both_are_served();
 	close_all();
 }
@@ -151,7 +151,7 @@ static void check_left_nothing(unsigned descriptors)
 {
 	check_still();
 	CHECK_EQ(open_descriptors(), descriptors);
-	CHECK(vsock_list_first(&vsock.table.departed) != NULL);
+	CHECK(vsock_list_first(&vsock.connections.table.departed) != NULL);
 	guest_reset();
 	guest_start();
 	close_all();

@@ -11,7 +11,7 @@ static uint8_t data[VSOCK_PACKET_BYTES], got[VSOCK_PACKET_BYTES];
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(PORT, 4096);
 	guest_offer(RIG_QUEUE_SIZE, 4096);
@@ -24,7 +24,7 @@ static void close_all(void)
 	check_all_returned();
 	CHECK(!queues_broken());
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 static void guest_sends(uint32_t port, uint32_t n)
@@ -133,7 +133,7 @@ static void test_class_8_guest_sized_memory_connections(void)
 		}
 		for (unsigned i = 0; i < N; i++) {
 			const struct vsock_stream *s =
-				&vsock_table_find(&vsock.table, i, PORT)->stream;
+				&vsock_connection_find(&vsock.connections, i, PORT)->stream;
 			do {
 				guest_sends(i, 32768);
 				rig_idle();

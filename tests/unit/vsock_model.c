@@ -320,7 +320,7 @@ static void sequence(void)
 
 static void test_random_sequences(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(OPEN_PORT, 64);
 	for (unsigned i = 0; i < SEQUENCES; i++) {
@@ -331,7 +331,7 @@ static void test_random_sequences(void)
 		CHECK(packets_seen[op] > SEQUENCES / 10);
 	CHECK(buffered_seen > SEQUENCES && draining_seen > 5 && deaf_seen > 50);
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 int main(void)

@@ -152,8 +152,8 @@ static inline void judge(const struct virtio_vsock_hdr *header, const uint8_t *d
 static inline void judge_device(void)
 {
 	CHECK(!queues_broken());
-	for (unsigned i = 0; i < vsock.table.pool.fresh; i++) {
-		const struct vsock_connection *c = &vsock.table.connections[i];
+	for (unsigned i = 0; i < vsock.connections.table.pool.fresh; i++) {
+		const struct vsock_connection *c = &vsock.connections.places[i];
 		CHECK(c->stream.received - c->stream.forwarded <= VSOCK_BUFFER_BYTES);
 		if (c->stream.state == VSOCK_FREE)
 			continue;
@@ -162,7 +162,7 @@ static inline void judge_device(void)
 		draining_seen += c->stream.state == VSOCK_DRAINING;
 		deaf_seen += (c->stream.host_shutdown & VIRTIO_VSOCK_SHUTDOWN_RCV) != 0;
 	}
-	CHECK(vsock.table.n_replies <= VSOCK_MAX_REPLIES);
+	CHECK(vsock.connections.table.n_replies <= VSOCK_MAX_REPLIES);
 }
 
 /* Runs the ring until nothing moves. What goes through the kernel's workers may come later. */

@@ -7,7 +7,7 @@ static int listener;
 
 static void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(6000, 64);
 	make_pattern(bytes, 1, 0, sizeof(bytes));
@@ -17,7 +17,7 @@ static void close_all(void)
 {
 	check_all_returned();
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 /* Reads n bytes of the pattern at `position` on the host's side. */
@@ -144,7 +144,7 @@ static void test_data_that_is_not_allowed(void)
 		struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 1, 6000, 32768);
 		int fd = guest_open(1, 6000, listener);
 		const struct vsock_stream *stream =
-			&vsock_table_find(&vsock.table, 1, 6000)->stream;
+			&vsock_connection_find(&vsock.connections, 1, 6000)->stream;
 		size_t sent = 0, have = 0;
 		ssize_t r;
 		for (; over_credit && stream->received - stream->forwarded != VSOCK_BUFFER_BYTES;

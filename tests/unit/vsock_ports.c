@@ -12,7 +12,7 @@ static unsigned longest_chain(void)
 
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++) {
 		unsigned n = 0;
-		for (struct vsock_connection *at = vsock.table.by_port[i]; at;
+		for (struct vsock_entry *at = vsock.connections.table.by_port[i]; at;
 		     at = at->next_by_port)
 			n++;
 		longest = n > longest ? n : longest;
@@ -23,13 +23,11 @@ static unsigned longest_chain(void)
 /* Puts connections into the table whose guest ports are these. */
 static void fill_table(const uint32_t *ports)
 {
-	vsock_open_with(false);
+	vsock_rig_open_with(false);
 	for (unsigned i = 0; i < MOST; i++) {
-		struct vsock_connection *connection = vsock_table_get(&vsock.table);
+		struct vsock_connection *connection = vsock_connection_get(&vsock.connections);
 		CHECK(connection != NULL);
-		connection->stream.guest_port = ports[i];
-		connection->stream.host_port = PORT;
-		vsock_table_insert(&vsock.table, connection);
+		vsock_table_insert(&vsock.connections.table, &connection->entry, ports[i], PORT);
 	}
 }
 
@@ -37,14 +35,14 @@ static void check_found_and_empty(const uint32_t *ports)
 {
 	for (unsigned i = 0; i < MOST; i++) {
 		struct vsock_connection *connection =
-			vsock_table_find(&vsock.table, ports[i], PORT);
-		CHECK(connection != NULL && connection->stream.guest_port == ports[i]);
-		vsock_table_remove(&vsock.table, connection);
-		CHECK(vsock_table_find(&vsock.table, ports[i], PORT) == NULL);
-		vsock_table_put(&vsock.table, connection);
+			vsock_connection_find(&vsock.connections, ports[i], PORT);
+		CHECK(connection != NULL && connection->entry.guest_port == ports[i]);
+		vsock_table_remove(&vsock.connections.table, &connection->entry);
+		CHECK(vsock_connection_find(&vsock.connections, ports[i], PORT) == NULL);
+		vsock_connection_put(connection);
 	}
 	check_all_returned();
-	vsock_close();
+	vsock_rig_close();
 }
 
 /* Ports that fall together for who takes them times a known number, in a row, and 65,536 apart. */

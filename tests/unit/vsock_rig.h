@@ -11,6 +11,7 @@
 #include "tests/unit/vsock_guest.h"
 
 static int listen_fd = -1;
+static struct listen_socket rig_listener;
 static char rig_dir[32], rig_path[64];
 
 /* What the sockets that are made from now on hold at most, if not 0; the device's, too. */
@@ -58,7 +59,7 @@ static inline int listen_at_port(uint32_t port, int backlog)
 	return fd;
 }
 
-static inline void vsock_open_with(bool with_path)
+static inline void vsock_rig_open_with(bool with_path)
 {
 	strcpy(rig_dir, "/tmp/vsock-XXXXXX");
 	CHECK(mkdtemp(rig_dir) != NULL);
@@ -68,18 +69,19 @@ static inline void vsock_open_with(bool with_path)
 	memset(tx_offered, 0, sizeof(tx_offered));
 	queues_open();
 	memset(&vsock, 0, sizeof(vsock));
-	vsock_init(&vsock, GUEST_CID, listen_fd, with_path ? rig_path : NULL, &rig.memory,
+	rig_listener.fd = listen_fd;
+	vsock_open(&vsock, GUEST_CID, &rig_listener, with_path ? rig_path : NULL, &rig.memory,
 		   &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
 }
 
-static inline void vsock_open(void)
+static inline void vsock_rig_open(void)
 {
-	vsock_open_with(true);
+	vsock_rig_open_with(true);
 }
 
-static inline void vsock_close(void)
+static inline void vsock_rig_close(void)
 {
 	char path[300];
 	struct dirent *entry;
@@ -88,7 +90,7 @@ static inline void vsock_close(void)
 	queues_close();
 	close(listen_fd);
 	close(vsock.sockets.half_ended_fd);
-	munmap(vsock.table.buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES);
+	munmap(vsock.connections.buffers, (size_t)VSOCK_MAX_CONNECTIONS * VSOCK_BUFFER_BYTES);
 	CHECK((dir = opendir(rig_dir)) != NULL);
 	while ((entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.') {
@@ -169,8 +171,8 @@ static inline unsigned connections_in(enum vsock_state state)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
-		n += vsock.table.connections[i].stream.state == state;
+	for (unsigned i = 0; i < vsock.connections.table.pool.fresh; i++)
+		n += vsock.connections.places[i].stream.state == state;
 	return n;
 }
 
@@ -179,7 +181,7 @@ static inline unsigned greetings(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < vsock.table.pool.fresh; i++)
+	for (unsigned i = 0; i < vsock.connections.table.pool.fresh; i++)
 		n += vsock.listener.pool[i].place != NULL && !vsock.listener.pool[i].over;
 	return n;
 }
@@ -188,8 +190,8 @@ static inline unsigned places_free(void)
 {
 	unsigned n = 0;
 
-	for (struct vsock_connection *c = vsock.table.pool.free; c != NULL; c = c->next_free) {
-		CHECK_EQ(c->stream.state, VSOCK_FREE);
+	for (struct vsock_entry *e = vsock.connections.table.pool.free; e; e = e->next_free) {
+		CHECK_EQ(((struct vsock_connection *)e)->stream.state, VSOCK_FREE);
 		n++;
 	}
 	return n;
@@ -198,7 +200,7 @@ static inline unsigned places_free(void)
 /* Connections that somebody has: not free and not waiting for the next host program. */
 static inline unsigned connections_used(void)
 {
-	return vsock.table.pool.fresh - places_free() - (vsock.listener.place != NULL);
+	return vsock.connections.table.pool.fresh - places_free() - (vsock.listener.place != NULL);
 }
 
 /* Nothing is open: everything must be back where it came from. */
@@ -211,19 +213,19 @@ static inline void check_all_returned(void)
 		n_packets++;
 	for (struct rx_buffer *b = vsock.rx.pool.free.free; b != NULL; b = b->next)
 		n_buffers++;
-	CHECK_EQ(connections_in(VSOCK_FREE), vsock.table.pool.fresh);
+	CHECK_EQ(connections_in(VSOCK_FREE), vsock.connections.table.pool.fresh);
 	CHECK_EQ(n_packets, vsock.tx.pool.fresh);
 	CHECK_EQ(n_buffers + vsock.rx.pool.n_ready, vsock.rx.pool.free.fresh);
-	CHECK(vsock_list_first(&vsock.table.to_send) == NULL);
-	CHECK(vsock_list_first(&vsock.table.departed) == NULL);
-	CHECK(vsock_list_first(&vsock.table.backlogs) == NULL);
+	CHECK(vsock_list_first(&vsock.connections.table.to_send) == NULL);
+	CHECK(vsock_list_first(&vsock.connections.table.departed) == NULL);
+	CHECK(vsock_list_first(&vsock.connections.backlogs) == NULL);
 	CHECK(vsock_list_first(&vsock.listener.greetings) == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_CONNECTIONS; i++)
-		CHECK(vsock.table.by_port[i] == NULL);
+		CHECK(vsock.connections.table.by_port[i] == NULL);
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
 		CHECK(vsock.rx.receives[i].connection == NULL);
-	for (unsigned i = 0; i < vsock.table.pool.fresh; i++) {
-		CHECK_EQ(vsock.table.connections[i].socket.fd, -1);
+	for (unsigned i = 0; i < vsock.connections.table.pool.fresh; i++) {
+		CHECK_EQ(vsock.connections.places[i].socket.fd, -1);
 		CHECK(vsock.listener.pool[i].place == NULL);
 	}
 }

@@ -11,7 +11,7 @@ static uint8_t data[VSOCK_PACKET_BYTES], got[1 << 18];
 
 static inline void open_all(void)
 {
-	vsock_open();
+	vsock_rig_open();
 	guest_start();
 	listener = listen_at_port(PORT, 4096);
 	guest_offer(RIG_QUEUE_SIZE, 4096);
@@ -24,7 +24,7 @@ static inline void close_all(void)
 	check_all_returned();
 	CHECK(!queues_broken());
 	close(listener);
-	vsock_close();
+	vsock_rig_close();
 }
 
 static inline void guest_sends(uint32_t port, uint32_t n)

@@ -6,27 +6,80 @@
 #include <sys/socket.h>
 
 #include "host/container_of.h"
-#include "virtio-mmio/vsock/table.h"
 
 static struct vsock_connection *connection_of(struct vsock_socket *socket)
 {
 	return container_of(socket, struct vsock_connection, socket);
 }
 
-/* Back to the free places, once nothing of it is on the ring and nothing is to be sent. One that only the guest's
- * answer is missing of gives up its socket, and its place if another needs it. */
+void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets)
+{
+	vsock_table_init(&all->table, all->places, sizeof(all->places[0]));
+	vsock_list_init(&all->backlogs);
+	all->sockets = sockets;
+	all->buffers = vsock_buffers_open(VSOCK_MAX_CONNECTIONS);
+}
+
+static void free_buffer(struct vsock_connection *connection)
+{
+	if (connection->stream.received != 0)
+		vsock_buffer_free(&connection->buffer);
+}
+
+struct vsock_connection *vsock_connection_get(struct vsock_connections *all)
+{
+	struct vsock_entry *entry = vsock_table_get(&all->table);
+	struct vsock_connection *connection;
+
+	if (entry == NULL)
+		return NULL;
+	connection = container_of(entry, struct vsock_connection, entry);
+	free_buffer(connection); /* of one whose place was taken */
+	*connection = (struct vsock_connection){
+		.all = all,
+		.generation = all->generation,
+		.buffer.bytes = all->buffers + (connection - all->places) * VSOCK_BUFFER_BYTES,
+	};
+	vsock_socket_open(&connection->socket, all->sockets, -1);
+	return connection;
+}
+
+void vsock_connection_put(struct vsock_connection *connection)
+{
+	free_buffer(connection);
+	connection->stream = (struct vsock_stream){ .state = VSOCK_FREE };
+	vsock_table_put(&connection->all->table, &connection->entry);
+}
+
+struct vsock_connection *vsock_connection_find(struct vsock_connections *all, uint32_t guest_port,
+					       uint32_t host_port)
+{
+	struct vsock_entry *entry = vsock_table_find(&all->table, guest_port, host_port);
+
+	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
+}
+
+struct vsock_connection *vsock_connection_next_to_send(struct vsock_connections *all)
+{
+	struct vsock_entry *entry = vsock_table_next_to_send(&all->table);
+
+	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
+}
+
+/* Gives the place back, once nothing of it is on the ring and nothing is to be sent. One that only waits for the guest
+ * gives up its socket, and its place if another needs it. */
 static void release(struct vsock_connection *connection)
 {
-	struct vsock_table *table = connection->table;
+	struct vsock_entry *entry = &connection->entry;
 
 	if (connection->socket.in_flight > 0)
 		return;
 	vsock_socket_close(&connection->socket);
-	if (connection->stream.state == VSOCK_ENDING && !vsock_list_holds(&connection->to_send)) {
-		vsock_list_remove(&connection->departed);
-		vsock_table_put(table, connection);
-	} else if (!vsock_list_holds(&connection->departed)) {
-		vsock_list_append(&table->departed, &connection->departed);
+	if (connection->stream.state == VSOCK_ENDING && !vsock_list_holds(&entry->to_send)) {
+		vsock_list_remove(&entry->departed);
+		vsock_connection_put(connection);
+	} else {
+		vsock_table_depart(&connection->all->table, entry);
 	}
 }
 
@@ -34,7 +87,7 @@ bool vsock_connection_goes_on(struct vsock_connection *connection)
 {
 	if (!vsock_stream_is_over(&connection->stream))
 		return connection->stream.state != VSOCK_FREE &&
-		       connection->generation == connection->table->generation;
+		       connection->generation == connection->all->generation;
 	release(connection);
 	return false;
 }
@@ -102,8 +155,8 @@ static void polled_out(struct vsock_socket *socket, int32_t result)
 static int32_t wrote_ok_line(struct vsock_connection *connection, int32_t result)
 {
 	if (result >= 0) {
-		result = (uint32_t)result == connection->ok_bytes ? 0 : -EIO;
-		connection->ok_bytes = 0;
+		result = (size_t)result == connection->ok.iov_len ? 0 : -EIO;
+		connection->ok.iov_len = 0;
 	}
 	return result;
 }
@@ -112,12 +165,12 @@ void vsock_connection_wrote(struct vsock_connection *connection, int32_t result)
 {
 	struct vsock_stream *stream = &connection->stream;
 
-	if (connection->ok_bytes > 0)
+	if (connection->ok.iov_len > 0)
 		result = wrote_ok_line(connection, result);
 	if (result >= 0) {
 		vsock_connection_act(connection, vsock_stream_sent(stream, (uint32_t)result));
 	} else if (result != -EAGAIN && result != -EINTR) {
-		connection->ok_bytes = 0;
+		connection->ok.iov_len = 0;
 		vsock_connection_act(connection, vsock_stream_deaf(stream));
 	} else if (!vsock_socket_poll_out(&connection->socket, polled_out)) {
 		vsock_connection_act(connection, vsock_stream_end(stream, true));
@@ -128,34 +181,20 @@ void vsock_connection_wrote(struct vsock_connection *connection, int32_t result)
 static unsigned flush(struct vsock_connection *connection)
 {
 	struct vsock_stream *stream = &connection->stream;
-	struct iovec *parts = connection->buffered;
-	uint32_t length = stream->received - stream->forwarded;
-	uint32_t start = stream->forwarded % VSOCK_BUFFER_BYTES;
-	uint32_t first = VSOCK_BUFFER_BYTES - start < length ? VSOCK_BUFFER_BYTES - start : length;
+	struct vsock_socket *socket = &connection->socket;
+	struct vsock_buffer *buffer = &connection->buffer;
 
-	if (vsock_socket_is_writing(&connection->socket))
+	if (vsock_socket_is_writing(socket))
 		return 0;
-	if (connection->ok_bytes > 0) {
-		parts[0] = (struct iovec){ connection->ok_line, connection->ok_bytes };
-		vsock_socket_write(&connection->socket, parts, 1, false, flushed);
-	} else if (length > 0) {
-		parts[0] = (struct iovec){ connection->buffer + start, first };
-		parts[1] = (struct iovec){ connection->buffer, length - first };
-		vsock_socket_write(&connection->socket, parts, length > first ? 2 : 1, false,
-				   flushed);
+	if (connection->ok.iov_len > 0) {
+		vsock_socket_write(socket, &connection->ok, 1, false, flushed);
+	} else if (stream->received != stream->forwarded) {
+		unsigned n = vsock_buffer_span(buffer, stream->forwarded, stream->received);
+		vsock_socket_write(socket, buffer->parts, n, false, flushed);
 	} else {
 		return vsock_stream_flushed(stream);
 	}
 	return 0;
-}
-
-void vsock_connection_keep(struct vsock_connection *connection, uint32_t position, struct iov *data)
-{
-	uint32_t start = position % VSOCK_BUFFER_BYTES;
-	size_t n = iov_read(data, connection->buffer + start, VSOCK_BUFFER_BYTES - start);
-
-	iov_skip(data, n);
-	iov_read(data, connection->buffer, start);
 }
 
 bool vsock_connection_send(struct vsock_connection *connection, uint32_t position, struct iov *data,
@@ -168,7 +207,7 @@ bool vsock_connection_send(struct vsock_connection *connection, uint32_t positio
 		vsock_socket_write(socket, data->parts, data->n, true, written);
 		return true;
 	}
-	vsock_connection_keep(connection, position, data);
+	vsock_buffer_keep(&connection->buffer, position, data);
 	vsock_connection_act(connection, VSOCK_FLUSH);
 	return false;
 }
@@ -178,7 +217,7 @@ static void try_to_connect(struct vsock_connection *connection);
 static void stop_waiting(struct vsock_connection *connection)
 {
 	struct vsock_waiter *next =
-		vsock_backlog_leave(&connection->table->backlogs, &connection->waiter);
+		vsock_backlog_leave(&connection->all->backlogs, &connection->waiter);
 
 	if (next != NULL)
 		try_to_connect(container_of(next, struct vsock_connection, waiter));
@@ -187,13 +226,23 @@ static void stop_waiting(struct vsock_connection *connection)
 /* The guest does not find it any more. The socket ends with the polls that are on the ring. */
 static void end(struct vsock_connection *connection)
 {
-	vsock_table_remove(connection->table, connection);
+	struct vsock_table *table = &connection->all->table;
+
+	vsock_table_remove(table, &connection->entry);
 	stop_waiting(connection);
 	if (connection->stream.pending != 0)
-		vsock_table_send_later(connection->table, connection);
+		vsock_table_send_later(table, &connection->entry);
 	else
-		vsock_list_remove(&connection->to_send);
+		vsock_list_remove(&connection->entry.to_send);
 	vsock_socket_end(&connection->socket, done);
+}
+
+static void make_ok_line(struct vsock_connection *connection)
+{
+	int length = snprintf(connection->ok_line, sizeof(connection->ok_line), "OK %u\n",
+			      connection->stream.host_port);
+
+	connection->ok = (struct iovec){ connection->ok_line, (size_t)length };
 }
 
 static unsigned act_on_socket(struct vsock_connection *connection, unsigned actions)
@@ -218,28 +267,36 @@ static unsigned act_on_socket(struct vsock_connection *connection, unsigned acti
 void vsock_connection_act(struct vsock_connection *connection, unsigned actions)
 {
 	if (actions & VSOCK_SAY_OK)
-		connection->ok_bytes =
-			(uint32_t)snprintf(connection->ok_line, sizeof(connection->ok_line),
-					   "OK %u\n", connection->stream.host_port);
+		make_ok_line(connection);
 	if (actions & ~(unsigned)VSOCK_TELL)
 		actions = act_on_socket(connection, actions);
 	if (actions & VSOCK_TELL)
-		vsock_table_send_later(connection->table, connection);
+		vsock_table_send_later(&connection->all->table, &connection->entry);
 	if (actions & VSOCK_FREE_PORTS)
-		vsock_table_remove(connection->table, connection);
+		vsock_table_remove(&connection->all->table, &connection->entry);
 	if (actions & VSOCK_END)
 		end(connection);
 	if (vsock_stream_is_over(&connection->stream))
 		release(connection);
 }
 
-void vsock_connection_drop(struct vsock_connection *connection)
+void vsock_connections_reset(struct vsock_connections *all)
 {
-	if (connection->stream.state == VSOCK_FREE ||
-	    connection->generation == connection->table->generation)
-		return;
-	vsock_list_remove(&connection->to_send);
-	vsock_connection_act(connection, vsock_stream_end(&connection->stream, false));
+	all->generation++;
+	vsock_table_drop_replies(&all->table);
+}
+
+void vsock_connections_drop_old(struct vsock_connections *all)
+{
+	vsock_backlog_dissolve(&all->backlogs);
+	for (unsigned i = 0; i < all->table.pool.fresh; i++) {
+		struct vsock_connection *connection = &all->places[i];
+		if (connection->stream.state == VSOCK_FREE ||
+		    connection->generation == all->generation)
+			continue;
+		vsock_list_remove(&connection->entry.to_send);
+		vsock_connection_act(connection, vsock_stream_end(&connection->stream, false));
+	}
 }
 
 static void pause_is_over(struct vsock_socket *socket, int32_t result)
@@ -254,7 +311,7 @@ static void pause_is_over(struct vsock_socket *socket, int32_t result)
 /* The listener's backlog is full. Returns whether it waits for room. */
 static bool wait_for_listener(struct vsock_connection *connection)
 {
-	switch (vsock_backlog_wait(&connection->table->backlogs, &connection->waiter)) {
+	switch (vsock_backlog_wait(&connection->all->backlogs, &connection->waiter)) {
 	case VSOCK_BACKLOG_STAND:
 		return true;
 	case VSOCK_BACKLOG_PAUSE:
@@ -288,16 +345,16 @@ static void try_to_connect(struct vsock_connection *connection)
 	vsock_socket_connect(&connection->socket, &connection->address, connected);
 }
 
-bool vsock_connection_connect(struct vsock_table *table, const char *path,
+bool vsock_connection_connect(struct vsock_connections *all, const char *path,
 			      const struct virtio_vsock_hdr *request)
 {
-	struct vsock_connection *connection = vsock_table_get(table);
+	struct vsock_connection *connection = vsock_connection_get(all);
 
 	if (connection == NULL)
 		return false;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
-		vsock_table_put(table, connection);
+		vsock_connection_put(connection);
 		return false;
 	}
 	vsock_socket_prepare(fd);
@@ -306,11 +363,11 @@ bool vsock_connection_connect(struct vsock_table *table, const char *path,
 	connection->stream.guest_port = request->src_port;
 	connection->stream.host_port = request->dst_port;
 	vsock_stream_update_credit(&connection->stream, request);
-	vsock_table_insert(table, connection);
+	vsock_table_insert(&all->table, &connection->entry, request->src_port, request->dst_port);
 	connection->address.sun_family = AF_UNIX;
 	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u", path,
 		 request->dst_port);
-	if (!vsock_backlog_join(&table->backlogs, &connection->waiter, request->dst_port))
+	if (!vsock_backlog_join(&all->backlogs, &connection->waiter, request->dst_port))
 		try_to_connect(connection);
 	return true;
 }
@@ -318,10 +375,12 @@ bool vsock_connection_connect(struct vsock_table *table, const char *path,
 void vsock_connection_request(struct vsock_connection *connection, int fd, uint32_t guest_port,
 			      uint32_t host_port)
 {
-	connection->generation = connection->table->generation;
+	struct vsock_connections *all = connection->all;
+
+	connection->generation = all->generation;
 	connection->socket.fd = fd;
 	connection->stream.guest_port = guest_port;
 	connection->stream.host_port = host_port;
-	vsock_table_insert(connection->table, connection);
+	vsock_table_insert(&all->table, &connection->entry, guest_port, host_port);
 	vsock_connection_act(connection, vsock_stream_request(&connection->stream));
 }

@@ -14,20 +14,20 @@
 
 #include "virtio-mmio/iov.h"
 #include "virtio-mmio/vsock/backlog.h"
+#include "virtio-mmio/vsock/buffer.h"
 #include "virtio-mmio/vsock/list.h"
 #include "virtio-mmio/vsock/socket.h"
 #include "virtio-mmio/vsock/stream.h"
+#include "virtio-mmio/vsock/table.h"
 
-struct vsock_table;
+struct vsock_connections;
 struct vsock_packet;
 struct vsock_receive;
 
 struct vsock_connection {
-	struct vsock_connection *next_free; /* first: the pool's */
-	struct vsock_connection *next_by_port;
-	struct vsock_table *table;
-	struct vsock_link to_send, departed; /* in the table's lists */
-	uint32_t generation;                 /* of the driver that it belongs to */
+	struct vsock_entry entry; /* first: the table's */
+	struct vsock_connections *all;
+	uint32_t generation; /* of the driver that it belongs to */
 	struct vsock_stream stream;
 	struct vsock_socket socket;
 
@@ -37,20 +37,51 @@ struct vsock_connection {
 	struct __kernel_timespec pause;
 
 	char ok_line[16];
-	uint32_t ok_bytes; /* to be sent before any data of the stream */
-	/* A ring of VSOCK_BUFFER_BYTES, positions as stream.received and stream.forwarded count them. */
-	uint8_t *buffer;
-	struct iovec buffered[2];
+	struct iovec ok; /* what is to be sent of it, before any data of the stream */
+	struct vsock_buffer
+		buffer; /* positions as stream.received and stream.forwarded count them */
 
 	struct vsock_packet *packet;   /* tx.c's: its data is being sent from guest memory */
 	struct vsock_receive *receive; /* rx.c's: a read is under way */
 };
 
+/* All connections of a device, and what they share. */
+struct vsock_connections {
+	struct vsock_table table;
+	struct vsock_sockets *sockets;
+	uint32_t generation;        /* of the driver: the connections of an earlier one are over */
+	struct vsock_link backlogs; /* of those that wait for a listener: the first of each line */
+	uint8_t *buffers;
+	struct vsock_connection places[VSOCK_MAX_CONNECTIONS];
+};
+
+/* Does not return on failure (exit 3). */
+void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets);
+
+/* The driver has reset the device. On any thread; then vsock_connections_drop_old() on the ring's. */
+void vsock_connections_reset(struct vsock_connections *all);
+
+/* Ends the connections of earlier drivers. */
+void vsock_connections_drop_old(struct vsock_connections *all);
+
+/* A free connection, which only keeps a place; NULL: see vsock_table_get(). */
+struct vsock_connection *vsock_connection_get(struct vsock_connections *all);
+
+/* Gives the place back. Nothing of it is on the ring, its socket is closed, and the guest cannot find it. */
+void vsock_connection_put(struct vsock_connection *connection);
+
+/* The connection with these ports, or NULL. */
+struct vsock_connection *vsock_connection_find(struct vsock_connections *all, uint32_t guest_port,
+					       uint32_t host_port);
+
+/* Takes the first one that waits for its turn, or NULL. */
+struct vsock_connection *vsock_connection_next_to_send(struct vsock_connections *all);
+
 /* The guest asks for the host's socket PATH_PORT. False: there is no place or no descriptor for it. */
-bool vsock_connection_connect(struct vsock_table *table, const char *path,
+bool vsock_connection_connect(struct vsock_connections *all, const char *path,
 			      const struct virtio_vsock_hdr *request);
 
-/* A host program on socket `fd` asks for guest_port; `connection` is a place of the table. */
+/* A host program on socket `fd` asks for guest_port; `connection` has only kept a place. */
 void vsock_connection_request(struct vsock_connection *connection, int fd, uint32_t guest_port,
 			      uint32_t host_port);
 
@@ -67,15 +98,7 @@ bool vsock_connection_goes_on(struct vsock_connection *connection);
 bool vsock_connection_send(struct vsock_connection *connection, uint32_t position, struct iov *data,
 			   vsock_socket_done_fn *done);
 
-/* Keeps data at `position` of the stream in the buffer. The buffer is as large as the guest's credit: it has
- * room. */
-void vsock_connection_keep(struct vsock_connection *connection, uint32_t position,
-			   struct iov *data);
-
 /* A write of the stream's data is back; what it has not taken is in the buffer. */
 void vsock_connection_wrote(struct vsock_connection *connection, int32_t result);
-
-/* The driver is gone. */
-void vsock_connection_drop(struct vsock_connection *connection);
 
 #endif

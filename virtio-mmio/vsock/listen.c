@@ -21,7 +21,7 @@ static struct __kernel_timespec accept_pause = { .tv_nsec = 100000000 };
 
 static struct ring *ring_of(struct vsock_listener *listener)
 {
-	return listener->table->sockets->ring;
+	return listener->all->sockets->ring;
 }
 
 /* Gives up its place, once nothing of it is on the ring. */
@@ -30,7 +30,7 @@ static void release(struct vsock_greeting *greeting)
 	if (greeting->socket.in_flight > 0)
 		return;
 	vsock_socket_close(&greeting->socket);
-	vsock_table_put(greeting->listener->table, greeting->place);
+	vsock_connection_put(greeting->place);
 	greeting->place = NULL;
 }
 
@@ -63,7 +63,7 @@ static uint32_t choose_host_port(struct vsock_listener *listener, uint32_t guest
 
 	do
 		port = FIRST_HOST_PORT + listener->next_host_port++ % 0x40000000u;
-	while (vsock_table_find(listener->table, guest_port, port) != NULL);
+	while (vsock_connection_find(listener->all, guest_port, port) != NULL);
 	return port;
 }
 
@@ -205,7 +205,7 @@ static void deadlines_passed(struct ring_op *op, int32_t result)
 /* Accepts the next when the batch is over. */
 static void go_on(struct vsock_listener *listener)
 {
-	ring_after_batch(ring_of(listener), listener->table->sockets->task);
+	ring_after_batch(ring_of(listener), listener->all->sockets->task);
 }
 
 static void pause_is_over(struct ring_op *op, int32_t result)
@@ -239,7 +239,7 @@ static void accept_failed(struct vsock_listener *listener, int error)
 		break;
 	default:
 		warn("vsock: cannot accept connections any more: %s", strerror(error));
-		listener->fd = -1;
+		listener->given_up = true;
 		break;
 	}
 }
@@ -250,7 +250,7 @@ static void submit_accept(struct vsock_listener *listener)
 {
 	struct io_uring_sqe *sqe = ring_prepare(ring_of(listener));
 
-	io_uring_prep_accept(sqe, listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_prep_accept(sqe, listener->socket->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	listener->accept_op.done = accepted;
 	ring_commit(sqe, &listener->accept_op);
 }
@@ -274,14 +274,14 @@ static void poll_before_accept(struct vsock_listener *listener)
 {
 	struct io_uring_sqe *sqe = ring_prepare(ring_of(listener));
 
-	io_uring_prep_poll_add(sqe, listener->fd, POLLIN);
+	io_uring_prep_poll_add(sqe, listener->socket->fd, POLLIN);
 	listener->accept_op.done = somebody_is_there;
 	ring_commit(sqe, &listener->accept_op);
 }
 
 static void begin_greeting(struct vsock_listener *listener, int fd)
 {
-	size_t index = (size_t)(listener->place - listener->table->connections);
+	size_t index = (size_t)(listener->place - listener->all->places);
 	struct vsock_greeting *greeting = &listener->pool[index];
 
 	*greeting = (struct vsock_greeting){
@@ -290,7 +290,7 @@ static void begin_greeting(struct vsock_listener *listener, int fd)
 		.end_ms = clock_now_ms() + GREETING_LIMIT_MS,
 	};
 	vsock_socket_prepare(fd);
-	vsock_socket_open(&greeting->socket, listener->table->sockets, fd);
+	vsock_socket_open(&greeting->socket, listener->all->sockets, fd);
 	vsock_list_append(&listener->greetings, &greeting->link);
 	start_timer(listener);
 	look(greeting);
@@ -305,7 +305,7 @@ static void accepted(struct ring_op *op, int32_t result)
 		poll_before_accept(listener);
 	} else if (result < 0) {
 		accept_failed(listener, -result);
-		vsock_table_put(listener->table, listener->place);
+		vsock_connection_put(listener->place);
 		listener->place = NULL;
 	} else {
 		begin_greeting(listener, result);
@@ -316,11 +316,11 @@ static void accepted(struct ring_op *op, int32_t result)
 }
 
 void vsock_listener_init(struct vsock_listener *listener, struct virtio_device *device,
-			 struct vsock_table *table, int fd)
+			 struct vsock_connections *all, const struct listen_socket *socket)
 {
 	listener->device = device;
-	listener->table = table;
-	listener->fd = fd;
+	listener->all = all;
+	listener->socket = socket;
 	vsock_list_init(&listener->greetings);
 }
 
@@ -328,7 +328,7 @@ void vsock_listener_accept(struct vsock_listener *listener)
 {
 	if (!vsock_listener_has_work(listener))
 		return;
-	listener->place = vsock_table_get(listener->table);
+	listener->place = vsock_connection_get(listener->all);
 	if (listener->place != NULL)
 		submit_accept(listener);
 }

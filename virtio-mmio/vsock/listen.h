@@ -8,10 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/listen_socket.h"
 #include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock/connection.h"
 #include "virtio-mmio/vsock/list.h"
 #include "virtio-mmio/vsock/socket.h"
-#include "virtio-mmio/vsock/table.h"
 
 #define VSOCK_GREETING_BYTES 32u
 
@@ -31,12 +32,13 @@ struct vsock_greeting {
 
 struct vsock_listener {
 	struct virtio_device *device;
-	struct vsock_table *table;
-	int fd; /* -1: none */
+	struct vsock_connections *all;
+	const struct listen_socket *socket;
 	struct ring_op accept_op, pause_op, timer_op;
 	struct vsock_connection
 		*place; /* kept for the one that is being accepted; NULL: nobody is */
 	bool paused;    /* the host is short of something */
+	bool given_up;  /* the socket accepts no more */
 	bool timer_runs;
 	struct __kernel_timespec timer_end;
 	struct vsock_link greetings; /* the longest first */
@@ -44,14 +46,15 @@ struct vsock_listener {
 	struct vsock_greeting pool[VSOCK_MAX_CONNECTIONS]; /* the one of each place */
 };
 
-/* fd: a listening Unix socket, or -1. */
+/* socket: its fd may be -1, then nobody connects. */
 void vsock_listener_init(struct vsock_listener *listener, struct virtio_device *device,
-			 struct vsock_table *table, int fd);
+			 struct vsock_connections *all, const struct listen_socket *socket);
 
 /* Whether nobody is being accepted who could be. */
 static inline bool vsock_listener_has_work(const struct vsock_listener *listener)
 {
-	return listener->fd >= 0 && listener->place == NULL && !listener->paused;
+	return listener->place == NULL && listener->socket->fd >= 0 && !listener->paused &&
+	       !listener->given_up;
 }
 
 /* Accepts the next host program, if there is a place; otherwise those who come wait in the socket's backlog. After

@@ -2,13 +2,18 @@
 
 #include "host/container_of.h"
 
+static struct virtqueue *queue_of(struct vsock_rx *rx)
+{
+	return &rx->device->queues[rx->queue];
+}
+
 /* Sends a packet without data. The pool has a buffer. */
 static void send_header(struct vsock_rx *rx, const struct virtio_vsock_hdr *header)
 {
 	struct rx_buffer *buffer = rx_pool_take(&rx->pool);
 
 	iov_write(&buffer->parts, header, sizeof(*header));
-	virtqueue_push(rx->queue, buffer->head, VSOCK_HEADER_BYTES);
+	virtqueue_push(queue_of(rx), buffer->head, VSOCK_HEADER_BYTES);
 	rx_pool_put(&rx->pool, buffer);
 }
 
@@ -24,6 +29,7 @@ static struct vsock_receive *free_receive(struct vsock_rx *rx)
 static void deliver(struct vsock_rx *rx, struct vsock_receive *receive, uint32_t length)
 {
 	struct vsock_stream *stream = &receive->connection->stream;
+	struct virtqueue *queue = queue_of(rx);
 	uint16_t used = 0;
 
 	for (; length > 0; used++) {
@@ -33,11 +39,11 @@ static void deliver(struct vsock_rx *rx, struct vsock_receive *receive, uint32_t
 		struct virtio_vsock_hdr header;
 		vsock_stream_header(stream, &header, rx->guest_cid, VIRTIO_VSOCK_OP_RW, 0, n);
 		iov_write(&buffer->parts, &header, sizeof(header));
-		virtqueue_put(rx->queue, used, buffer->head, VSOCK_HEADER_BYTES + n);
+		virtqueue_put(queue, used, buffer->head, VSOCK_HEADER_BYTES + n);
 		rx_pool_put(&rx->pool, buffer);
 		length -= n;
 	}
-	virtqueue_publish(rx->queue, used);
+	virtqueue_publish(queue, used);
 	for (unsigned i = receive->n_buffers; i > used; i--)
 		rx_pool_untake(&rx->pool, receive->buffers[i - 1]);
 }
@@ -126,9 +132,10 @@ static bool serve_all(struct vsock_rx *rx)
 	const struct virtio_vsock_hdr *reply;
 	struct vsock_connection *connection;
 
-	while (rx->pool.n_ready > 0 && (reply = vsock_table_next_reply(rx->table)) != NULL)
+	while (rx->pool.n_ready > 0 && (reply = vsock_table_next_reply(&rx->all->table)) != NULL)
 		send_header(rx, reply);
-	while (rx->pool.n_ready > 0 && (connection = vsock_table_next_to_send(rx->table)) != NULL)
+	while (rx->pool.n_ready > 0 &&
+	       (connection = vsock_connection_next_to_send(rx->all)) != NULL)
 		if (!serve(rx, connection))
 			return false;
 	return true;
@@ -136,21 +143,23 @@ static bool serve_all(struct vsock_rx *rx)
 
 void vsock_rx_run(struct vsock_rx *rx)
 {
+	struct virtqueue *queue = queue_of(rx);
+
 	rx->kicked = false;
-	if (!virtio_device_is_live(rx->device) || !rx->queue->ready)
+	if (!virtio_device_is_live(rx->device) || !queue->ready)
 		return;
-	virtqueue_disable_kicks(rx->queue);
+	virtqueue_disable_kicks(queue);
 	for (;;) {
-		if (!rx_pool_fill(&rx->pool, rx->queue, VSOCK_HEADER_BYTES + 1,
+		if (!rx_pool_fill(&rx->pool, queue, VSOCK_HEADER_BYTES + 1,
 				  VSOCK_HEADER_BYTES + VSOCK_PACKET_BYTES)) {
 			virtio_device_break(rx->device);
 			return;
 		}
-		if (!serve_all(rx) || !vsock_table_has_something_to_send(rx->table))
+		if (!serve_all(rx) || !vsock_table_has_something_to_send(&rx->all->table))
 			return;
 		if (rx_pool_is_exhausted(&rx->pool))
 			return; /* a driver that offers heads twice: a read that comes back goes on */
-		if (rx->pool.n_ready == 0 && !virtqueue_enable_kicks(rx->queue))
+		if (rx->pool.n_ready == 0 && !virtqueue_enable_kicks(queue))
 			return; /* the driver's next kick goes on */
 	}
 }
@@ -161,12 +170,12 @@ void vsock_rx_reset(struct vsock_rx *rx)
 	rx_pool_reset(&rx->pool);
 }
 
-void vsock_rx_init(struct vsock_rx *rx, struct virtio_device *device, struct virtqueue *queue,
-		   struct vsock_table *table, uint64_t guest_cid)
+void vsock_rx_init(struct vsock_rx *rx, struct virtio_device *device, unsigned queue,
+		   struct vsock_connections *all, uint64_t guest_cid)
 {
 	rx->device = device;
 	rx->queue = queue;
-	rx->table = table;
+	rx->all = all;
 	rx->guest_cid = guest_cid;
 	rx_pool_reset(&rx->pool);
 	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)

@@ -14,7 +14,7 @@
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/rx_pool.h"
 #include "virtio-mmio/virtio_device.h"
-#include "virtio-mmio/vsock/table.h"
+#include "virtio-mmio/vsock/connection.h"
 
 #define VSOCK_MAX_RECEIVES    16u
 #define VSOCK_RECEIVE_BUFFERS 16u
@@ -34,23 +34,23 @@ struct vsock_receive {
 
 struct vsock_rx {
 	struct virtio_device *device;
-	struct virtqueue *queue;
-	struct vsock_table *table;
+	unsigned queue; /* of the device */
+	struct vsock_connections *all;
 	uint64_t guest_cid;
 	bool kicked;
 	struct rx_pool pool;
 	struct vsock_receive receives[VSOCK_MAX_RECEIVES];
 };
 
-void vsock_rx_init(struct vsock_rx *rx, struct virtio_device *device, struct virtqueue *queue,
-		   struct vsock_table *table, uint64_t guest_cid);
+void vsock_rx_init(struct vsock_rx *rx, struct virtio_device *device, unsigned queue,
+		   struct vsock_connections *all, uint64_t guest_cid);
 
 /* The driver has reset the device. */
 void vsock_rx_reset(struct vsock_rx *rx);
 
 static inline bool vsock_rx_has_work(const struct vsock_rx *rx)
 {
-	return rx->kicked || vsock_table_has_something_to_send(rx->table);
+	return rx->kicked || vsock_table_has_something_to_send(&rx->all->table);
 }
 
 /* Serves all that have something to send, as long as the guest has buffers. */

@@ -115,7 +115,7 @@ static void watch_half_ended(struct vsock_sockets *sockets)
 	ring_commit(sqe, &sockets->half_ended_op);
 }
 
-void vsock_sockets_init(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
+void vsock_sockets_open(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
 			struct ring_task *task)
 {
 	sockets->ring = ring;

@@ -66,7 +66,7 @@ struct vsock_socket {
 };
 
 /* Before ring_start(). Does not return on failure (exit 3). */
-void vsock_sockets_init(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
+void vsock_sockets_open(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
 			struct ring_task *task);
 
 /* After ring_start(). */

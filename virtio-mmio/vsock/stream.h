@@ -10,8 +10,8 @@
 
 #include <linux/virtio_vsock.h>
 
-/* The guest may send this much ahead of the host's reader; so the most that is kept of a stream. */
-#define VSOCK_BUFFER_BYTES 131072u
+#include "virtio-mmio/vsock/buffer.h"
+
 /* The most that one packet carries. */
 #define VSOCK_PACKET_BYTES  65536u
 #define VSOCK_HEADER_BYTES  ((uint32_t)sizeof(struct virtio_vsock_hdr))

@@ -7,8 +7,10 @@
 
 static void give_back(struct vsock_packet *packet)
 {
-	virtqueue_push(packet->tx->queue, packet->chain.head, 0);
-	pool_put(&packet->tx->pool, packet);
+	struct vsock_tx *tx = packet->tx;
+
+	virtqueue_push(&tx->device->queues[tx->queue], packet->chain.head, 0);
+	pool_put(&tx->pool, packet);
 }
 
 /* What the socket has not taken moves to the buffer. */
@@ -25,8 +27,8 @@ static void data_written(struct vsock_socket *socket, int32_t result)
 	device->in_flight--;
 	if (same_driver && taken < packet->bytes) {
 		iov_skip(&packet->chain.readable, taken);
-		vsock_connection_keep(connection, connection->stream.forwarded + taken,
-				      &packet->chain.readable);
+		vsock_buffer_keep(&connection->buffer, connection->stream.forwarded + taken,
+				  &packet->chain.readable);
 	}
 	if (same_driver && virtio_device_is_live(device))
 		give_back(packet);
@@ -74,21 +76,23 @@ static bool packet_of_connection(struct vsock_connection *connection, struct vso
 static bool take_packet(struct vsock_tx *tx, struct vsock_packet *packet)
 {
 	struct vsock_connection *connection;
-	struct virtio_vsock_hdr header;
+	struct virtio_vsock_hdr header, reply;
 
 	if (!iov_take(&packet->chain.readable, &header, sizeof(header)) ||
 	    header.src_cid != tx->guest_cid || header.dst_cid != VMADDR_CID_HOST)
 		return false; /* nobody to answer to */
-	connection = vsock_table_find(tx->table, header.src_port, header.dst_port);
+	connection = vsock_connection_find(tx->all, header.src_port, header.dst_port);
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
 		if (connection != NULL)
 			return packet_of_connection(connection, packet, &header);
 		if (header.op == VIRTIO_VSOCK_OP_REQUEST && tx->path != NULL &&
-		    vsock_connection_connect(tx->table, tx->path, &header))
+		    vsock_connection_connect(tx->all, tx->path, &header))
 			return false;
 	}
-	if (header.op != VIRTIO_VSOCK_OP_RST)
-		vsock_table_refuse(tx->table, &header); /* no such connection, or not any more */
+	if (header.op != VIRTIO_VSOCK_OP_RST) { /* no such connection, or not any more */
+		vsock_stream_refuse(&reply, &header);
+		vsock_table_add_reply(&tx->all->table, &reply);
+	}
 	return false;
 }
 
@@ -96,7 +100,7 @@ static bool take_packet(struct vsock_tx *tx, struct vsock_packet *packet)
 static struct vsock_packet *get_packet(struct vsock_tx *tx)
 {
 	struct vsock_packet *packet =
-		vsock_table_has_reply_room(tx->table) ? pool_get(&tx->pool) : NULL;
+		vsock_table_has_reply_room(&tx->all->table) ? pool_get(&tx->pool) : NULL;
 
 	tx->stalled = packet == NULL;
 	return packet;
@@ -104,8 +108,7 @@ static struct vsock_packet *get_packet(struct vsock_tx *tx)
 
 static void take_packets(struct vsock_tx *tx)
 {
-	unsigned queue = (unsigned)(tx->queue - tx->device->queues);
-	struct virtio_turn turn = virtio_turn_begin(tx->device, queue);
+	struct virtio_turn turn = virtio_turn_begin(tx->device, tx->queue);
 	struct vsock_packet *packet;
 
 	while ((packet = get_packet(tx)) != NULL && virtio_turn_take(&turn, &packet->chain)) {
@@ -120,7 +123,7 @@ static void take_packets(struct vsock_tx *tx)
 void vsock_tx_run(struct vsock_tx *tx)
 {
 	tx->kicked = false;
-	if (virtio_device_is_live(tx->device) && tx->queue->ready)
+	if (virtio_device_is_live(tx->device) && tx->device->queues[tx->queue].ready)
 		take_packets(tx);
 }
 
@@ -129,12 +132,12 @@ void vsock_tx_reset(struct vsock_tx *tx)
 	tx->kicked = tx->stalled = false;
 }
 
-void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, struct virtqueue *queue,
-		   struct vsock_table *table, uint64_t guest_cid, const char *path)
+void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, unsigned queue,
+		   struct vsock_connections *all, uint64_t guest_cid, const char *path)
 {
 	tx->device = device;
 	tx->queue = queue;
-	tx->table = table;
+	tx->all = all;
 	tx->guest_cid = guest_cid;
 	tx->path = path;
 	pool_init(&tx->pool, tx->packets, sizeof(tx->packets[0]), VIRTQUEUE_MAX_SIZE);

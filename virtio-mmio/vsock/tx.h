@@ -12,7 +12,7 @@
 #include "virtio-mmio/pool.h"
 #include "virtio-mmio/queue.h"
 #include "virtio-mmio/virtio_device.h"
-#include "virtio-mmio/vsock/table.h"
+#include "virtio-mmio/vsock/connection.h"
 
 /* A chain, until the guest gets it back. */
 struct vsock_packet {
@@ -25,8 +25,8 @@ struct vsock_packet {
 
 struct vsock_tx {
 	struct virtio_device *device;
-	struct virtqueue *queue;
-	struct vsock_table *table;
+	unsigned queue; /* of the device */
+	struct vsock_connections *all;
 	uint64_t guest_cid;
 	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
 	bool kicked;
@@ -35,8 +35,8 @@ struct vsock_tx {
 	struct vsock_packet packets[VIRTQUEUE_MAX_SIZE];
 };
 
-void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, struct virtqueue *queue,
-		   struct vsock_table *table, uint64_t guest_cid, const char *path);
+void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, unsigned queue,
+		   struct vsock_connections *all, uint64_t guest_cid, const char *path);
 
 /* The driver has reset the device. */
 void vsock_tx_reset(struct vsock_tx *tx);

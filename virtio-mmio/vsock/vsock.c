@@ -12,22 +12,20 @@ static struct vsock *vsock_of(struct virtio_device *device)
 /* A packet of the new driver must not meet the old one's connections. */
 static void drop_old(struct vsock *vsock)
 {
-	if (!vsock->drop_old)
-		return;
+	if (vsock->drop_old)
+		vsock_connections_drop_old(&vsock->connections);
 	vsock->drop_old = false;
-	vsock_backlog_dissolve(&vsock->table.backlogs);
-	for (unsigned i = 0; i < vsock->table.pool.fresh; i++)
-		vsock_connection_drop(&vsock->table.connections[i]);
 }
 
 /* Replies that the guest has taken make room for the packets that have waited for it: after other work of the
  * ring. */
 static void send_to_guest(struct vsock *vsock)
 {
-	bool was_full = !vsock_table_has_reply_room(&vsock->table);
+	struct vsock_table *table = &vsock->connections.table;
+	bool was_full = !vsock_table_has_reply_room(table);
 
 	vsock_rx_run(&vsock->rx);
-	if (vsock->tx.stalled && was_full && vsock_table_has_reply_room(&vsock->table))
+	if (vsock->tx.stalled && was_full && vsock_table_has_reply_room(table))
 		virtio_device_kick_again(&vsock->device, VSOCK_TX);
 }
 
@@ -57,7 +55,7 @@ static void queue_notify(struct virtio_device *device, unsigned queue)
 
 	vsock->tx.kicked |= queue == VSOCK_TX;
 	vsock->rx.kicked |= queue == VSOCK_RX;
-	ring_after_batch(vsock->ring, &vsock->task);
+	ring_after_batch(device->ring, &vsock->task);
 }
 
 /* On a vCPU's thread, which must not use the ring: the connections end there, later. */
@@ -67,7 +65,7 @@ static void reset(struct virtio_device *device)
 
 	vsock_tx_reset(&vsock->tx);
 	vsock_rx_reset(&vsock->rx);
-	vsock_table_reset(&vsock->table);
+	vsock_connections_reset(&vsock->connections);
 	vsock->drop_old = true;
 	virtio_device_kick_again(device, VSOCK_RX);
 }
@@ -76,7 +74,7 @@ static void kicked_after_reset(struct virtio_device *device)
 {
 	struct vsock *vsock = vsock_of(device);
 
-	ring_after_batch(vsock->ring, &vsock->task);
+	ring_after_batch(device->ring, &vsock->task);
 }
 
 static const struct virtio_device_type vsock_type = {
@@ -88,8 +86,8 @@ static const struct virtio_device_type vsock_type = {
 	.kicked_after_reset = kicked_after_reset,
 };
 
-void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const char *path,
-		const struct guest_memory *memory, struct ring *ring)
+void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_socket *listener,
+		const char *path, const struct guest_memory *memory, struct ring *ring)
 {
 	struct virtio_device *device = &vsock->device;
 
@@ -97,14 +95,12 @@ void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const ch
 	vsock->config.guest_cid = guest_cid;
 	device->config = (const uint8_t *)&vsock->config;
 	device->config_bytes = sizeof(vsock->config);
-	vsock->ring = ring;
 	vsock->task.run = after_batch;
-	vsock_sockets_init(&vsock->sockets, ring, &device->lock, &vsock->task);
-	vsock_table_init(&vsock->table, &vsock->sockets);
-	vsock_tx_init(&vsock->tx, device, &device->queues[VSOCK_TX], &vsock->table, guest_cid,
-		      path);
-	vsock_rx_init(&vsock->rx, device, &device->queues[VSOCK_RX], &vsock->table, guest_cid);
-	vsock_listener_init(&vsock->listener, device, &vsock->table, listen_fd);
+	vsock_sockets_open(&vsock->sockets, ring, &device->lock, &vsock->task);
+	vsock_connections_open(&vsock->connections, &vsock->sockets);
+	vsock_tx_init(&vsock->tx, device, VSOCK_TX, &vsock->connections, guest_cid, path);
+	vsock_rx_init(&vsock->rx, device, VSOCK_RX, &vsock->connections, guest_cid);
+	vsock_listener_init(&vsock->listener, device, &vsock->connections, listener);
 }
 
 void vsock_start(struct vsock *vsock)

@@ -17,10 +17,10 @@
 
 #include "host/ring.h"
 #include "virtio-mmio/virtio_device.h"
+#include "virtio-mmio/vsock/connection.h"
 #include "virtio-mmio/vsock/listen.h"
 #include "virtio-mmio/vsock/rx.h"
 #include "virtio-mmio/vsock/socket.h"
-#include "virtio-mmio/vsock/table.h"
 #include "virtio-mmio/vsock/tx.h"
 
 enum vsock_queue {
@@ -33,20 +33,19 @@ enum vsock_queue {
 struct vsock {
 	struct virtio_device device;
 	struct virtio_vsock_config config;
-	struct ring *ring;
 	struct ring_task task;
 	bool drop_old; /* the driver was reset: its connections are gone */
 	struct vsock_tx tx;
 	struct vsock_rx rx;
 	struct vsock_sockets sockets;
-	struct vsock_table table;
+	struct vsock_connections connections;
 	struct vsock_listener listener;
 };
 
-/* listen_fd: a listening Unix socket, or -1. path: as above, or NULL. Before ring_start(). Does not
- * return on failure (exit 3). */
-void vsock_init(struct vsock *vsock, uint32_t guest_cid, int listen_fd, const char *path,
-		const struct guest_memory *memory, struct ring *ring);
+/* listener: of the host programs. path: of the guest's connections, as above, or NULL. Both outlive the vsock. Before
+ * ring_start(). Does not return on failure (exit 3). */
+void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_socket *listener,
+		const char *path, const struct guest_memory *memory, struct ring *ring);
 
 /* Starts to accept connections: after ring_start(). */
 void vsock_start(struct vsock *vsock);
