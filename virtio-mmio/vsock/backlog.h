@@ -1,7 +1,6 @@
 /*
- * The guest's connections to host programs that do not accept as fast as the guest asks. Those that find a
- * listener's backlog full wait in a line, each for a bounded time. The first tries again after a pause, the others when
- * it is through: nothing tells when there is room.
+ * Lines before the host's listeners. A connection that finds a listener's backlog full waits there, for a bounded time. The
+ * first in line tries again after a pause, because nothing tells when there is room; the others follow when it is through.
  */
 #ifndef VIRTIO_MMIO_VSOCK_BACKLOG_H
 #define VIRTIO_MMIO_VSOCK_BACKLOG_H
@@ -13,27 +12,27 @@
 
 /* One that waits for a listener. */
 struct vsock_waiter {
-	struct vsock_link waiting; /* among the first ones, or behind the first one of its line */
-	struct vsock_link behind;  /* the others of its line, if this is the first */
+	struct vsock_link
+		waiting;          /* among the first of all lines, or behind the first of its own */
+	struct vsock_link behind; /* the others of its line, if this is the first */
 	uint32_t port;
 	unsigned pause_ms; /* before its next try, if this is the first */
 	int64_t end_ms;    /* of its waiting, CLOCK_MONOTONIC; 0: it has not waited yet */
 };
 
 enum vsock_backlog_wait {
-	VSOCK_BACKLOG_STAND, /* behind the first one, which will bring it on */
+	VSOCK_BACKLOG_STAND, /* behind the first, which brings it on */
 	VSOCK_BACKLOG_PAUSE, /* it is the first: tries again after pause_ms */
 	VSOCK_BACKLOG_LATE,  /* its time is over */
 };
 
-/* firsts: the list of the first ones of all lines. Whether others wait for the same listener: then it waits behind
- * them. */
+/* firsts: the first of each line. True: others wait for the same listener, and now it waits behind them. */
 bool vsock_backlog_join(struct vsock_link *firsts, struct vsock_waiter *waiter, uint32_t port);
 
 /* A try has found the backlog full. */
 enum vsock_backlog_wait vsock_backlog_wait(struct vsock_link *firsts, struct vsock_waiter *waiter);
 
-/* It does not wait any more. Returns the next one of its line, which tries now; NULL: it was not the first, or alone. */
+/* It waits no more. Returns the next in its line, which tries now; NULL: it was not the first, or it was alone. */
 struct vsock_waiter *vsock_backlog_leave(struct vsock_link *firsts, struct vsock_waiter *waiter);
 
 /* Dissolves all lines: nobody brings anybody on. */

@@ -1,5 +1,4 @@
-/* A buffer for what the guest has sent and the socket has not taken. Each byte lies where its position in the stream
- * says: a ring. */
+/* A ring buffer for data that the socket has not taken. A byte's place follows from its position in the stream. */
 #ifndef VIRTIO_MMIO_VSOCK_BUFFER_H
 #define VIRTIO_MMIO_VSOCK_BUFFER_H
 
@@ -8,12 +7,12 @@
 
 #include "virtio-mmio/iov.h"
 
-/* The guest may send this much ahead of the host's reader; so the most that is kept of a stream. */
+/* The guest's credit, and so the most that is kept of a stream. */
 #define VSOCK_BUFFER_BYTES 131072u
 
 struct vsock_buffer {
 	uint8_t *bytes;
-	struct iovec parts[2]; /* of what vsock_buffer_span() has found */
+	struct iovec parts[2]; /* found by vsock_buffer_span() */
 };
 
 /* Address space for n buffers, without memory until they are used. Does not return on failure (exit 3). */

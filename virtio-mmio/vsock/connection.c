@@ -34,7 +34,7 @@ struct vsock_connection *vsock_connection_get(struct vsock_connections *all)
 	if (entry == NULL)
 		return NULL;
 	connection = container_of(entry, struct vsock_connection, entry);
-	free_buffer(connection); /* of one whose place was taken */
+	free_buffer(connection); /* of the one that has lost its place */
 	*connection = (struct vsock_connection){
 		.all = all,
 		.generation = all->generation,
@@ -66,8 +66,8 @@ struct vsock_connection *vsock_connection_next_to_send(struct vsock_connections 
 	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
 }
 
-/* Gives the place back, once nothing of it is on the ring and nothing is to be sent. One that only waits for the guest
- * gives up its socket, and its place if another needs it. */
+/* Gives the place back, once nothing of it is on the ring and nothing is to be sent. Until then, waiting for the guest
+ * alone, it keeps no socket, and its place only while no other needs it. */
 static void release(struct vsock_connection *connection)
 {
 	struct vsock_entry *entry = &connection->entry;
@@ -177,7 +177,7 @@ void vsock_connection_wrote(struct vsock_connection *connection, int32_t result)
 	}
 }
 
-/* Sends the "OK" line or what the buffer holds. Returns the actions of there being nothing. */
+/* Sends the "OK" line or what the buffer holds. Returns the actions that follow if there is neither. */
 static unsigned flush(struct vsock_connection *connection)
 {
 	struct vsock_stream *stream = &connection->stream;
@@ -223,7 +223,7 @@ static void stop_waiting(struct vsock_connection *connection)
 		try_to_connect(container_of(next, struct vsock_connection, waiter));
 }
 
-/* The guest does not find it any more. The socket ends with the polls that are on the ring. */
+/* The guest finds it no more. The end of the socket brings its polls back. */
 static void end(struct vsock_connection *connection)
 {
 	struct vsock_table *table = &connection->all->table;
@@ -308,7 +308,7 @@ static void pause_is_over(struct vsock_socket *socket, int32_t result)
 		try_to_connect(connection);
 }
 
-/* The listener's backlog is full. Returns whether it waits for room. */
+/* The listener's backlog is full. False: it has waited long enough. */
 static bool wait_for_listener(struct vsock_connection *connection)
 {
 	switch (vsock_backlog_wait(&connection->all->backlogs, &connection->waiter)) {

@@ -3,7 +3,7 @@
  * not take at once. It turns what the socket reports into events of the stream and carries the stream's
  * actions out.
  *
- * What is on the ring holds the connection: it gives its place back when its stream has ended and all of that is back.
+ * A connection gives its place back when its stream has ended and none of its operations is on the ring.
  */
 #ifndef VIRTIO_MMIO_VSOCK_CONNECTION_H
 #define VIRTIO_MMIO_VSOCK_CONNECTION_H
@@ -85,16 +85,15 @@ bool vsock_connection_connect(struct vsock_connections *all, const char *path,
 void vsock_connection_request(struct vsock_connection *connection, int fd, uint32_t guest_port,
 			      uint32_t host_port);
 
-/* Carries out what an event of the stream asks for. It may be the end of the connection: after that its caller
- * does not look at it. */
+/* Carries out an event's actions. That may end the connection: the caller must not look at it afterwards. */
 void vsock_connection_act(struct vsock_connection *connection, unsigned actions);
 
-/* In a handler: whether the stream is to hear of its operation. Otherwise it was only waited for: it is over, or it is
- * one of an earlier driver, which the device is about to drop. */
+/* In a handler: whether the stream still wants the operation's result. If not, the connection is over, or is an earlier
+ * driver's and about to be dropped. */
 bool vsock_connection_goes_on(struct vsock_connection *connection);
 
-/* Sends data at `position` of the stream to the socket. Returns whether it is being sent from where it is: then done()
- * is called, and it stays until then. Otherwise it was copied. */
+/* Sends data at `position` of the stream to the socket. True: from where it is; it stays valid until done(). False: it was
+ * copied. */
 bool vsock_connection_send(struct vsock_connection *connection, uint32_t position, struct iov *data,
 			   vsock_socket_done_fn *done);
 

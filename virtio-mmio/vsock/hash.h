@@ -1,7 +1,7 @@
-/* SipHash-1-3 of one word: who does not know the key cannot choose words that fall together, nor learn from
- * some that do which others would. */
-#ifndef VIRTIO_MMIO_VSOCK_VSOCK_HASH_H
-#define VIRTIO_MMIO_VSOCK_VSOCK_HASH_H
+/* SipHash-1-3 of one word. Without the key nobody can choose words that collide, nor learn from some that do which others
+ * will. */
+#ifndef VIRTIO_MMIO_VSOCK_HASH_H
+#define VIRTIO_MMIO_VSOCK_HASH_H
 
 #include <stdint.h>
 

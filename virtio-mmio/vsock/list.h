@@ -1,5 +1,4 @@
-/* Lists of a vsock's connections, which leave them from any place. A list is a ring of links, its head
- * among them. */
+/* A list whose members can leave from any place. It is a ring of links, its head among them. */
 #ifndef VIRTIO_MMIO_VSOCK_LIST_H
 #define VIRTIO_MMIO_VSOCK_LIST_H
 
@@ -48,7 +47,7 @@ static inline void vsock_list_remove(struct vsock_link *link)
 	*link = (struct vsock_link){ .next = NULL };
 }
 
-/* All of the one list are in the other. */
+/* Moves all members. */
 static inline void vsock_list_move(struct vsock_link *from, struct vsock_link *to)
 {
 	vsock_list_init(to);

@@ -12,11 +12,11 @@
 
 #define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
 
-/* A program's time for its line, from its being accepted on; and how many are shown the door at a time. */
+/* A program's time for its line, from when it was accepted; and how many late ones are closed at a time. */
 #define GREETING_LIMIT_MS 10000
 #define GREETING_SHARE    64u
 
-/* Between two tries to accept, when the host is short of memory or files. */
+/* The pause before the next accept if the host is short of memory or files. */
 static struct __kernel_timespec accept_pause = { .tv_nsec = 100000000 };
 
 static struct ring *ring_of(struct vsock_listener *listener)
@@ -24,7 +24,7 @@ static struct ring *ring_of(struct vsock_listener *listener)
 	return listener->all->sockets->ring;
 }
 
-/* Gives up its place, once nothing of it is on the ring. */
+/* Gives the place back, once nothing of it is on the ring. */
 static void release(struct vsock_greeting *greeting)
 {
 	if (greeting->socket.in_flight > 0)
@@ -41,7 +41,7 @@ static void end(struct vsock_greeting *greeting)
 	release(greeting);
 }
 
-/* "CONNECT <port>" in a string; its line end was at line_end. False: it is something else. */
+/* "CONNECT <port>" in a string whose line end was at line_end. False: something else. */
 static bool parse_line(const char *line, const char *line_end, uint32_t *port)
 {
 	static const char word[] = "CONNECT ";
@@ -89,7 +89,7 @@ static void greeted(struct vsock_greeting *greeting)
 static void received(struct vsock_socket *socket, int32_t result);
 static void polled(struct vsock_socket *socket, int32_t result);
 
-/* Looks before it takes: what follows the line belongs to the stream. */
+/* Peeks first: what follows the line belongs to the stream. */
 static void look(struct vsock_greeting *greeting)
 {
 	greeting->seen = 0;
@@ -97,7 +97,7 @@ static void look(struct vsock_greeting *greeting)
 			     VSOCK_GREETING_BYTES - greeting->length, MSG_PEEK, received);
 }
 
-/* Takes the line of the `seen` bytes, or all of them if it goes on. */
+/* Takes the `seen` bytes, up to the line's end if it is among them. */
 static void take(struct vsock_greeting *greeting, unsigned seen)
 {
 	char *start = greeting->line + greeting->length;
@@ -159,7 +159,7 @@ static void shut(struct vsock_socket *socket, int32_t result)
 
 static void deadlines_passed(struct ring_op *op, int32_t result);
 
-/* One timer for all; it is let run when the first has said its line meanwhile. */
+/* One timer for all. It is not stopped when the first one says its line. */
 static void start_timer(struct vsock_listener *listener)
 {
 	struct vsock_link *first = vsock_list_first(&listener->greetings);
@@ -195,14 +195,14 @@ static void deadlines_passed(struct ring_op *op, int32_t result)
 		greeting = container_of(first, struct vsock_greeting, link);
 		if (greeting->end_ms > now_ms)
 			break;
-		vsock_socket_end(&greeting->socket, shut); /* brings back the poll */
+		vsock_socket_end(&greeting->socket, shut); /* the poll comes back */
 		end(greeting);
 	}
 	start_timer(listener);
 	virtio_device_unlock(listener->device);
 }
 
-/* Accepts the next when the batch is over. */
+/* Accepts the next one after the batch. */
 static void go_on(struct vsock_listener *listener)
 {
 	ring_after_batch(ring_of(listener), listener->all->sockets->task);
@@ -268,8 +268,8 @@ static void somebody_is_there(struct ring_op *op, int32_t result)
 	virtio_device_unlock(listener->device);
 }
 
-/* An inherited socket may be non-blocking, for others who share it: the ring's accept does not wait then, nor
- * is there always somebody left after the poll. */
+/* An inherited socket may be non-blocking, for others who share it. Then the ring's accept does not wait, and the others
+ * may be faster after a poll. */
 static void poll_before_accept(struct vsock_listener *listener)
 {
 	struct io_uring_sqe *sqe = ring_prepare(ring_of(listener));

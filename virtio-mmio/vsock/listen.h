@@ -23,10 +23,10 @@ struct vsock_greeting {
 	struct vsock_link link;         /* in the listener's list */
 	struct vsock_connection *place; /* kept for it; NULL: this greeting is free */
 	int64_t end_ms;                 /* its deadline, CLOCK_MONOTONIC */
-	unsigned length;                /* of the line, as far as it was taken */
-	unsigned seen;                  /* to be taken now; 0: to be looked at */
-	unsigned in_vain; /* reads that found nothing, since one has found something */
-	bool over;        /* waits for what is on the ring */
+	unsigned length;                /* of the line so far */
+	unsigned seen;                  /* bytes to take now; 0: peek first */
+	unsigned in_vain;               /* reads since the last that found something */
+	bool over;                      /* waits for operations under way */
 	char line[VSOCK_GREETING_BYTES];
 };
 
@@ -35,30 +35,29 @@ struct vsock_listener {
 	struct vsock_connections *all;
 	const struct listen_socket *socket;
 	struct ring_op accept_op, pause_op, timer_op;
-	struct vsock_connection
-		*place; /* kept for the one that is being accepted; NULL: nobody is */
-	bool paused;    /* the host is short of something */
-	bool given_up;  /* the socket accepts no more */
+	struct vsock_connection *place; /* kept for the next program; NULL: no accept */
+	bool paused;                    /* the host is short of something */
+	bool given_up;                  /* the socket accepts no more */
 	bool timer_runs;
 	struct __kernel_timespec timer_end;
-	struct vsock_link greetings; /* the longest first */
+	struct vsock_link greetings; /* the oldest first */
 	uint32_t next_host_port;
-	struct vsock_greeting pool[VSOCK_MAX_CONNECTIONS]; /* the one of each place */
+	struct vsock_greeting pool[VSOCK_MAX_CONNECTIONS]; /* one for each place */
 };
 
-/* socket: its fd may be -1, then nobody connects. */
+/* socket: with fd -1 nobody connects. */
 void vsock_listener_init(struct vsock_listener *listener, struct virtio_device *device,
 			 struct vsock_connections *all, const struct listen_socket *socket);
 
-/* Whether nobody is being accepted who could be. */
+/* Whether an accept can be started. */
 static inline bool vsock_listener_has_work(const struct vsock_listener *listener)
 {
 	return listener->place == NULL && listener->socket->fd >= 0 && !listener->paused &&
 	       !listener->given_up;
 }
 
-/* Accepts the next host program, if there is a place; otherwise those who come wait in the socket's backlog. After
- * ring_start(), and where no connection is being worked on. */
+/* Accepts the next host program if there is a place; without one, programs wait in the socket's backlog. After ring_start(),
+ * and while no connection is being worked on. */
 void vsock_listener_accept(struct vsock_listener *listener);
 
 #endif

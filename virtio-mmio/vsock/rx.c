@@ -25,7 +25,7 @@ static struct vsock_receive *free_receive(struct vsock_rx *rx)
 	return NULL;
 }
 
-/* Gives `length` bytes to the guest, a packet a buffer, and the other buffers back to the pool. */
+/* Gives `length` bytes to the guest, one packet in each buffer, and the other buffers back to the pool. */
 static void deliver(struct vsock_rx *rx, struct vsock_receive *receive, uint32_t length)
 {
 	struct vsock_stream *stream = &receive->connection->stream;
@@ -68,7 +68,7 @@ static void data_read(struct vsock_socket *socket, int32_t result)
 		virtio_device_drained(device);
 }
 
-/* What of a buffer lies behind its header. The parts have room for a chain as long as any. */
+/* Adds the part of a buffer behind its header. The parts have room for any one chain. */
 static void add_buffer(struct vsock_receive *receive, struct rx_buffer *buffer, uint32_t limit)
 {
 	uint32_t bytes = buffer->bytes - VSOCK_HEADER_BYTES;
@@ -158,7 +158,7 @@ void vsock_rx_run(struct vsock_rx *rx)
 		if (!serve_all(rx) || !vsock_table_has_something_to_send(&rx->all->table))
 			return;
 		if (rx_pool_is_exhausted(&rx->pool))
-			return; /* a driver that offers heads twice: a read that comes back goes on */
+			return; /* the driver offers heads twice; the next read that completes goes on */
 		if (rx->pool.n_ready == 0 && !virtqueue_enable_kicks(queue))
 			return; /* the driver's next kick goes on */
 	}

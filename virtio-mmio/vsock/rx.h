@@ -1,9 +1,8 @@
 /*
- * The receive queue: packets to the guest. It serves those who have something to send as long as the guest has
- * receive buffers: replies first, then one turn a connection, so that none can keep the others waiting. Data is read
- * from the socket straight into the guest's buffers, as much as its credit allows; the headers are written when the
- * length is known. RWF_NOWAIT lets no read wait with buffers of the guest; where sockets do not take it (as in
- * Linux 6.1), there is a poll before each read.
+ * The receive queue: packets to the guest, while it has receive buffers. Replies go first, then each connection has one
+ * turn, so that none keeps the others waiting. Data is read from the socket straight into the guest's buffers, as much as
+ * its credit allows; the headers follow when the length is known. With RWF_NOWAIT no read waits with the guest's
+ * buffers; where sockets do not take it (as in Linux 6.1), a poll comes before each read.
  */
 #ifndef VIRTIO_MMIO_VSOCK_RX_H
 #define VIRTIO_MMIO_VSOCK_RX_H
@@ -53,7 +52,7 @@ static inline bool vsock_rx_has_work(const struct vsock_rx *rx)
 	return rx->kicked || vsock_table_has_something_to_send(&rx->all->table);
 }
 
-/* Serves all that have something to send, as long as the guest has buffers. */
+/* Serves all that have something to send, while the guest has buffers. */
 void vsock_rx_run(struct vsock_rx *rx);
 
 #endif

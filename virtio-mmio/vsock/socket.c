@@ -15,7 +15,7 @@
 
 #define HALF_ENDED_SHARE 64u /* at a time */
 
-/* A host whose sockets do not take RWF_NOWAIT says so once; then it is polled before each read and write. */
+/* A host without RWF_NOWAIT for sockets says so once. From then on each read and write follows a poll. */
 static int32_t without_nowait(struct vsock_socket_op *op, int32_t result)
 {
 	if (result != -EOPNOTSUPP || !op->nowait)
@@ -54,7 +54,7 @@ static void commit(struct io_uring_sqe *sqe, struct vsock_socket *socket,
 	socket->in_flight++;
 }
 
-/* Has the epoll wait for `events`, and for a hang-up in any case; for one event. */
+/* One event of the epoll: `events`, or a hang-up in any case. */
 static bool wait_half_ended(struct vsock_socket *socket, uint32_t events)
 {
 	struct epoll_event event = {
@@ -90,7 +90,7 @@ static void half_ended_event(struct vsock_socket *socket, uint32_t events)
 
 static void watch_half_ended(struct vsock_sockets *sockets);
 
-/* A place that is used again is not among them: the closed socket is not. */
+/* A closed socket has left the epoll: no event is that of a place's earlier user. */
 static void half_ended_events(struct ring_op *op, int32_t result)
 {
 	struct vsock_sockets *sockets = container_of(op, struct vsock_sockets, half_ended_op);
@@ -132,14 +132,14 @@ void vsock_sockets_start(struct vsock_sockets *sockets)
 	watch_half_ended(sockets);
 }
 
-/* What is sent out of band has its place in the stream, as any other byte: left out of it, a look at the
- * socket would not see what a poll sees. */
+/* A byte sent out of band stays in the stream like any other. Left out of it, a poll would announce what no read
+ * finds. */
 void vsock_socket_prepare(int fd)
 {
 	int inside = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
-	/* Its listener does, but has not always done so, or the host program has another. */
+	/* The listener refuses them, too, but perhaps not from its beginning; and others have other listeners. */
 	listen_socket_refuse_descriptors(fd);
 }
 

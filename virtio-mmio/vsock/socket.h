@@ -44,7 +44,7 @@ struct vsock_socket_op {
 	bool nowait; /* asked with RWF_NOWAIT */
 };
 
-/* What all sockets of a device share. */
+/* The part that all sockets of a device share. */
 struct vsock_sockets {
 	struct ring *ring;
 	pthread_mutex_t *lock;  /* the device's */
@@ -52,7 +52,7 @@ struct vsock_sockets {
 	int half_ended_fd;      /* an epoll of sockets with one direction left */
 	struct ring_op half_ended_op;
 	bool no_nowait;       /* this host's sockets do not take RWF_NOWAIT */
-	uint8_t waste[65536]; /* what no guest wants; never read */
+	uint8_t waste[65536]; /* for input that no guest wants */
 };
 
 struct vsock_socket {
@@ -72,49 +72,49 @@ void vsock_sockets_open(struct vsock_sockets *sockets, struct ring *ring, pthrea
 /* After ring_start(). */
 void vsock_sockets_start(struct vsock_sockets *sockets);
 
-/* A new socket of the host is one to be read without surprises: no data out of band, no descriptors. */
+/* Prepares a new socket: its data comes in one stream, and it passes no descriptors. */
 void vsock_socket_prepare(int fd);
 
-/* Takes over a prepared descriptor, or -1. */
+/* fd: a prepared socket, or -1. */
 void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd);
 
 /* Nothing is in flight. */
 void vsock_socket_close(struct vsock_socket *socket);
 
-/* `address` stays valid until then. */
+/* Operations: each calls done() once. What a pointer refers to stays valid until then. */
+
 void vsock_socket_connect(struct vsock_socket *socket, const struct sockaddr_un *address,
 			  vsock_socket_done_fn *done);
 
-/* In the place of a connect; `pause` stays valid until then. */
+/* A pause before the next connect. */
 void vsock_socket_pause(struct vsock_socket *socket, struct __kernel_timespec *pause,
 			vsock_socket_done_fn *done);
 
-/* Until there is something to read, if it is not under way. */
+/* Waits for something to read, if that is not under way. */
 void vsock_socket_poll_in(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
-/* Until there is room to write. False: the host is short of memory. */
+/* Waits for room to write. False: the host is short of memory. */
 bool vsock_socket_poll_out(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
-/* A poll for room is back. Whether there is some; if it only found a direction ended, the epoll waits on. */
+/* Whether a poll that is back has found room. If it found only the end of a direction, the epoll waits on. */
 bool vsock_socket_has_room(struct vsock_socket *socket, int32_t result);
 
-/* Until the other side has closed its socket. Without memory for it that is not seen. */
+/* Waits until the other side closes its socket. Short of memory, the host may miss that. */
 void vsock_socket_poll_hang_up(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
-/* A poll for hanging up is back. Whether it has; if it only found a direction ended, the epoll waits on. */
+/* Whether a poll that is back has found that. If it found only the end of a direction, the epoll waits on. */
 bool vsock_socket_has_hung_up(struct vsock_socket *socket, int32_t result);
 
-/* Takes, or with MSG_PEEK shows, what is there now; -EAGAIN: nothing. */
+/* Reads what is there, or peeks at it (MSG_PEEK); -EAGAIN: nothing. */
 void vsock_socket_receive(struct vsock_socket *socket, void *buffer, unsigned bytes, int flags,
 			  vsock_socket_done_fn *done);
 
-/* Reads what is there now; -EAGAIN: nothing, or it must be polled before each read: see no_nowait. The parts stay
- * valid until then. */
+/* Reads what is there; -EAGAIN: nothing, or the host lacks RWF_NOWAIT: see no_nowait. */
 void vsock_socket_read(struct vsock_socket *socket, const struct iovec *parts, unsigned n,
 		       vsock_socket_done_fn *done);
 
-/* nowait: writes what the socket takes now, -EAGAIN: nothing. Otherwise the write waits for room. The parts stay
- * valid until then. */
+/* nowait: writes what the socket takes at once; -EAGAIN: nothing. Otherwise the write waits for room, until the socket
+ * ends. */
 void vsock_socket_write(struct vsock_socket *socket, const struct iovec *parts, unsigned n,
 			bool nowait, vsock_socket_done_fn *done);
 
@@ -125,13 +125,13 @@ static inline bool vsock_socket_is_writing(const struct vsock_socket *socket)
 	       socket->ops[VSOCK_SOCKET_POLL_OUT].under_way || socket->waits_for_room;
 }
 
-/* A closed socket has no ends, and none is ended twice: then nothing is done. */
+/* Ends: nothing is done to a closed socket, or twice. */
 
 /* The other side gets EPIPE at its next write. */
 void vsock_socket_end_input(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
-/* Throws away some of what waits to be read, so that a writer who waits for room goes on: after end_input, until
- * the result is not above 0. */
+/* Throws input away, so that a writer who waits for room goes on. After end_input, again and again until the result is
+ * not above 0. */
 void vsock_socket_waste_input(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
 /* The other side reads the end. */

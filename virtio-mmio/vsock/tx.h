@@ -1,7 +1,7 @@
 /*
- * The transmit queue: packets from the guest. A stream's data goes to its socket straight from guest memory if nothing
- * of the stream waits, with RWF_NOWAIT, so that a reader who does not read keeps no chain. The rest is copied to the
- * connection's buffer, to the place of its position in the stream, and so is what comes meanwhile.
+ * The transmit queue: packets from the guest. If nothing of the stream waits, data goes to the socket straight from guest
+ * memory, with RWF_NOWAIT, so that a stalled reader keeps no chain. The rest, and what comes meanwhile, is copied to the
+ * connection's buffer.
  */
 #ifndef VIRTIO_MMIO_VSOCK_TX_H
 #define VIRTIO_MMIO_VSOCK_TX_H
@@ -30,7 +30,7 @@ struct vsock_tx {
 	uint64_t guest_cid;
 	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
 	bool kicked;
-	bool stalled; /* packets wait for room among the replies, or for a packet to be sent */
+	bool stalled; /* until a reply or a packet has been sent */
 	struct pool pool;
 	struct vsock_packet packets[VIRTQUEUE_MAX_SIZE];
 };

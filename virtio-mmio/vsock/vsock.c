@@ -9,7 +9,6 @@ static struct vsock *vsock_of(struct virtio_device *device)
 	return container_of(device, struct vsock, device);
 }
 
-/* A packet of the new driver must not meet the old one's connections. */
 static void drop_old(struct vsock *vsock)
 {
 	if (vsock->drop_old)
@@ -17,8 +16,7 @@ static void drop_old(struct vsock *vsock)
 	vsock->drop_old = false;
 }
 
-/* Replies that the guest has taken make room for the packets that have waited for it: after other work of the
- * ring. */
+/* Replies that are sent make room for packets that have waited: after other work of the ring. */
 static void send_to_guest(struct vsock *vsock)
 {
 	struct vsock_table *table = &vsock->connections.table;
@@ -29,8 +27,8 @@ static void send_to_guest(struct vsock *vsock)
 		virtio_device_kick_again(&vsock->device, VSOCK_TX);
 }
 
-/* All that follows from a batch of completions, in this order: a connection that is over is told to the guest before
- * its place is the next program's. */
+/* The work that follows a batch of completions. The order matters: no packet of a new driver meets an old connection, and
+ * the guest hears of an end before the next program gets the place. */
 static void after_batch(struct ring_task *task)
 {
 	struct vsock *vsock = container_of(task, struct vsock, task);
@@ -58,7 +56,7 @@ static void queue_notify(struct virtio_device *device, unsigned queue)
 	ring_after_batch(device->ring, &vsock->task);
 }
 
-/* On a vCPU's thread, which must not use the ring: the connections end there, later. */
+/* On a vCPU's thread, which must not use the ring: the connections end later, on the ring's. */
 static void reset(struct virtio_device *device)
 {
 	struct vsock *vsock = vsock_of(device);

@@ -3,9 +3,9 @@
  * dialect: a host program connects to PATH, sends "CONNECT <port>\n" and reads "OK <host_port>\n"; the
  * guest's connection to CID 2, port P, goes to the socket PATH_P.
  *
- * This header is for all; the others are for this folder. They depend in one direction: vsock on tx, rx and
- * listen, these on connection, that on socket and stream; table is beside. What happens on the ring is noted where it
- * completes, and the device's one task acts on it after the batch.
+ * This is the folder's only public header. The files depend in one direction: vsock on tx, rx and listen, these on
+ * connection, that on socket, stream and buffer; table and backlog stand beside. A completion on the ring becomes an
+ * event of a stream; the device's one task does the rest after the batch.
  */
 #ifndef VIRTIO_MMIO_VSOCK_VSOCK_H
 #define VIRTIO_MMIO_VSOCK_VSOCK_H
