@@ -35,27 +35,6 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
 	pthread_cond_init(&device->drained, &attributes);
 }
 
-void virtio_device_lock(struct virtio_device *device)
-{
-	pthread_mutex_lock(&device->lock);
-}
-
-void virtio_device_unlock(struct virtio_device *device)
-{
-	pthread_mutex_unlock(&device->lock);
-}
-
-bool virtio_device_is_live(const struct virtio_device *device)
-{
-	return (device->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
-	       !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !device->resetting;
-}
-
-bool virtio_device_awaits(const struct virtio_device *device, uint32_t generation)
-{
-	return generation == device->generation && virtio_device_is_live(device);
-}
-
 void virtio_device_close_queues(struct virtio_device *device)
 {
 	virtio_device_lock(device);

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/virtio_config.h>
+
 #include "host/ring.h"
 #include "irq/irq_line.h"
 #include "mem/guest_memory.h"
@@ -80,8 +82,15 @@ struct virtio_turn {
 void virtio_device_init(struct virtio_device *device, const struct virtio_device_type *type,
 			const struct guest_memory *memory, struct ring *ring);
 
-void virtio_device_lock(struct virtio_device *device);
-void virtio_device_unlock(struct virtio_device *device);
+static inline void virtio_device_lock(struct virtio_device *device)
+{
+	pthread_mutex_lock(&device->lock);
+}
+
+static inline void virtio_device_unlock(struct virtio_device *device)
+{
+	pthread_mutex_unlock(&device->lock);
+}
 
 /* Whether the driver has accepted it. */
 static inline bool virtio_device_has_feature(const struct virtio_device *device, unsigned bit)
@@ -91,10 +100,17 @@ static inline bool virtio_device_has_feature(const struct virtio_device *device,
 
 /* Whether queues may be worked on: DRIVER_OK, not broken, and no operation of an earlier life is in
  * flight. */
-bool virtio_device_is_live(const struct virtio_device *device);
+static inline bool virtio_device_is_live(const struct virtio_device *device)
+{
+	return (device->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	       !(device->status & VIRTIO_CONFIG_S_NEEDS_RESET) && !device->resetting;
+}
 
 /* Whether an operation that began in `generation` is one that the driver still waits for. */
-bool virtio_device_awaits(const struct virtio_device *device, uint32_t generation);
+static inline bool virtio_device_awaits(const struct virtio_device *device, uint32_t generation)
+{
+	return generation == device->generation && virtio_device_is_live(device);
+}
 
 /* Begins a turn at `queue`, which is ready. A turn that its device ends, because it has no room for another chain, is
  * begun again when there is some: until then the driver spares its kicks. */

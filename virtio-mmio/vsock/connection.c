@@ -51,21 +51,6 @@ void vsock_connection_put(struct vsock_connection *connection)
 	vsock_table_put(&connection->all->table, &connection->entry);
 }
 
-struct vsock_connection *vsock_connection_find(struct vsock_connections *all, uint32_t guest_port,
-					       uint32_t host_port)
-{
-	struct vsock_entry *entry = vsock_table_find(&all->table, guest_port, host_port);
-
-	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
-}
-
-struct vsock_connection *vsock_connection_next_to_send(struct vsock_connections *all)
-{
-	struct vsock_entry *entry = vsock_table_next_to_send(&all->table);
-
-	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
-}
-
 /* Gives the place back, once nothing of it is on the ring and nothing is to be sent. Until then, waiting for the guest
  * alone, it keeps no socket, and its place only while no other needs it. */
 static void release(struct vsock_connection *connection)
@@ -168,7 +153,9 @@ void vsock_connection_wrote(struct vsock_connection *connection, int32_t result)
 	if (connection->ok.iov_len > 0)
 		result = wrote_ok_line(connection, result);
 	if (result >= 0) {
-		vsock_connection_act(connection, vsock_stream_sent(stream, (uint32_t)result));
+		unsigned actions = vsock_stream_sent(stream, (uint32_t)result);
+		if (actions != 0)
+			vsock_connection_act(connection, actions);
 	} else if (result != -EAGAIN && result != -EINTR) {
 		connection->ok.iov_len = 0;
 		vsock_connection_act(connection, vsock_stream_deaf(stream));

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/un.h>
 
+#include "host/container_of.h"
 #include "virtio-mmio/iov.h"
 #include "virtio-mmio/vsock/backlog.h"
 #include "virtio-mmio/vsock/buffer.h"
@@ -70,12 +71,17 @@ struct vsock_connection *vsock_connection_get(struct vsock_connections *all);
 /* Gives the place back. Nothing of it is on the ring, its socket is closed, and the guest cannot find it. */
 void vsock_connection_put(struct vsock_connection *connection);
 
-/* The connection with these ports, or NULL. */
-struct vsock_connection *vsock_connection_find(struct vsock_connections *all, uint32_t guest_port,
-					       uint32_t host_port);
+static inline struct vsock_connection *vsock_connection_of(struct vsock_entry *entry)
+{
+	return entry ? container_of(entry, struct vsock_connection, entry) : NULL;
+}
 
-/* Takes the first one that waits for its turn, or NULL. */
-struct vsock_connection *vsock_connection_next_to_send(struct vsock_connections *all);
+/* The connection with these ports, or NULL. */
+static inline struct vsock_connection *
+vsock_connection_find(struct vsock_connections *all, uint32_t guest_port, uint32_t host_port)
+{
+	return vsock_connection_of(vsock_table_find(&all->table, guest_port, host_port));
+}
 
 /* The guest asks for the host's socket PATH_PORT. False: there is no place or no descriptor for it. */
 bool vsock_connection_connect(struct vsock_connections *all, const char *path,

@@ -130,13 +130,12 @@ static bool serve(struct vsock_rx *rx, struct vsock_connection *connection)
 static bool serve_all(struct vsock_rx *rx)
 {
 	const struct virtio_vsock_hdr *reply;
-	struct vsock_connection *connection;
+	struct vsock_entry *entry;
 
 	while (rx->pool.n_ready > 0 && (reply = vsock_table_next_reply(&rx->all->table)) != NULL)
 		send_header(rx, reply);
-	while (rx->pool.n_ready > 0 &&
-	       (connection = vsock_connection_next_to_send(rx->all)) != NULL)
-		if (!serve(rx, connection))
+	while (rx->pool.n_ready > 0 && (entry = vsock_table_next_to_send(&rx->all->table)) != NULL)
+		if (!serve(rx, vsock_connection_of(entry)))
 			return false;
 	return true;
 }
