@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A ring buffer for data that the socket has not taken. A byte's place follows from its position in the stream. */
 #ifndef VIRTIO_MMIO_VSOCK_BUFFER_H
 #define VIRTIO_MMIO_VSOCK_BUFFER_H
