@@ -1,4 +1,5 @@
 /* What the host's programs can take of the monitor: time, places. */
+#include <sys/epoll.h>
 #include <time.h>
 
 #include "host/container_of.h"
@@ -15,6 +16,17 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 	now->tv_sec -= lag_ms / 1000;
 	return result;
+}
+
+static bool no_epoll; /* the host has no memory for one */
+
+int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
+{
+	if (no_epoll) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epfd, operation, fd, event);
 }
 
 static bool no_out_of_band; /* this host's Unix sockets send nothing so */
@@ -234,6 +246,33 @@ static void test_slow_reader_that_sends_no_more(void)
 	close_all();
 }
 
+/* Where the host has no memory to wait for room after a direction has ended, the connection ends: nobody polls again
+ * and again. */
+static void test_no_memory_to_wait_for_room(void)
+{
+	struct virtio_vsock_hdr header = { 0 };
+	const uint8_t *at;
+
+	open_all();
+	int fd = guest_open(1, PORT, listener);
+	const struct vsock_stream *stream =
+		&vsock_connection_find(&vsock.connections, 1, PORT)->stream;
+	while (stream->received - stream->forwarded <= VSOCK_PACKET_BYTES / 2) {
+		guest_sends(1, VSOCK_PACKET_BYTES / 2);
+		rig_idle();
+	}
+	no_epoll = true;
+	CHECK(shutdown(fd, SHUT_WR) == 0);
+	while (header.op != VIRTIO_VSOCK_OP_RST) {
+		RIG_RUN_UNTIL(guest_receive(&header, &at));
+		guest_offer(RIG_QUEUE_SIZE, 4096);
+	}
+	check_still();
+	no_epoll = false;
+	close(fd);
+	close_all();
+}
+
 /* Nobody makes the monitor the last to hold a file, which it would close in its event loop: the kernel may take its
  * time for that (SO_LINGER). Linux before 6.16 cannot refuse it. */
 static void test_descriptors_are_refused(void)
@@ -350,6 +389,7 @@ int main(void)
 	RUN(test_send_not_supported);
 	RUN(test_two_not_supported);
 	RUN(test_slow_reader_that_sends_no_more);
+	RUN(test_no_memory_to_wait_for_room);
 	RUN(test_descriptors_are_refused);
 	RUN(test_end_and_failed_send);
 	RUN(test_greeting_deadline);

@@ -132,8 +132,12 @@ static void polled_out(struct vsock_socket *socket, int32_t result)
 {
 	struct vsock_connection *connection = connection_of(socket);
 
-	if (vsock_connection_goes_on(connection) && vsock_socket_has_room(socket, result))
+	if (!vsock_connection_goes_on(connection))
+		return;
+	if (vsock_socket_has_room(result))
 		vsock_connection_act(connection, VSOCK_FLUSH);
+	else if (!vsock_socket_epoll_out(socket))
+		vsock_connection_act(connection, vsock_stream_end(&connection->stream, true));
 }
 
 /* The line comes whole or not at all. */

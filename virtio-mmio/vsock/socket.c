@@ -68,7 +68,7 @@ static bool wait_half_ended(struct vsock_socket *socket, uint32_t events)
 	return socket->half_ended;
 }
 
-static bool wait_for_room(struct vsock_socket *socket)
+bool vsock_socket_epoll_out(struct vsock_socket *socket)
 {
 	socket->waits_for_room = wait_half_ended(socket, EPOLLOUT);
 	return socket->waits_for_room;
@@ -199,12 +199,12 @@ bool vsock_socket_poll_out(struct vsock_socket *socket, vsock_socket_done_fn *do
 		return true;
 	}
 	socket->ops[VSOCK_SOCKET_POLL_OUT].done = done;
-	return wait_for_room(socket);
+	return vsock_socket_epoll_out(socket);
 }
 
-bool vsock_socket_has_room(struct vsock_socket *socket, int32_t result)
+bool vsock_socket_has_room(int32_t result)
 {
-	return result <= 0 || (result & (POLLOUT | POLLHUP | POLLERR)) || !wait_for_room(socket);
+	return result <= 0 || (result & (POLLOUT | POLLHUP | POLLERR));
 }
 
 void vsock_socket_poll_hang_up(struct vsock_socket *socket, vsock_socket_done_fn *done)

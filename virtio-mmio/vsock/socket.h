@@ -96,8 +96,10 @@ void vsock_socket_poll_in(struct vsock_socket *socket, vsock_socket_done_fn *don
 /* Waits for room to write. False: the host is short of memory. */
 bool vsock_socket_poll_out(struct vsock_socket *socket, vsock_socket_done_fn *done);
 
-/* Whether a poll that is back has found room. If it found only the end of a direction, the epoll waits on. */
-bool vsock_socket_has_room(struct vsock_socket *socket, int32_t result);
+/* Whether a poll that is back has found room, or an end that shows in the write. If it found only that one direction has
+ * ended, poll again with the epoll. */
+bool vsock_socket_has_room(int32_t result);
+bool vsock_socket_epoll_out(struct vsock_socket *socket);
 
 /* Waits until the other side closes its socket. Short of memory, the host may miss that. */
 void vsock_socket_poll_hang_up(struct vsock_socket *socket, vsock_socket_done_fn *done);
