@@ -43,17 +43,18 @@ FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 # For the tests and the benches.
 MUSL_GCC = musl-gcc
 CLANG = clang
-# musl and glibc disagree about the sign of an ioctl's number.
-CLANG_CFLAGS = $(BASE_CFLAGS) -Wno-sign-conversion
 # KVM's ioctls take a head with a flexible array, which our structs follow with a real one.
+CLANG_WARNINGS = -Wno-gnu-variable-sized-type-not-at-end
+# musl and glibc disagree about the sign of an ioctl's number.
+CLANG_CFLAGS = $(BASE_CFLAGS) $(CLANG_WARNINGS) -Wno-sign-conversion
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
-	-Wvla -Wformat=2 -Wno-gnu-variable-sized-type-not-at-end $(if $(filter 0,$(WERROR)),,-Werror)
+	-Wvla -Wformat=2 $(if $(filter 0,$(WERROR)),,-Werror)
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
 # The kernel's and liburing's headers come after musl's own.
 SYSTEM_INCLUDES = -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 # The binary does not depend on where it is built.
-VMM_CFLAGS = $(CPPFLAGS) $(CFLAGS) $(BASE_CFLAGS) $(MUSL_INCLUDES) $(SYSTEM_INCLUDES) \
-	-ffile-prefix-map=$(CURDIR)=. -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections
+VMM_CFLAGS = $(CPPFLAGS) $(CFLAGS) $(BASE_CFLAGS) $(MUSL_INCLUDES) $(SYSTEM_INCLUDES) $(if $(findstring clang,$(CC)),$(CLANG_WARNINGS)) \
+	"-ffile-prefix-map=$(CURDIR)=." -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections
 VMM_LDFLAGS = -Wl,-z,text -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
 LIBURING = /usr/lib/x86_64-linux-gnu/liburing.a
 # A compiler made for musl knows where that is. For all others Debian's files are named; musl-gcc is one of them, because

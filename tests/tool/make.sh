@@ -20,7 +20,7 @@ says() {
 	grep -qE -- "$1" "$work/said" || die "${2-make does not say '$1'}"
 }
 
-for tree in one two/deeper; do
+for tree in one "two trees/deeper"; do
 	mkdir -p "$work/$tree"
 	tar -c --exclude=./build --exclude=./vmm --exclude=./.git . | tar -x -C "$work/$tree"
 done
@@ -30,9 +30,9 @@ export CCACHE_DISABLE=1
 find "$work/one" | sort >"$work/before"
 build one O="$work/out" || die "make O=DIR"
 find "$work/one" | sort | diff "$work/before" - || die "make O=DIR changes the source tree"
-build two/deeper || die "make"
-cmp "$work/out/vmm" "$work/two/deeper/vmm" || die "the binary depends on where it is built"
-cmp "$work/out/vmm.debug" "$work/two/deeper/build/vmm.debug" || die "what a debugger reads depends on where it is built"
+build "two trees/deeper" || die "make"
+cmp "$work/out/vmm" "$work/two trees/deeper/vmm" || die "the binary depends on where it is built"
+cmp "$work/out/vmm.debug" "$work/two trees/deeper/build/vmm.debug" || die "what a debugger reads depends on where it is built"
 unset CCACHE_DISABLE
 ! grep -q musl-gcc "$work/said" || die "commands are shown without V=1"
 build one O="$work/out" PREFIX=/usr DESTDIR="$work/root" install || die "make install"
@@ -56,7 +56,7 @@ says 'warning: .*test_unused'
 
 # Other compilers: one with musl's files named, and one that says it is made for musl.
 if command -v clang >/dev/null; then
-	build two/deeper CC=clang O="$work/clang" || die "CC=clang"
+	build "two trees/deeper" CC=clang O="$work/clang" || die "CC=clang"
 	readelf -hlW "$work/clang/vmm" >"$work/said"
 	says 'Type: *DYN' "CC=clang: not position-independent"
 	! grep -q INTERP "$work/said" || die "CC=clang: not static"
