@@ -1,4 +1,4 @@
-# What the benches need: `make bench-programs`. Programs are static, on musl as vmm is; guests are ELF files that
+# The programs of the benches: `make bench-programs`. They are static, on musl as vmm is; guests are ELF files that
 # any monitor loads. bench/NAME.c is a program, and bench/guests/NAME.S a guest, by being named here.
 
 BENCH_PROGRAMS = \

@@ -99,7 +99,7 @@ program_path() {
 	fi
 }
 
-# What a dynamic program needs besides itself: its interpreter and libraries, and QEMU its firmware.
+# The files that a dynamic program needs: its interpreter and libraries, and QEMU its firmware.
 peer_files() {
 	ldd "$(command -v "$(program_of "$1")")" 2>/dev/null | grep -o '/[^ ]*'
 	[ "$1" != qemu ] || printf '/usr/share/qemu/%s\n' qboot.rom linuxboot_dma.bin pvh.bin

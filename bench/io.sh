@@ -104,7 +104,7 @@ block() {
 	}
 }
 
-# What the page cache holds: the disk itself would be all that is measured.
+# The page cache holds the file: otherwise only the disk would be measured.
 measure_block() {
 	block 'randread 4k depth 1' read 1 4096 1 randread
 	block 'randread 4k depth 32' read 32 4096 1 randread

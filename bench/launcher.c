@@ -36,7 +36,7 @@ struct sighting {
 	int status;
 };
 
-/* What came through one pipe: its beginning. */
+/* The beginning of what came through one pipe. */
 struct stream {
 	int fd;
 	char text[4096];

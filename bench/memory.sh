@@ -1,5 +1,5 @@
 #!/bin/bash
-# What an idle VM costs, and how that changes with their number: the private dirty and the resident memory of the
+# The cost of an idle VM, and how it changes with their number: the private dirty and the resident memory of the
 # monitor's process without the guest's RAM, that RAM, and the time of a start, for 1 to
 # 1,000 VMs on this machine's /dev/kvm, each with a disk, a NIC and a vsock (bench/README.md).
 . "$(dirname "$0")/lib.bash"

@@ -94,7 +94,7 @@ static bool is_module_name(const char *text, const char *name, size_t length)
 	return true;
 }
 
-/* What the command line has for the module NAME of LENGTH bytes, as NAME.PARAMETER=VALUE: a kernel reads it for its own parts only. */
+/* The command line's parameters for the module NAME of LENGTH bytes, as NAME.PARAMETER=VALUE: a kernel reads it for its own parts only. */
 static const char *module_parameters(const char *name, size_t length)
 {
 	static char parameters[LINE_MAX_BYTES];

@@ -41,7 +41,7 @@ expect_json 'r["bench"] == "startup" and len(r["lines"]) == 4'
 expect_json '{s["who"] for s in r["series"]} == {"vmm", "floor", "floor-devices", "firecracker"}'
 expect_json 'all(len(s["values"]) == 2 for s in r["series"])'
 
-# What a peer logs must not pass for its guest's first byte.
+# A peer's log must not pass for its guest's first byte.
 fake_peer firecracker <<'END_PEER'
 echo "a line of the log"
 exec ./vmm --kernel build/bench/start.elf

@@ -23,7 +23,7 @@ run() {
 	) &
 	pid=$!
 	wait_for "$tmp/out" "start ok"
-	# What is left of the run before is counted, too.
+	# Workers left by the run before count, too.
 	for ((i = 0; i < 500; i++)); do
 		tasks=$(ls "/proc/$pid/task" | wc -l)
 		[ "$(cat "$group/pids.current")" != "$tasks" ] || break

@@ -17,6 +17,6 @@ vmm_run --kernel "$elf/end.elf" --cmdline internal
 expect_status 5 "emulation failure"
 expect_error 'internal error, suberror 1 .*vCPU 0 at rip 0x20[0-9a-f]+(, instruction 48 0f c7 0e .*)?: .*\(kvm[_a-z]*, Linux [0-9.]+'
 
-# What was printed before a bad end arrives, too.
+# Output from before a bad end arrives, too.
 vmm_run --kernel "$elf/end.elf" --cmdline triple --mem 256M --cpus 2
 expect_status 4 "triple fault with a second vCPU that waits"

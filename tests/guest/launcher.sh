@@ -56,7 +56,7 @@ done
 ends_with TERM 143
 set -m
 
-# What the launcher ignores.
+# Signals that the launcher ignores.
 launcher=(env --ignore-signal="HUP,TERM,USR2,TSTP" --)
 vmm_start "${guest[@]}"
 for signal in HUP TERM USR2 TSTP; do

@@ -12,7 +12,7 @@ at_exit() { # COMMAND...: run at the end, the last one given first
 	exit_commands+=("$(printf '%q ' "$@")")
 }
 
-# What still runs in the background is killed: a guest may be one that never ends.
+# Background jobs are killed: a guest may be one that never ends.
 clean_up() {
 	local i
 	# shellcheck disable=SC2046

@@ -27,7 +27,7 @@ wait_for "$tmp/out" "starve ok"
 		printf 'x%.0s' {1..1000} >/dev/udp/10.77.0.2/1 || :
 	done
 ) 2>/dev/null
-# What came before it may still be at work on a busy machine: then one of the next half seconds is without anything.
+# Earlier frames may still be in flight on a busy machine: then one of the next half seconds is without anything.
 for ((i = 0; i < 10; i++)); do
 	before="$(cpu_ticks) ticks, $(wake_ups) wake-ups"
 	sleep 0.5

@@ -41,7 +41,7 @@ make_tap() {
 	ip link set "$1" mtu "$3" up
 }
 
-# What a launcher's TAP descriptor needs here: before Linux 6.4 a TUN does not know RWF_NOWAIT.
+# A launcher's TAP descriptor needs O_NONBLOCK here: before Linux 6.4 a TUN does not know RWF_NOWAIT.
 if printf '%s\n' 6.4 "$(uname -r)" | sort -CV; then fd_flags=(no_pi vnet_hdr); else fd_flags=(no_pi vnet_hdr nonblock); fi
 
 # vmm_end IP: tells net_io.c to end, and takes the monitor's exit status.

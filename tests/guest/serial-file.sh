@@ -69,7 +69,7 @@ done
 kill -TERM $vmm_pid
 vmm_wait
 
-# What is no file: not waited for, and nothing is written where it does harm.
+# Other things than files: nobody waits for them, and nothing is written where it does harm.
 mkfifo "$tmp/fifo"
 mkdir "$tmp/dir"
 python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$tmp/socket"

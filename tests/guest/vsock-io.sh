@@ -17,7 +17,7 @@ for name in echo dialect half_close from_guest many slow_reader reset echo; do
 	echo "    $(($(now_ms) - start)) ms"
 done
 grep -qx 'half received 0x186a0' "$tmp/out" || { show; die "the guest did not read on after it had ended its half"; }
-# What 1,200 connections and the slow readers needed is not kept.
+# The memory of 1,200 connections and the slow readers is released.
 echo "RSS: $(rss) KiB"
 talk end
 vmm_wait

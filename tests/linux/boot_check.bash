@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the boot tests after lib.sh: one boot of one kernel, and all that must be true of it.
 
-# What the kernel prints when something is wrong with the machine it finds itself on.
+# Lines that the kernel prints when something is wrong with the machine it finds itself on.
 complaints='WARNING|\bBUG\b|Call Trace|lockup|XSAVE (consistency|size)|xstate.*mismatch|calibration|Calibrating APIC|[Uu]nable to|unstable|not functional|rcu.*stall|timed out|I/O error|EXT4-fs error|spurious|nobody cared|disabled by hardware|Broken'
 
 # Prints what `uname -a` must be: a bzImage names its version in its header, a vmlinux in its banner,

@@ -14,7 +14,7 @@ boot_initrd() { # KERNEL MIB
 
 boot_initrd vmlinux 64
 boot_initrd bzImage-smp 128
-# What the monitor names when there is too little is enough.
+# The size that the monitor names as the least is enough.
 for kernel in vmlinux-smp bzImage; do
 	mib=$({ "$vmm" --kernel "$(guest_file $kernel)" --initrd "$(guest_file initrd.cpio)" --mem 2M 2>&1 || :; } |
 		sed -n 's/.*it needs at least --mem \([0-9]*\)M, .*/\1/p')

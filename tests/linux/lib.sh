@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034
-# What the Linux tests share. A test sources it first; it is run by tests/run, where KVM can run Linux.
+# Common to the Linux tests. A test sources it first; it is run by tests/run, where KVM can run Linux.
 #
 #   . "$(dirname "$0")/lib.sh"
 #   root=$(image_copy root)                 a private root file system

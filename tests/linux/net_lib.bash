@@ -87,7 +87,7 @@ value_in() { # FILE NAME
 	echo "${BASH_REMATCH[1]}"
 }
 
-# What the guest has reported as NAME.
+# The value that the guest has reported as NAME.
 reported() { # NAME
 	local name value
 	while read -r name value; do
@@ -141,7 +141,7 @@ net_root() {
 			# The next line from the console must be WORD.
 			await() { echo "READY $1"; read -r word; [ "$word" = "$1" ] || failed "'$word' instead of $1"; }
 			up() { ip addr add $2 dev $1; ip link set $1 up || failed "up $1"; }
-			# What ends with an error is reported with its last line; its output is /out/NAME.
+			# A failed command is reported with its last line; its output is /out/NAME.
 			run() { name=$1; shift; "$@" >/out/$name 2>&1 || failed "$name: $(tail -n 1 /out/$name)"; }
 			report begun $(ms)
 			dmesg -n 1

@@ -1,5 +1,5 @@
 /*
- * What a network test does to the interfaces and threads around it:
+ * The changes that a network test makes to the interfaces and threads around it:
  *
  *   net_tap sniff INTERFACE           until SIGTERM counts the frames there: how many each way, the longest,
  *                                     how many came with their checksum left to the receiver

@@ -9,7 +9,7 @@ for side in host guest; do
 done
 export VSOCK_PATH=$work/v.sock
 
-# What cannot apply when the host has this role, with the reason; numbers and names are vsock_test's.
+# Tests that cannot apply when the host has this role, with the reason; numbers and names are vsock_test's.
 not_applicable() { # client|server
 	local streams_only="the device offers streams, not VIRTIO_VSOCK_F_SEQPACKET"
 	cat <<-LIST

@@ -14,7 +14,7 @@
 #define IDLE_MS     60000
 #define STUCK_BYTES ((uint64_t)64 << 20)
 
-/* What a client does. work: as `ready`, once the connection is established and may start. */
+/* A client's job. work: as `ready`, once the connection is established and may start. */
 struct kind {
 	const char *name;
 	bool (*work)(struct peer *peer);

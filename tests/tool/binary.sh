@@ -1,5 +1,5 @@
 #!/bin/bash
-# What `make` leaves: one static position-independent file without a library, small, whose --help fits a
+# The result of `make`: one static position-independent file without a library, small, whose --help fits a
 # terminal of 24 lines of 80 columns.
 set -eu
 cd "$(dirname "$0")/../.."

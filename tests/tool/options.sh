@@ -51,7 +51,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/images"
 touch "$work/images/root disk.ext4" "$work/vmlinux"
 
-# What bash offers behind a line: each candidate on a line.
+# The candidates that bash offers behind a line.
 complete_bash() { # LINE
 	(
 		cd "$work"

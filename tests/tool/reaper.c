@@ -71,7 +71,7 @@ static int children_reap(void)
 	return pid == 0; /* some are left */
 }
 
-/* What is about to end anyway gets a moment. Bounded, because a process that waits for hung storage cannot
+/* Processes that are about to end get a moment. Bounded, because a process that waits for hung storage cannot
  * be killed. */
 static void all_kill(int quiet)
 {

@@ -1,5 +1,5 @@
 /*
- * What a machine does to one device at once, for ThreadSanitizer: two vCPUs write its registers and kick it, a third
+ * A machine's concurrent work on one device, for ThreadSanitizer: two vCPUs write its registers and kick it, a third
  * writes its rings and buffers, and this thread is the event loop. Guest memory is written and read with relaxed
  * atomics: whoever reads it otherwise is found, too. The device is that of tests/unit/net_queues.h.
  */
@@ -95,7 +95,7 @@ static inline void race_start(void)
 	driver_write(transport, VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK);
 }
 
-/* What a vCPU does beside starting the device: kicks, and any register. */
+/* A vCPU's work beside starting the device: kicks, and any register. */
 static inline void race_vcpu_step(uint64_t *random)
 {
 	struct virtio_transport *transport = &rig.transport;

@@ -1,4 +1,4 @@
-/* What the block device does for a driver that keeps the rules. The script knows what must be in the
+/* The block device's answers to a driver that keeps the rules. The script knows what must be in the
  * image afterwards:
  *   sectors 0-63     read only; sector n begins with n (64 bits)
  *   64-95            written at depth 32, sector n filled with n

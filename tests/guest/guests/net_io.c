@@ -143,7 +143,7 @@ static void storm(unsigned nic, uint64_t count)
 		virtio_write(&nics[nic].device, REG_QUEUE_NOTIFY, (uint32_t)(i % 5));
 }
 
-/* What follows `word` at the front of the datagram, as a number; -1: it is another word. */
+/* The number behind `word` at the front of the datagram; -1: it is another word. */
 static int64_t argument(const uint8_t *at, const char *word)
 {
 	int64_t value = 0;

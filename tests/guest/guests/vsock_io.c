@@ -125,7 +125,7 @@ static void serve(struct stream *stream)
 		n = n < credit(stream) ? n : credit(stream);
 		send_packet(stream, VSOCK_RW, 0, n < VSOCK_DATA_MAX ? n : VSOCK_DATA_MAX);
 	}
-	/* What is to be echoed has been read when it is sent. */
+	/* Echoed data has been read when it is sent. */
 	if (stream->kind == PORT_ECHO)
 		stream->read = stream->sent;
 	else if (stream->kind != PORT_SLOW || slow_reads)

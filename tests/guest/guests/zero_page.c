@@ -1,4 +1,4 @@
-/* What Linux would find: the command line, the memory map and the initrd, whose bytes are printed. */
+/* Prints the input that Linux would find: the command line, the memory map and the initrd, whose bytes are printed. */
 #include "rt/rt.h"
 
 struct e820_entry {
