@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # vmm: `make` builds ./vmm, `make run` boots a guest, `make test` runs the tests. See README.md.
 #
 #   CC=clang                       vmm's compiler: any gcc or clang, made for musl or not (default: musl-gcc)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Installing and packaging. `make install` honours DESTDIR and PREFIX; `make deb` and `make dist` write to build/, or O.
 
 # The one place of the version.

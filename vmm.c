@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * vmm: boots Linux in a KVM microVM. main() is the table of contents. docs/design.md tells why the order is as it is.
  */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The programs of the benches: `make bench-programs`. They are static, on musl as vmm is; guests are ELF files that
 # any monitor loads. bench/NAME.c is a program, and bench/guests/NAME.S a guest, by being named here.
 

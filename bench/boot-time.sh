@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Boot to userspace, side by side with other monitors, each on its own best known command line (bench/README.md).
 # From the launcher's fork to the first byte that userspace writes to the console, and to the launcher knowing the
 # end. Where this machine's KVM runs Linux it measures time; elsewhere it runs in the counted lab and measures

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * fleet: starts VMs, one after the other, leaves them running, and tells what they cost; then ends them, each by its
  * process id.

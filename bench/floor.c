@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * floor: the least program that makes the VM that vmm makes, for startup.sh: what is above it is the monitor's own
  * doing, what is below it is KVM's. Memory (128 MiB, registered before the interrupt chips, which is the fast order),

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Disk, network and vsock of vmm on this machine's /dev/kvm, by poll-mode guests that do nothing else, beside the same
 # work by plain programs of the host on the same files, TAPs and sockets, and the disk also beside Firecracker's, in
 # turn; then Linux guests beside QEMU microvm, in the lab where this machine's KVM cannot run Linux (bench/README.md).

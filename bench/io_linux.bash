@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For io.sh: Linux guests under vmm and under QEMU microvm, which read and write their root disk and say how long it
 # took. Where this machine's KVM cannot run Linux, in the lab's machine that counts instructions.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * io_peer: the host's side of io.sh's network and vsock guests, and the same work by plain system calls.
  *

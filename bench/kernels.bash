@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by boot-time.sh: the rows of --kernels debian, Debian's own kernels as they are packaged and unpacked, with an
 # initrd whose init is boot-mark, or with the ext4 image by way of the kernel's modules.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * launcher: starts a monitor as a sandbox's launcher would, and prints when it saw what. One program for all
  * monitors, so that all are measured alike.

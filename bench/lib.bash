@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For the benches: `. "$(dirname "$0")/lib.bash"`. Leaves the shell in the tree's root with a scratch directory
 # $tmp that is removed at the end. What is measured goes through `sample` into $samples; `report_end` prints it.

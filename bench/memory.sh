@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The cost of an idle VM, and how it changes with their number: the private dirty and the resident memory of the
 # monitor's process without the guest's RAM, that RAM, and the time of a start, for 1 to
 # 1,000 VMs on this machine's /dev/kvm, each with a disk, a NIC and a vsock (bench/README.md).

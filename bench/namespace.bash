@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For benches whose VMs have TAPs, after lib.bash: a network namespace of their own, which ends with them.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """rate.py TIME-LIMIT COMMAND...: runs a command that prints a line "begin" and then "count 0xN", and prints N a second
 of the host's time between the two. Other lines go to stderr. Exit status 1: they did not come, or it failed."""
 import subprocess

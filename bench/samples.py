@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """Percentiles of what a bench measured: lines of WHO, WHAT, UNIT, VALUE with tabs between.
 
 samples.py p50 FILE WHO WHAT              the median of one series

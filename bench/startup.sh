@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # From a launcher's fork to the first byte that the guest writes and to the end of the process, on this machine's
 # /dev/kvm: vmm with a disk, a NIC and a vsock, beside the least program that makes such a VM (floor.c) and beside
 # Firecracker with the same devices (bench/README.md). In turn, so that all see the same machine.

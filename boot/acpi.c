@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/acpi.h"
 
 #include <assert.h>

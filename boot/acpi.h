@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The ACPI tables (ACPI 6.5): how a kernel without an MP table parser finds its CPUs and the IOAPIC, and one without
  * virtio_mmio.device= words its devices; and how any kernel with ACPI powers off.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/aml.h"
 
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Writes AML, the byte code in which ACPI describes devices (ACPI 6.5, 20). The calls read as the tree that they make:
  * a block is opened, filled, and closed by aml_end(), which writes its length in front.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/boot_params.h"
 
 #include <assert.h>

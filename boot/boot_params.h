@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Command line, initrd and zero page: the kernel's input in memory. */
 #ifndef BOOT_BOOT_PARAMS_H
 #define BOOT_BOOT_PARAMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bzImage: Documentation/arch/x86/boot.rst of Linux, "64-bit boot protocol". */
 #include "boot/bzimage.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bzImage, by its 64-bit entry, with the contract of kernel_load(). `head`: the file's first KERNEL_HEAD_BYTES. */
 #ifndef BOOT_BZIMAGE_H
 #define BOOT_BZIMAGE_H

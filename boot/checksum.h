@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The checksum of firmware's tables. */
 #ifndef BOOT_CHECKSUM_H
 #define BOOT_CHECKSUM_H

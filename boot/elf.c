@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ELF64 vmlinux. Its loadable segments carry physical addresses, its entry is startup_64. */
 #include "boot/elf.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ELF64 vmlinux, with the contract of kernel_load(). `head`: the file's first KERNEL_HEAD_BYTES. */
 #ifndef BOOT_ELF_H
 #define BOOT_ELF_H

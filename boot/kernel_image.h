@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A loaded kernel: where it is and what it accepts. */
 #ifndef BOOT_KERNEL_IMAGE_H
 #define BOOT_KERNEL_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/kernel_load.h"
 
 #include <elf.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recognises a kernel by its content and loads it: bzImage (64-bit entry) or ELF64 vmlinux. */
 #ifndef BOOT_KERNEL_LOAD_H
 #define BOOT_KERNEL_LOAD_H

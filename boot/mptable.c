@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/mptable.h"
 
 #include <assert.h>

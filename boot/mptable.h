@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The MP table (Intel MultiProcessor Specification 1.4): how a kernel without ACPI finds its CPUs,
  * the IOAPIC and how the ISA interrupts are wired to it. */
 #ifndef BOOT_MPTABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/place.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the parts of a kernel's file go in guest memory. */
 #ifndef BOOT_PLACE_H
 #define BOOT_PLACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "boot/reset_vector.h"
 
 #include <assert.h>

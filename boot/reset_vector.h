@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The code at a PC's reset vector: Linux jumps there to reboot when all else has failed, and with reboot=bios. */
 #ifndef BOOT_RESET_VECTOR_H
 #define BOOT_RESET_VECTOR_H

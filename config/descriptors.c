@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "config/descriptors.h"
 
 #include <stddef.h>

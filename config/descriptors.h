@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inherited descriptors that the command line names. Pure code. */
 #ifndef CONFIG_DESCRIPTORS_H
 #define CONFIG_DESCRIPTORS_H

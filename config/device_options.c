@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "config/device_options.h"
 
 #include <stddef.h>

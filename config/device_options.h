@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The values of --disk, --rootfs, --net and --vsock. */
 #ifndef CONFIG_DEVICE_OPTIONS_H
 #define CONFIG_DEVICE_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "config/machine_plan.h"
 
 #include <assert.h>

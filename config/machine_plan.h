@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Assigns every device its window and GSI, and writes the kernel command line. Pure code. */
 #ifndef CONFIG_MACHINE_PLAN_H
 #define CONFIG_MACHINE_PLAN_H

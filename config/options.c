@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "config/options.h"
 
 #include <errno.h>

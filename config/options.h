@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of the monitor: argv in, struct vm_config out. Pure code: opens nothing. */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cpu/boot_state.h"
 
 #include <errno.h>

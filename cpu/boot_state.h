@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The state in which a vCPU starts, as data. */
 #ifndef CPU_BOOT_STATE_H
 #define CPU_BOOT_STATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cpu/cpuid.h"
 
 #include <assert.h>

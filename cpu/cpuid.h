@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guest's CPUID. */
 #ifndef CPU_CPUID_H
 #define CPU_CPUID_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "cpu/vcpu.h"
 
 #include <errno.h>

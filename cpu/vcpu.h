@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A virtual CPU: its descriptor, its thread and its KVM_RUN loop. */
 #ifndef CPU_VCPU_H
 #define CPU_VCPU_H

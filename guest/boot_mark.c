@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * boot-mark: an init that does nothing but show that userspace runs. bench/boot-time.sh boots it as
  * init=/sbin/boot-mark: it writes one line to the first serial port, past the kernel's driver, which

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds guest kernels and file systems into build/guest of the repository.
 #
 #   guest/build.sh [TARGET...]    vmlinux bzImage vmlinux-smp bzImage-smp vmlinux-acpi bzImage-acpi

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2154,SC1091,SC2016
 # Sourced by build.sh, whose variables it uses: Debian's own kernels, fetched by package name and never installed, and
 # an initrd of their modules.

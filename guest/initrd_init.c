@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * initrd_init: /init of an initrd that brings a distribution kernel's own modules.
  *

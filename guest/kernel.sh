@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2154
 # Sourced by build.sh, whose variables it uses: the kernel source and the kernels.
 

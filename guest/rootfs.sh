@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2154
 # Sourced by build.sh, whose variables it uses: the file system tree and the two
 # images made from it.

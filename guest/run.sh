@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # `make run KERNEL=NAME`: boots a kernel on a copy of build/guest/rootfs.ext4. On a terminal it ends in
 # a shell of the guest; otherwise it prints the guest's `uname -a` and the time to userspace.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading clocks. */
 #ifndef HOST_CLOCK_H
 #define HOST_CLOCK_H

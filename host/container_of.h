@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef HOST_CONTAINER_OF_H
 #define HOST_CONTAINER_OF_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/error.h"
 
 #include <errno.h>

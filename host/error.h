@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exit statuses, and short texts that say what is wrong. */
 #ifndef HOST_ERROR_H
 #define HOST_ERROR_H

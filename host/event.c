@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/event.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An eventfd on the ring: any thread, or KVM, wakes the event loop with it. */
 #ifndef HOST_EVENT_H
 #define HOST_EVENT_H

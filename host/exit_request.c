@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/exit_request.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one way in which a running VM ends: whoever sees a reason first posts it; the event loop and
  * the vCPUs stop because of it. */
 #ifndef HOST_EXIT_REQUEST_H

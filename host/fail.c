@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/fail.h"
 
 #include <errno.h>

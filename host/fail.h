@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Failures of the set-up: one line on stderr, and an exit status that says who can cure it. */
 #ifndef HOST_FAIL_H
 #define HOST_FAIL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/file.h"
 
 #include <errno.h>

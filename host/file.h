@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the files that the user names. */
 #ifndef HOST_FILE_H
 #define HOST_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ioctl(2) with one argument, a pointer or a number. */
 #ifndef HOST_IOCTL_H
 #define HOST_IOCTL_H

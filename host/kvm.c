@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/kvm.h"
 
 #include <errno.h>

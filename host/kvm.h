@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* /dev/kvm and the VM: opening them, and saying clearly why the host refuses. */
 #ifndef HOST_KVM_H
 #define HOST_KVM_H

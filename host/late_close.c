@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/late_close.h"
 
 #include <fcntl.h>

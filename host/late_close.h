@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Closing a VM without waiting until the host has destroyed it. */
 #ifndef HOST_LATE_CLOSE_H
 #define HOST_LATE_CLOSE_H

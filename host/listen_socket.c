@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/listen_socket.h"
 
 #include <errno.h>

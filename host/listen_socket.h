@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A listening Unix socket at a path, which disappears with the monitor. */
 #ifndef HOST_LISTEN_SOCKET_H
 #define HOST_LISTEN_SOCKET_H

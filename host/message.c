@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/message.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines on stderr: each begins with "vmm: ". A message never blocks the VM: a reader that is stalled loses it. */
 #ifndef HOST_MESSAGE_H
 #define HOST_MESSAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The host may refuse a task for a worker of io_uring or KVM (pids.max, RLIMIT_NPROC). Retried for one second, then
  * given up. While the guest runs; the set-up has host/release.h. */
 #ifndef HOST_REFUSAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/release.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An image, TAP or socket in use may belong to a monitor that has just ended: the kernel takes its io_uring down
  * after the process, and with it the files. Retried for one second, then refused. */
 #ifndef HOST_RELEASE_H

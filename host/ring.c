@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/ring.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/signal_events.h"
 
 #include <errno.h>

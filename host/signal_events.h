@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals as bytes on the ring: while the guest runs. */
 #ifndef HOST_SIGNAL_EVENTS_H
 #define HOST_SIGNAL_EVENTS_H

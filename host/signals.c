@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/signals.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * SIGTERM, SIGINT, SIGHUP and their like end the VM in order: they are blocked from main()'s first line on, and never
  * delivered. While the guest runs they are bytes on the ring (host/signal_events.h). Before that they stay pending, until

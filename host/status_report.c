@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/status_report.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The launcher's report, before the process has ended: one line of JSON on an inherited descriptor.
  * docs/launcher.md documents its fields. */
 #ifndef HOST_STATUS_REPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A TAP interface of the host: frames with a virtio-net header in front, one by each read and
  * write. */
 #ifndef HOST_TAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "host/write_within.h"
 
 #include <errno.h>

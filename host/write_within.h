@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing a line to a reader that may be stalled. */
 #ifndef HOST_WRITE_WITHIN_H
 #define HOST_WRITE_WITHIN_H

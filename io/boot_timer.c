@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/boot_timer.h"
 
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When each phase of the boot was reached, in microseconds since exec. */
 #ifndef IO_BOOT_TIMER_H
 #define IO_BOOT_TIMER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/bus.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Address to handler. One bus for ports, one for MMIO; filled during set-up, then only read. */
 #ifndef IO_BUS_H
 #define IO_BUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/cmos.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The CMOS clock's ports. There is no clock: the guest has KVM's. */
 #ifndef IO_CMOS_H
 #define IO_CMOS_H

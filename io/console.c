@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/console.h"
 
 #include <errno.h>

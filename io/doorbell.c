@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/doorbell.h"
 
 #include <linux/kvm.h>

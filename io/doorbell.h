@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest's kick without an exit to the vCPU's thread: KVM turns the write into a signal of an event
  * (KVM_IOEVENTFD). */
 #ifndef IO_DOORBELL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/keyboard.h"
 
 #include <errno.h>

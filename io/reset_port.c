@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/reset_port.h"
 
 #include "host/error.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The i8042 keyboard controller, as much as there is of it here: the command that resets the PC. */
 #ifndef IO_RESET_PORT_H
 #define IO_RESET_PORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/serial.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A 16550A UART (National Semiconductor PC16550D) at 0x3f8, its guest side.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "io/sleep_port.h"
 
 #include "host/fail.h"

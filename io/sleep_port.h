@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sleep control and status registers of hardware-reduced ACPI (6.5, 4.8.3.7): how a guest powers off. */
 #ifndef IO_SLEEP_PORT_H
 #define IO_SLEEP_PORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "irq/irq_line.h"
 
 #include <linux/kvm.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A device's interrupt: an edge on one GSI of KVM's chips (KVM_IRQ_LINE). Not an irqfd: for the IOAPIC's pins KVM
  * leaves an irqfd to a worker thread, and the guest may finish its work before that runs. */
 #ifndef IRQ_IRQ_LINE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "irq/irqchip.h"
 
 #include <linux/kvm.h>

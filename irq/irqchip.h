@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The in-kernel interrupt hardware: local APICs, two PICs, one IOAPIC, one PIT. */
 #ifndef IRQ_IRQCHIP_H
 #define IRQ_IRQCHIP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs one command in an emulated machine that has KVM, as if it ran here.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The lab's host side: host.c (options and the event loop), host_machine.c (the emulator and virtiofsd as
  * children), host_streams.c (the caller's streams, terminal and job).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lab's init, inside the emulated machine: init.c brings the machine up, init_job.c runs the command. */
 #ifndef LAB_INIT_H
 #define LAB_INIT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs the lab's command inside the emulated machine and moves its streams over the ports.
  *

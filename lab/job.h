@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What travels in a JOB frame: NUL-terminated strings, each a letter and a value, in any order
  * except that arguments keep theirs.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # Sourced by the script `lab`: fetches kernels and emulators by Debian package name into the cache, once.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # Sourced by the script `lab`: the machine with an Intel processor. It is Bochs, which emulates VMX with EPT
 # and unrestricted guests, and has no devices for fast files or streams. So its root is made of two disks: the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Can KVM here run Linux? Ask it, with a guest of one page.
  *

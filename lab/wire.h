@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The byte protocol between the lab's host side and its init, over four virtio-serial ports.
  *

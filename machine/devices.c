@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event loop and the devices on it: each is one explicit call. */
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end: what the guest has written goes out, and the launcher learns the result. */
 #include "host/error.h"
 #include "host/status_report.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The user's inputs: images, TAPs, the vsock's socket, the kernel and its initrd. */
 #include <fcntl.h>
 #include <net/if.h>

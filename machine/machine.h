@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The whole machine, and the stages in which two threads make it (set_up.c), run it and end it (vmm.c). Each field
  * belongs to the thread that makes it, until a semaphore hands it over.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "machine/set_up.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The VM, its memory slots, interrupt chips and vCPUs: made by KVM. */
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "mem/guest_memory.h"
 
 #include <linux/kvm.h>

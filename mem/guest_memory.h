@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Guest RAM: one anonymous mapping, one or two KVM memory slots around the hole below 4 GiB.
  * This is the only module that turns a guest-physical address into a pointer.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Every guest-physical constant, in address order. Nothing else in the monitor invents an address.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The page sizes of x86-64: the host's and the guest's. */
 #ifndef MEM_PAGE_H
 #define MEM_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation. A kick runs take_requests(): chains are popped into requests of a fixed pool,
  * checked, and prepared on the ring, all before one submission. Data goes straight between the image

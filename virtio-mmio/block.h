@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* virtio-blk (virtio 1.2, 5.2) on the ring. */
 #ifndef VIRTIO_MMIO_BLOCK_H
 #define VIRTIO_MMIO_BLOCK_H

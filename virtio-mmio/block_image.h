@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A disk's image: a raw file or a block device of the host, opened, locked and measured. */
 #ifndef VIRTIO_MMIO_BLOCK_IMAGE_H
 #define VIRTIO_MMIO_BLOCK_IMAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * io_uring gives an operation that would block to a worker, a thread of this process that the kernel makes: each fsync
  * and fallocate, most writes, and every operation on files that cannot be read without waiting (FUSE, overlayfs, tmpfs).

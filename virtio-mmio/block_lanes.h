@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A disk's operations: how many are on the ring at once, and which wait. On the ring's thread, with the device locked. */
 #ifndef VIRTIO_MMIO_BLOCK_LANES_H
 #define VIRTIO_MMIO_BLOCK_LANES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Warnings about an image that its user may not expect. None of them ends the VM: raw data may begin like anything, and a
  * guest may have written it. */
 #ifndef VIRTIO_MMIO_BLOCK_LOOK_H

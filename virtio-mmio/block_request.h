@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One request of a disk: its chain is checked, and steps are made of it until there is an answer. It knows no queue and
  * no other request. */
 #ifndef VIRTIO_MMIO_BLOCK_REQUEST_H

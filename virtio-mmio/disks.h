@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The disks of a VM, and how they end together. */
 #ifndef VIRTIO_MMIO_DISKS_H
 #define VIRTIO_MMIO_DISKS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/iov.h"
 
 #include "mem/guest_memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A run of buffers in guest memory, as queue.h hands them out.
  *

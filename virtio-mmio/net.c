@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/net.h"
 
 #include <linux/if_tun.h>

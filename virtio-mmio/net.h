@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* virtio-net (virtio 1.2, 5.1) on a TAP, through the ring. */
 #ifndef VIRTIO_MMIO_NET_H
 #define VIRTIO_MMIO_NET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/net_link.h"
 
 #include "host/container_of.h"

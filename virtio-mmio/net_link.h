@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A NIC's link: the TAP behind it, and whether that still exists. */
 #ifndef VIRTIO_MMIO_NET_LINK_H
 #define VIRTIO_MMIO_NET_LINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation. Chains of the guest are taken off the queue into a pool. When they suffice for a frame, the ring
  * polls the TAP. When the TAP is readable, a batch of reads is prepared, each with as many buffers as the largest frame

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the TAP to the guest. On the ring's thread with the device locked. */
 #ifndef VIRTIO_MMIO_NET_RX_H
 #define VIRTIO_MMIO_NET_RX_H

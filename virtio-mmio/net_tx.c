@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All frames that are available become writes in one submission, which run in order because RWF_NOWAIT lets none of
  * them wait. A frame that the host does not take (interface down, queue full, malformed) is dropped, as on a wire. */
 #include "virtio-mmio/net_tx.h"

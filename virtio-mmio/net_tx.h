@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From the guest to the TAP. On the ring's thread with the device locked. */
 #ifndef VIRTIO_MMIO_NET_TX_H
 #define VIRTIO_MMIO_NET_TX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A fixed array of items, taken and put back in any order without any search. The item that was put back last
  * is taken first, because its memory is warm; one that was never used only if there is no other: memory that was

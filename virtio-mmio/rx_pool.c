@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/rx_pool.h"
 
 #include <stddef.h>

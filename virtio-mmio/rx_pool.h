@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Receive chains of the guest that were taken off a queue and wait for something to receive. */
 #ifndef VIRTIO_MMIO_RX_POOL_H
 #define VIRTIO_MMIO_RX_POOL_H

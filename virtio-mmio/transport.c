@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Theory of operation. The driver walks a ladder of status bits: ACKNOWLEDGE, DRIVER, FEATURES_OK,
  * DRIVER_OK (virtio 1.2, 3.1.1). Each register may be written only on the rungs where the ladder

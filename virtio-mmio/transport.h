@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* virtio over MMIO, version 2 (virtio 1.2, 4.2): the register windows of one device. */
 #ifndef VIRTIO_MMIO_TRANSPORT_H
 #define VIRTIO_MMIO_TRANSPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/virtio_device.h"
 
 #include <linux/virtio_config.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads or writes a disk as fast as it can, polling. Words of the command line: op=read or write, depth=N (1 to 32),
  * bytes=N of each request, random=1, kticks=N. */
 #include "io_bench.h"

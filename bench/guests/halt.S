@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guest of memory.sh: says on the first serial port that it runs, and halts with interrupts off, for good. It
  * needs no device, so every monitor that loads an ELF file can be asked what such a VM costs.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Common to the guests of io.sh: how long they measure, and how they say what they have counted. */
 #ifndef BENCH_GUESTS_IO_BENCH_H
 #define BENCH_GUESTS_IO_BENCH_H

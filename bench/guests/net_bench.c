@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sends frames as fast as the device takes them, or counts those that come. Words of the command line: op=send or
  * receive, bytes=N of each frame, kticks=N. */
 #include "io_bench.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The guest of startup.sh: prints one byte on the first serial port with its third instruction, asks for a reset
  * with its fifth, and has nothing else. It runs unchanged at CPL 0 in long mode under every monitor that loads an ELF

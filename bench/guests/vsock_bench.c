@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One stream to the host's port 7000. Words of the command line: op=send (counts packets of 4 KiB that it has sent),
  * receive (counts bytes, in units of 4 KiB), or turn (counts round trips of one byte), kticks=N. */
 #include "io_bench.h"

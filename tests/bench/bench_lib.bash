@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For the tests of the benches: `. "$(dirname "$0")/bench_lib.bash"`. Short runs: that a bench ends well, that its
 # lines have the promised form, and that it fails when it should; no test of a time.

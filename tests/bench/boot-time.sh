@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # bench/boot-time.sh with one round: by time where this machine's KVM runs Linux, by counts in the lab elsewhere.
 # shellcheck source=tests/bench/bench_lib.bash
 . "$(dirname "$0")/bench_lib.bash"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # bench/io.sh, one round: every line is there, for each peer that is there, and what fails is named.
 # shellcheck source=tests/bench/bench_lib.bash
 . "$(dirname "$0")/bench_lib.bash"

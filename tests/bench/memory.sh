@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # bench/memory.sh with few VMs; its sums against the kernel's own; that no VM outlives it.
 # shellcheck source=tests/bench/bench_lib.bash
 . "$(dirname "$0")/bench_lib.bash"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # bench/report with one short bench: the page, the table, the plot; what it must not tell; a bench that fails.
 # shellcheck source=tests/bench/bench_lib.bash
 . "$(dirname "$0")/bench_lib.bash"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # bench/startup.sh in short runs; a program that stands for Firecracker shows how a peer is treated.
 # shellcheck source=tests/bench/bench_lib.bash
 . "$(dirname "$0")/bench_lib.bash"

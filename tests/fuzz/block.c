@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The input is what a driver does with a disk: requests of every kind, raw descriptors, kicks,
  * register writes, resets, reads into its own rings, and what the host does: a file that changes its size, results of

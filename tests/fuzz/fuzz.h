@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the fuzzers share: an input that is taken apart from the front, guest RAM between guard pages,
  * and seeds. With FUZZ_SEEDS=DIR in the environment a fuzzer writes its seeds to DIR before it

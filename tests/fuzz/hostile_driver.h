@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a hostile driver does with any device, for the fuzzers of net and vsock: it brings the queues
  * up with features and sizes of the input's choice, offers chains good and bad, and writes whatever it

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The input is a kernel file (bug class 23). Whatever it says, nothing but RAM from 1 MiB on is
  * written, and what is called loaded lies there. */
 #include "tests/fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The input is what a driver does with a NIC and what the host's network sends: raw descriptors and
  * good frames, kicks, register writes, resets, index jumps; frames of any size and header, a host that

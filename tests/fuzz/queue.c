@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The input fills the rings of a queue; the device then takes all there is (bug classes 5, 11, 16,
  * 19). Every buffer lies in RAM, and the work is bounded. */
 #include "tests/fuzz/fuzz.h"

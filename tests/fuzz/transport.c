@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The input is a sequence of register accesses (bug classes 1, 2, 4), of what the device does meanwhile, and of
  * what happens while a reset waits. A queue that is in use never changes, and what is ready lies in RAM.

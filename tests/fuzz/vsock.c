@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The input is what a driver does with a vsock and what programs of the host do: packets good and bad to
  * connections that exist and others, raw descriptors, kicks, register writes, resets, index jumps;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What a host does now and then, for the fuzzer of vsock: an operation fails, is interrupted or does half of
  * its work; there are no descriptors; time passes. And pools so small that an input can exhaust them.

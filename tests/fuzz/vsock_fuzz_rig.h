@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The host's side of a vsock for its fuzzer: listeners of every kind for the guest's connections, and
  * programs that connect, greet, write, read, shut down and close, or do nothing.

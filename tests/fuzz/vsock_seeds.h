@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The operations of an input of the vsock's fuzzer, and those inputs with which it begins: each leads to a
  * place that mutation alone does not find. */
 #ifndef TESTS_FUZZ_VSOCK_SEEDS_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For tests, after lib.sh: a monitor that runs in the background, in $vmm_pid, and ends with the test.
 vmm_pid=

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Whatever is wrong with the command line, a file or the host: one line on stderr that names the option, the
 # value and the reason, and the documented exit status, before any guest runs.
 # shellcheck source=tests/guest/lib.sh

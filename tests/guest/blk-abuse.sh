@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Registers of a virtio-mmio device at the hand of a hostile guest (bug classes 1 to 4 and 18): every width
 # and offset, queues resized and moved in use, notify values, status and features out of order, bad queues.
 # shellcheck source=tests/guest/lib.sh

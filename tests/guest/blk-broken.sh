@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Broken rings and chains (bug classes 5, 11, 14, 16, 19): the device needs a reset, and works after one.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

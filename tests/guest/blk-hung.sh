@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # One disk hangs, in its flushes, writes or reads, with as many of them as fit its queue; a second one is served as ever,
 # and the VM ends at a signal (bug class 24).
 # shellcheck source=tests/guest/lib.sh

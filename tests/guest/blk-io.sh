@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A virtio-blk driver that polls: reads, writes, flush, get-id, discard, write-zeroes, direct and indirect, with
 # EVENT_IDX, at depth 32; errors at the disk's end; a second, read-only disk. The image is checked here.
 # shellcheck source=tests/guest/lib.sh

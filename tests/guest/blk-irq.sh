@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A virtio-blk driver by interrupt: one for each request, none when none is wanted, one for a batch with
 # EVENT_IDX, and the configuration interrupt of a broken ring.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # One writer to an image: a second monitor is refused in one clear line; readers share; the lock is gone when
 # the monitor is gone.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A host that makes no more tasks for the VM (pids.max): the disks cannot work, and the VM ends with one line and status
 # 3. With one task more it works: one worker does everything.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Device resets with up to 42 requests in flight (bug class 17), and a driver that does not wait for them.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A guest that ends while its disk's reads refill their own ring (bug class 25): the VM ends as ever, and what the
 # guest has written is flushed.
 # shellcheck source=tests/guest/lib.sh

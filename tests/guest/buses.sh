@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Ports and device memory at every width, string I/O, window edges; the boot timer's line on stderr.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Whoever has seen the process end finds all of it free: stdout at its end, the TAP, the file system of the images, the
 # vsock's path, the cgroup; after a reset and after SIGTERM, alone and of a hundred at once.
 . "$(dirname "$0")/net_lib.bash"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """end_free.py DIR TAP GUESTS: after the exit of a monitor nothing is held. DIR/mnt is a mounted file system.
 
 What is found right after wait() counts: nothing is tried twice."""

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # How the guest ends, and how the monitor tells: reset 0, triple fault 4, KVM internal error 5.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

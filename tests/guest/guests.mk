@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The tiny guests of tests/guest: `make guests`, or alone `make -f tests/guest/guests.mk guests`.
 # Each tests/guest/guests/NAME.c becomes build/tests/guest/NAME.elf.
 

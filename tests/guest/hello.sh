@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A guest prints a line and resets: exact bytes, nothing on stderr, status 0.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A shell's jobs: in the background the monitor leaves the terminal alone, in front it has it, whatever brought it
 # there: a start, fg, bg, a stop. With dash, bash and busybox's ash.
 # shellcheck source=tests/guest/lib.sh

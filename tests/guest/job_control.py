@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs monitors as jobs of interactive shells, each on a pseudo-terminal; called by job-control.sh with the guests'
 folder."""
 

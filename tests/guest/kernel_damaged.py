@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """For kernel-damaged.sh: hundreds of damaged kernels and initrds, none of which may start a guest.
 
 kernel_damaged.py FOLDER KERNEL MONITOR...

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For the tests of this folder: `. "$(dirname "$0")/lib.sh"`. Leaves the shell in the tree's root with a
 # scratch directory $tmp that is removed at the end, ./vmm and the guests' $elf/NAME.elf built.

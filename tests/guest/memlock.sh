@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What newer kernels charge a VM's io_uring to, RLIMIT_MEMLOCK, which all VMs of a user share: the usual 64 KiB are enough
 # for any VM, and a message about it names it.
 # shellcheck source=tests/guest/lib.sh

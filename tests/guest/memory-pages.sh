@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The pages that back guest memory: --mem SIZE,4k and --mem SIZE,hugetlb, with a pool and without.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

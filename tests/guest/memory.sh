@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Bounded memory and no busy waiting (bug classes 7, 8, 9): input that no guest reads, output that nobody
 # takes, requests without end. The monitor's own memory stays flat; a halted guest costs no CPU time.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # An error in a --net is one line, before there is a VM: exit status 2, or 3 where the host refuses.
 # shellcheck source=tests/guest/net_lib.bash
 . "$(dirname "$0")/net_lib.bash"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A NIC under stress: a flooded TAP (class 6), a flooded TAP whose guest gives no receive buffers (class 9), a storm
 # of notifications, the TAP removed. Whatever happens, the event loop uses no CPU when nothing can be done, and
 # the guest is served afterwards.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A NIC whose driver polls: pings and UDP echoes of all sizes up to an MTU of 1500 and of 9000, with small merged
 # receive buffers, without, and with all ring features; a burst of the guest's, hashed here; --net tap= and
 # --net fd=; two NICs with their own addresses.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A guest that starts its NIC anew in a loop. With the same features the host's TAP is not told, and with it
 # every program that listens to the host's network by netlink; with changing features the vCPU waits for the host's
 # network, which others change meanwhile, and nobody else does: a host program at the vsock is answered.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Class 9: a VM with a disk, a NIC and a vsock and nothing to do uses no CPU: for 10 s its event loop is not woken once.
 # Nor is it when frames and connections wait for which the guest has no receive buffers, or no driver.
 # shellcheck source=tests/guest/net_lib.bash

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The host's side of the tests of net: talks to guests/net_io.c at 10.77.N.2.
 
     net_host.py check IP MTU      pings and echoes of all sizes up to the MTU

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For the tests of net: `. "$(dirname "$0")/net_lib.bash"` first of all. Starts the test again in a network
 # namespace of its own, which ends with it; then does what lib.sh and background.bash do.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Without /dev/kvm, without permission for it, or with something else in its place: exit status 3 and one line
 # that says what to do.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every byte of stdin arrives at the guest once and in order, and comes back: by interrupts (receive and
 # transmit) and polled; from a file, a pipe and a writer that dribbles.
 # shellcheck source=tests/guest/lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The console in files: one that is emptied while it is written, one that is something else of this VM's, or no
 # file at all; and a log that stdout, stderr and others share, whose description stays as the launcher made it.
 # shellcheck source=tests/guest/lib.sh

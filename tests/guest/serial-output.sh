@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # All that a guest prints arrives, whoever reads it: a quick reader, a slow one, one that goes away.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A signal during the set-up has the outcome that it has later: 128 + N, the line on --status-fd, no socket left. At any
 # moment after exec, also as the first process of a PID namespace; while the monitor waits for an image, a TAP or a
 # socket; and when it was blocked and pending before exec.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # SIGTERM, SIGINT, SIGHUP and SIGQUIT end a running guest within 1 s with 128 + N: one that halts with
 # interrupts off, one that spins, one whose output nobody reads. A second signal changes nothing.
 # shellcheck source=tests/guest/lib.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Sends signals to monitors that have only just started; called by signals-early.sh with a guest and a folder."""
 
 import ctypes

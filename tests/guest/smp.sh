@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The boot processor starts the others with INIT and SIPI, in real mode; each runs once.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # --status-fd: one line of JSON with the exit code and its reason for every way in which a VM ends, or does not
 # begin; when it is read the disks are free, and the descriptor and stdout end at once.
 # shellcheck source=tests/guest/lib.sh

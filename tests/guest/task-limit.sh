@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # As few tasks as the host allows: a VM runs with what docs/design.md says that it needs; with less it says so in one line
 # and ends with status 3, instead of trying for ever.
 # shellcheck source=tests/guest/lib.sh

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For tests, after lib.sh: $group, a cgroup of either version whose tasks can be limited, which ends with the test.
 group=

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs the monitor on a pseudo-terminal; called by terminal.sh with the guests' folder."""
 
 import ctypes

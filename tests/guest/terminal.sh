@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The console on a terminal: raw while the guest runs, as before at every end; Ctrl-c goes to the guest,
 # Ctrl-a x ends the VM.
 # shellcheck source=tests/guest/lib.sh

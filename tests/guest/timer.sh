@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Interrupts of the PIT through the PIC and the IOAPIC, and of the local APIC's timer in each mode.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A vsock whose driver polls: the CONNECT dialect, echoes with hashes both ways, half-closed streams, ports on which
 # nobody listens, readers that do not read (class 21), 1,200 connections at once, resets.
 # shellcheck source=tests/guest/vsock_lib.bash

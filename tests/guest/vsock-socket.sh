@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The Unix socket of a vsock: its mode, its end, a stale one, one on which somebody listens, an inherited one, and
 # what is no place for one.
 # shellcheck source=tests/guest/vsock_lib.bash

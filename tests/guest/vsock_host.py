@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The host's side of the tests of vsock: talks to guests/vsock_io.c through the Unix socket PATH.
 
     vsock_host.py NAME PATH               one of the functions test_NAME below

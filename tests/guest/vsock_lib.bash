@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # For the tests of vsock: `. "$(dirname "$0")/vsock_lib.bash"` instead of lib.sh.
 # shellcheck source=tests/guest/lib.sh

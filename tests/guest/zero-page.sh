@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Command line, e820 map and initrd as the guest sees them, from an ELF kernel and from a bzImage.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # Sourced by the tests of kernels, after tests/linux/lib.sh: one boot of one kernel in one form with ACPI or without, and
 # what of it must work: the initrd, the root file system, a network interface, a vsock. What a kernel

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Two vCPUs write, copy, verify and delete on two disks at once, while the driver of a third disk is
 # unbound and bound again and again with reads and writes on their way: every checksum holds, nothing
 # hangs, and the file systems are clean.

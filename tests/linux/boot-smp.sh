@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The SMP kernel, as vmlinux and as bzImage, with one and four vCPUs and up to 8 GiB: as boot-up.sh,
 # and every vCPU is online.
 . "$(dirname "$0")/lib.sh"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # Sourced by the boot tests after lib.sh: one boot of one kernel, and all that must be true of it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Drives the monitor through a pseudo-terminal, as a person would: console-pty.py VMM OPTION...
 
 Prompt, command, Ctrl-c, Ctrl-a x, and a second VM that is ended by SIGTERM: the terminal's settings

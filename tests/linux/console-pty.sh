@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A person at a terminal: the shell's prompt, a command, Ctrl-c for the guest, Ctrl-a x for the
 # monitor; the terminal is as before after that and after SIGTERM.
 . "$(dirname "$0")/lib.sh"

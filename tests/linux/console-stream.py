@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pipes as the guest's console: console-stream.py TYPED PRINTED VMM OPTION...
 
 One guest, which prints GO when it is ready, then:

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The console through pipes: no byte is lost or reordered, printed or typed, and a reader that takes
 # nothing and somebody who types to a deaf guest cost the monitor no memory.
 . "$(dirname "$0")/lib.sh"

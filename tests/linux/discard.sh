@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Blocks that the guest discards go back to the host's file system, and reads as zeroes; writing zeroes
 # zeroes exactly the range; fstrim of the mounted root frees a deleted file's space.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # All sixteen disks at once: --disk gives /dev/vdb, vdc, ... in order, each with its image's size in
 # whole sectors, whatever the number of bytes; each is read and written up to its last sector, and
 # bytes behind the last whole sector stay as they are.

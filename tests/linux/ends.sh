@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every way a guest ends gives the monitor its documented exit status, promptly: poweroff, reboot and
 # halt 0, a triple fault 4, a panic 0 with its text on the console.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Block devices as disks: one with bad sectors (device-mapper's error target) gives the guest an I/O
 # error there and nowhere else; one that hangs does not keep SIGTERM from ending the VM.
 . "$(dirname "$0")/lib.sh"

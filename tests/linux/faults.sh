@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Faults of the files behind the disks, all in one guest: the host's disk is full, the file-size limit
 # is reached, the image is truncated while the guest runs. The guest gets I/O errors, and only for
 # what cannot be done; the monitor says one line for each disk, lives on and ends with 0.

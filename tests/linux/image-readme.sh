@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The README's one command, and its container image, as they are typed: a stand-in for podman exports a tree without an init.
 . "$(dirname "$0")/lib.sh"
 

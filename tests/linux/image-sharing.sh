@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A read-only root stays as it is, bit for bit, and two monitors may use it at once. An image that a
 # monitor writes to belongs to it: a second one is refused with exit status 2 and one line.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A guest without any disk runs from its initrd, with either image kind, at the smallest memory too.
 . "$(dirname "$0")/lib.sh"
 

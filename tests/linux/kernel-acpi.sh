@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The kernel with ACPI: it finds its machine by the tables, powers off through S5, and has the power button, which is a
 # signal to init, and the VM generation's number.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Debian's kernels as packages have them, and the project's: a short list of what tests/kernel/all boots.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/../kernel/cells.bash"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A signal ends the monitor within a second, whatever the guest is doing: booting (several moments)
 # or writing as fast as it can. The file system is consistent afterwards, also after SIGKILL, and what
 # the guest has fsynced is there. The status is 128 plus the signal's number.

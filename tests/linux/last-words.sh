@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A program's last output is printed, with more than one CPU, too: when the program ends, on the
 # second CPU, the first, which gets the interrupt (from the next one on), still has most of its output to send.
 . "$(dirname "$0")/lib.sh"

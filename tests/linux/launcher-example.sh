@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # examples/launcher.py runs a script in a guest and tells its result. (vsock-readme runs the other example.)
 . "$(dirname "$0")/lib.sh"
 

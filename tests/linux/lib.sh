@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 # Common to the Linux tests. A test sources it first; it is run by tests/run, where KVM can run Linux.
 #

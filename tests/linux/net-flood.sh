@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Class 6: a flood of small frames to the guest, then one from the guest. Meanwhile a disk read, an echo over
 # another NIC, and frames in the other direction on the flooded NIC finish in bounded time; after each
 # flood the NIC works at once.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The TAP is removed in the middle of a transfer in both directions: the guest sees its carrier go, the
 # monitor says one line and waits without spinning, the console, the disk and the other NIC work on, the
 # interface can be taken down and up and its driver bound again, and the VM ends as usual.

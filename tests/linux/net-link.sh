@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Three NICs: by name, by inherited descriptor, and with `mac=` and `mtu=`. Their addresses, their MTUs (one
 # is 9000) and which is which; then 100 link cycles in the guest, 100 of the TAP, and the driver unbound
 # and bound again, which resets the device, while echo requests arrive; each time frames flow again.

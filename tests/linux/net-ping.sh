@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Echo requests of 0 to 60,000 bytes in both directions: every byte of every answer is compared. Frames
 # at each side of the MTU, and datagrams in up to 41 fragments.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The README's network example, as it is typed, in a tree whose image is a copy.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/net_lib.bash"

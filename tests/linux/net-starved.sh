@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Class 9: the guest offers no receive buffers, because its vCPU stands still. The monitor waits without
 # spinning, and when the guest goes on it gets every frame that the TAP could hold, in order.
 . "$(dirname "$0")/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # TCP in both directions at once, 1 GiB in all (less in the emulated machine), then 500 connections at
 # once and UDP: every byte is compared with what the other end must have sent. The frames on the TAP show
 # that segmentation and checksum offload are in use each way, and that neither comes from the guest once

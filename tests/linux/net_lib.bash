@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the network tests after lib.sh: a network namespace with TAPs for one VM.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One end of a network test, for the host and for the guest:
  *

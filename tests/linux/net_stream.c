@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A connection begins with a header by which the client tells how much it will send and wants; both
  * directions then run at once. When the server has received and compared all, it sends its receipt, the

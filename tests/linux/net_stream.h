@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* TCP for net_peer: streams whose every byte is known from their seed and its place. */
 #ifndef TESTS_LINUX_NET_STREAM_H
 #define TESTS_LINUX_NET_STREAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The changes that a network test makes to the interfaces and threads around it:
  *

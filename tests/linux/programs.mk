@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The programs of the Linux tests, for host and guest: static. They are built here because a compiler takes
 # half a minute in the lab.
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The other side is gone, or does not read: data in flight when a connection is closed, programs killed in
 # mid-stream, readers that never read, one that reads long after the guest has closed. Others are not held up, and
 # the monitor's memory stays as it is.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Linux's own tools/testing/vsock/vsock_test against the monitor: the guest's side runs as it is, the host's
 # over vsock_bridge.c. Both roles, in one boot.
 . "$(dirname "$0")/lib.sh"

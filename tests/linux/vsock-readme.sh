@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The README's example of a vsock works as it is typed.
 . "$(dirname "$0")/lib.sh"
 

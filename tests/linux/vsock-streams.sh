@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Streams between a Linux guest and programs of the host, both ways: every byte and every end arrives; 1,000
 # connections are open at once; 10,000 are opened and closed; the monitor's memory stays as it is.
 . "$(dirname "$0")/lib.sh"

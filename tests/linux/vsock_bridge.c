@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Linked into Linux's vsock_test with ld's --wrap, so that it runs, unchanged, against this monitor.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The clients of vsock_peer.h. */
 #include <errno.h>
 #include <inttypes.h>

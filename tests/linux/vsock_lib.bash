@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2154
 # For the vsock tests, after lib.sh: one VM with a vsock, vsock_peer on both sides, and a shell in the guest
 # that is reached over the vsock itself.

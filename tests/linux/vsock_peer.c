@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "vsock_peer.h"
 
 #include <errno.h>

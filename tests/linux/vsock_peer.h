@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * vsock_peer: both ends of the vsock tests, in the guest and on the host, as servers and as clients.
  * One process and one epoll for thousands of connections.

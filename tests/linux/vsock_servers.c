@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The servers of vsock_peer.h. */
 #include <errno.h>
 #include <signal.h>

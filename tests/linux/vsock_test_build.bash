@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # vsock_test_build.bash DIRECTORY: Linux's tools/testing/vsock/vsock_test, from Debian's linux-source-6.1, into
 # DIRECTORY as vsock_test-host and vsock_test-guest. Nothing of it is kept in the tree: the source is taken out
 # of the package's tarball once and kept in the user's cache, named by what it was taken from.

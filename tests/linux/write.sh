@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # 64 MiB of random bytes, from a read-only disk, written to a file, synced, the VM reset by the guest: both
 # file systems are clean on the host without any repair, and the hash is right, in the guest, too.
 . "$(dirname "$0")/lib.sh"

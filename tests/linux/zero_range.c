@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Runs in the guest: zero_range MODE DEVICE OFFSET LENGTH (bytes) asks the kernel for one operation on
  * a block device. MODE is "discard" (BLKDISCARD), "zero" (BLKZEROOUT: write zeroes that may unmap) or

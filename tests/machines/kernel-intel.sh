@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Debian's kernel under KVM's Intel side, in Bochs.
 . "$(dirname "$0")/machine.bash"
 machine_command=tests/kernel/short

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Tests the lab itself: the emulated machine, whatever /dev/kvm here can do. 77 where it cannot be set up.
 set -eu
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash
 # Sourced by the tests of this folder: a short list, smoke or $machine_command, in another machine of the lab.
 set -eu

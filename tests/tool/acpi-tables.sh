@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The ACPI tables as Intel's compiler reads them: it understands them, compiles what it has understood without a warning,
 # and gets the same bytes again.
 set -eu

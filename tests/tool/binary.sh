@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The result of `make`: one static position-independent file without a library, small, whose --help fits a
 # terminal of 24 lines of 80 columns.
 set -eu

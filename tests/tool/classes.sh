@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The table of bug classes in docs/testing.md names tests that exist, and in each class's row every unit test with a
 # function of that class.
 set -eu

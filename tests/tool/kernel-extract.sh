@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # vmm-extract-kernel: every packing method, the kernels that are there, and damaged files, for each of which it
 # ends soon, says why in one line, and leaves nothing behind.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The Makefile takes what a packager gives: a compiler, flags, folders. The binary does not depend on where it is built.
 set -eu
 cd "$(dirname "$0")/../.."

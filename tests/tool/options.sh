@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The parser, --help, the manual page, docs/devices.md and both completions know the same options; the manual page and
 # docs/guest.md the same default words for the kernel. The manual page is clean, the completions complete.
 set -eu

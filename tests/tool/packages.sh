@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # One version everywhere; `make install`; a .deb that dpkg installs into a root without anything else, where the program
 # runs, and removes again; a tarball that builds without git, to the same bytes as here.
 set -eu

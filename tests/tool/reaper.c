@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * reaper SECONDS COMMAND...: runs a test so that nothing of it outlives it. Every process that the command
  * starts is a descendant of this one, as a child subreaper even after its parent's end; what is left when the

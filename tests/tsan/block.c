@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A disk between two vCPUs, a scribbler and the event loop. */
 #include "tests/tsan/race_rig.h"
 

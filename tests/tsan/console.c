@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The UART between two vCPUs, the event loop, and whoever types and reads. */
 #include "io/console.h"
 

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Tests of tests/guest once more, with a monitor that is built with ThreadSanitizer: no data race in it, from the
 # start to the end. (What the kernel and the guest do with memory it does not see: tests/tsan/*.c.)
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A NIC between two vCPUs, a scribbler, the event loop and the host's network. */
 #include "tests/tsan/race_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A machine's concurrent work on one device, for ThreadSanitizer: two vCPUs write its registers and kick it, a third
  * writes its rings and buffers, and this thread is the event loop. Guest memory is written and read with relaxed

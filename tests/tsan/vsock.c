@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A vsock between two vCPUs, a scribbler, the event loop and programs of the host in both roles. */
 #include "tests/tsan/race_rig.h"
 

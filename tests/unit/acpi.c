@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ACPI tables, byte by byte where they are short, and walked where they are long. With arguments it writes them
  * as files, for the compiler that reads them back (tests/tool/acpi-tables.sh). */
 #include "boot/acpi.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests of every kind, answered rightly, through the real ring. */
 #include "tests/unit/check.h"
 #include "tests/unit/disk_rig.h"

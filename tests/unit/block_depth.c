@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Many requests at once, and resets while they are on their way (bug classes 15, 17). The image is
  * a pipe, so the test decides when a read completes. */
 #include "tests/unit/check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The end of a run: what the guest may do to its disks then, and what a disk may do to the others. */
 #include "tests/unit/check.h"
 #include "tests/unit/disk_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images that fail, shrink, or give their bytes in pieces: an I/O error for the guest at the most,
  * and a device that goes on. */
 #include <signal.h>

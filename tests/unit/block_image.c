@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening images: what is refused and why, and the lock against a second writer. */
 #include "virtio-mmio/block_image.h"
 

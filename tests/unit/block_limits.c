@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sector arithmetic at its limits (bug class 22), discards, write-zeroes, sizes that fit no grid. */
 #include "tests/unit/check.h"
 #include "tests/unit/disk_rig.h"

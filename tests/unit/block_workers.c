@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A disk's share of the kernel's workers, and a host that makes none. */
 #include "tests/unit/check.h"
 #include "tests/unit/disk_rig.h"

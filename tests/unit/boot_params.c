@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* initrd placement, the zero page and its e820 map. */
 #include "boot/boot_params.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Address to handler (bug class 3: an address plus a length that wraps). */
 #include "io/bus.h"
 

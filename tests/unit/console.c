@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The console between the UART and two pipes, through the real ring. */
 #include "io/console.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CPUID as the guest gets it from a host that has everything: topology as Linux reads it, and what is hidden. */
 #include "cpu/cpuid.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The descriptors that a command line names, also one that is refused. */
 #include "config/descriptors.h"
 

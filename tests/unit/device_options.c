@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The values of --net and --vsock. */
 #include <stdarg.h>
 

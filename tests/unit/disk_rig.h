@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A whole disk without KVM: block device, transport, doorbell and ring as they are, a driver of the
  * tests' own in front.

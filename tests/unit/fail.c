@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a refusal says, on one line that is never too long, and which exit status it ends with: 2 for what the user
  * wrote, 3 for what a retry or the host cures. */
 #include "host/error.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files with holes, read into zeroed memory; which descriptors stay open. */
 #include "host/file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A disk image that hangs, takes its time or fails as told: a file system of one file, `disk`, served by a child process
  * straight from /dev/fuse. It is mounted in a namespace of the caller's own, so that nothing of it outlives its users.

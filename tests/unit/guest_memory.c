@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* guest_memory_at(): the one place where a guest address becomes a pointer (bug classes 3 and 5). */
 #include "mem/guest_memory.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs of buffers: each operation against the same done byte by byte. */
 #include "virtio-mmio/iov.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A VM that does not exist: the ioctls that would reach it are answered here, and interrupts counted. */
 #ifndef TESTS_UNIT_IRQ_RIG_H
 #define TESTS_UNIT_IRQ_RIG_H

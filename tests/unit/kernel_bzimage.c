@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* bzImages, good and damaged (bug class 23). */
 #include "boot/kernel_load.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ELF vmlinux files, good and damaged (bug class 23), and files that are no kernel at all. */
 #include "boot/kernel_load.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kernels made by the tests: small, valid, and easy to damage. */
 #ifndef TESTS_UNIT_KERNEL_FILES_H
 #define TESTS_UNIT_KERNEL_FILES_H

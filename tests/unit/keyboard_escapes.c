@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ctrl-a on a terminal, however the keys are spread over reads. */
 #include "io/keyboard.h"
 #include "tests/unit/check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The socket at a path: what may lie there before, who may use it, that it goes. */
 #include "host/listen_socket.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* vm_config to device windows, GSIs and the kernel command line. */
 #include "config/machine_plan.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The MP table, read back the way a kernel does it: bytes and offsets of the specification only. */
 #include "boot/mptable.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the NIC tells the driver, and which frames it may get. */
 #include "tests/unit/check.h"
 #include "tests/unit/net_rig.h"

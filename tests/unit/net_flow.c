@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The NIC under flood, starvation, guest-sized requests and resets. */
 #include "tests/unit/check.h"
 #include "tests/unit/net_tx_rig.h"

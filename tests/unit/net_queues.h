@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A driver with several queues for the tests of net and vsock, and the device's surroundings: guest
  * memory, bus and ring as they are, a VM that does not exist.

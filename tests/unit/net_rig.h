@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A NIC without KVM and without a TAP: a pair of datagram-like sockets stands for it. What the test
  * sends to `host_fd` is a frame for the guest, what the guest sends arrives there. */
 #ifndef TESTS_UNIT_NET_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames to the guest: how they fill its buffers, their order, and what is no buffer. */
 #include "tests/unit/check.h"
 #include "tests/unit/net_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is wanted of an inherited TAP, on hosts old and new: its flags are its launcher's. */
 #include <fcntl.h>
 #include <linux/if_tun.h>

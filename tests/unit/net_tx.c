@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames from the guest, and a TAP that takes no more or goes away. */
 #include <dirent.h>
 #include <termios.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames from the guest, for the tests of net: each has a random header and payload that its seed gives. */
 #ifndef TESTS_UNIT_NET_TX_RIG_H
 #define TESTS_UNIT_NET_TX_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* argv to struct vm_config. */
 #include "config/options.h"
 

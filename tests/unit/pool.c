@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool of a fixed array. */
 #include "virtio-mmio/pool.h"
 

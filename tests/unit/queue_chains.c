@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Descriptor chains, good and bad (bug classes 5, 15, 16, 19). */
 #include "tests/unit/check.h"
 #include "tests/unit/virtio_driver.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ring indexes, placement, notification arithmetic; and rings that change during the look (bug
  * classes 4, 11, 12, 13, 14). */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Polling before sleeping: finds what comes at once, stops after misses, and leaves the CPU to workers. */
 #include <sys/eventfd.h>
 #include <sys/resource.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event loop under test, and a VM that does not exist. */
 #ifndef TESTS_UNIT_RING_RIG_H
 #define TESTS_UNIT_RING_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool of receive buffers, against a queue of a driver's own. */
 #include "virtio-mmio/rx_pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program that passes a descriptor through a Unix socket. */
 #ifndef TESTS_UNIT_SEND_DESCRIPTOR_H
 #define TESTS_UNIT_SEND_DESCRIPTOR_H

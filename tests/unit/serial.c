@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The UART as the guest's driver sees it, and the flow of bytes to the host. */
 #include "io/serial.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The line of --status-fd: always whole, always JSON, whatever the message. */
 #include "host/status_report.h"
 #include "tests/unit/check.h"

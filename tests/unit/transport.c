@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Feature negotiation, queue selection, resets and broken queues (bug classes 2, 4, 17). */
 #include <pthread.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The register window: every offset, width and direction on every rung of the status ladder (bug
  * classes 1 and 4). */
 #include "tests/unit/transport_rig.h"

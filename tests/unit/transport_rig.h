@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A device of the tests' own behind a transport, brought to any rung of the status ladder. */
 #ifndef TESTS_UNIT_TRANSPORT_RIG_H
 #define TESTS_UNIT_TRANSPORT_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A device with two windows: which of them has it, and since when; its doorbells. */
 #include "tests/unit/transport_rig.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A driver for a virtio-mmio device in this process: registers, one split queue, no KVM. */
 #ifndef TESTS_UNIT_VIRTIO_DRIVER_H
 #define TESTS_UNIT_VIRTIO_DRIVER_H

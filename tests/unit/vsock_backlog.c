@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guest's connections to host programs that do not accept as fast as the guest asks. */
 #include <time.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Chains that are odd: parts of all sizes are taken as they come; what is no packet is left alone, or
  * makes the device ask for a reset. */
 #include "tests/unit/check.h"

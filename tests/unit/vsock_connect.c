@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How connections come about, and how not: the dialect of the host's programs, the guest's requests. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_rig.h"

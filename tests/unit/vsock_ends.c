@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How connections end: of one side only, in any order. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_streams_rig.h"

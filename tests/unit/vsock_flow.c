@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Data under pressure: short writes, slow readers, credit that wraps and shrinks, nothing to do. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A guest's vsock driver, packet by packet; each packet to it is checked for what must hold of any. */
 #ifndef TESTS_UNIT_VSOCK_GUEST_H
 #define TESTS_UNIT_VSOCK_GUEST_H

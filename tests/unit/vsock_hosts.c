@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the host's programs can take of the monitor: time, places. */
 #include <sys/epoll.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Host programs that have left: what the monitor keeps of them, descriptors and places. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_streams_rig.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the guest can take of the monitor: connections, memory, time. */
 #include <time.h>
 

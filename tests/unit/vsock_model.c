@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random sequences of what the guest and the host's programs can do, against the model. */
 #include "tests/unit/vsock_model.h"
 #include "tests/unit/check.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * What the guest and the host's programs may see of vsock connections. A link is one connection from
  * both its ends; settle() runs the ring until nothing moves and judges every packet that has come.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Packets that are wrong: the guest gets the RST that is due, and no more than that. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_rig.h"

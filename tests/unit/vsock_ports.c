@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table in which packets find their connection: the guest chooses what lies in it. */
 #include "tests/unit/check.h"
 #include "tests/unit/vsock_rig.h"

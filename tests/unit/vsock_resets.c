@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Resets of the vsock in the middle of everything (class 17). */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A vsock without KVM: the real device on the real ring; the host's programs are Unix sockets of this
  * process, and vsock_guest.h is the driver. */
 #ifndef TESTS_UNIT_VSOCK_RIG_H

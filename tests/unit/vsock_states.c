@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream's states without sockets: what each event leads to, and what holds after any sequence of them. */
 #include "virtio-mmio/vsock/stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stream's counters (bug class 21): credit in both directions, wrap-around, shrinking buffers. */
 #include "virtio-mmio/vsock/stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A vsock with a listening host program, for tests of whole streams. */
 #ifndef TESTS_UNIT_VSOCK_STREAMS_RIG_H
 #define TESTS_UNIT_VSOCK_STREAMS_RIG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines for readers that are stalled, have left, or share a file with others. */
 #include "host/write_within.h"
 

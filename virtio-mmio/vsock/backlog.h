@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Lines before the host's listeners. A connection that finds a listener's backlog full waits there, for a bounded time. The
  * first in line tries again after a pause, because nothing tells when there is room; the others follow when it is through.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/connection.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A connection between the guest and a host program: a stream, a socket, and a buffer for what the socket does
  * not take at once. It turns what the socket reports into events of the stream and carries the stream's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SipHash-1-3 of one word. Without the key nobody can choose words that collide, nor learn from some that do which others
  * will. */
 #ifndef VIRTIO_MMIO_VSOCK_HASH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A list whose members can leave from any place. It is a ring of links, its head among them. */
 #ifndef VIRTIO_MMIO_VSOCK_LIST_H
 #define VIRTIO_MMIO_VSOCK_LIST_H

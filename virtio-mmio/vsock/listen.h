@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * How a host program's connection comes about: it is accepted, says "CONNECT <port>\n", and then its descriptor and
  * the port become a connection.

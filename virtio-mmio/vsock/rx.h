@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The receive queue: packets to the guest, while it has receive buffers. Replies go first, then each connection has one
  * turn, so that none keeps the others waiting. Data is read from the socket straight into the guest's buffers, as much as

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/socket.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A Unix socket on the ring; it knows no guest. An operation of each kind is under way at most once. All complete
  * in one function: with the lock held it calls the handler that the operation was started with, and has the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/stream.h"
 
 #include <errno.h>

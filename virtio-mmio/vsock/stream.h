@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * One vsock stream as a state machine (virtio 1.2, 5.10.6). Pure: an event changes the state, the counters and
  * what is pending for the guest, and returns the actions that its owner carries out.

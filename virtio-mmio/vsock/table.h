@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * A table of all connections of a vsock, of which it knows no more than their entries: the pool of their places, the hash
  * by which packets find them, and the list of those that have something to send to the guest.

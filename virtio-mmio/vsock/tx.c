@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/tx.h"
 
 #include <linux/vm_sockets.h>

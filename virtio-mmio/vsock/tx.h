@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * The transmit queue: packets from the guest. If nothing of the stream waits, data goes to the socket straight from guest
  * memory, with RWF_NOWAIT, so that a stalled reader keeps no chain. The rest, and what comes meanwhile, is copied to the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/vsock.h"
 
 #include <linux/virtio_ids.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * virtio-vsock (virtio 1.2, 5.10) between the guest and Unix sockets of the host, in Firecracker's
  * dialect: a host program connects to PATH, sends "CONNECT <port>\n" and reads "OK <host_port>\n"; the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The machine as a kernel with ACPI finds it, as far as no AML is needed: the tables' root, a disk at its second window, power
  * off. With the word "none" it must find nothing of all that. */
 #include "rt/blk.h"

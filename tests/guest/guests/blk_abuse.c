@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A hostile driver at the registers: nothing it does there may disturb the monitor, or a queue that is
  * in use. After each abuse the disk must still work. */
 #include "rt/blk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rings and chains that break the rules: each marks the device NEEDS_RESET and raises the configuration
  * interrupt, and after a reset it works again. */
 #include "rt/blk.h"

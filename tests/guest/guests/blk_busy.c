@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads and resets for ever: 1 MiB, 32 times a sector, a broken chain, a reset. */
 #include "rt/blk.h"
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two disks, the first of which answers nothing: `op=` (in, out, flush), `depth=` and `stride=` (sectors) say what waits there
  * while the second is used in every way, `rounds=` times. Then it waits for its end. */
 #include "rt/blk.h"

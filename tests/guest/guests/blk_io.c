@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The block device's answers to a driver that keeps the rules. The script knows what must be in the
  * image afterwards:
  *   sectors 0-63     read only; sector n begins with n (64 bits)

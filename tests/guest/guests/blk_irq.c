@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A virtio-blk driver by interrupt: GSI 5, through the IOAPIC, edge-triggered. Prints how many it took. */
 #include "rt/blk.h"
 #include "rt/irq.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes to its disk and flushes it when it is told to, by a byte from the console. */
 #include "rt/blk.h"
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Resets with I/O in flight, at growing depths: afterwards no answer of the earlier life arrives, no
  * buffer changes, and the device works. `rounds=` at each depth. */
 #include "rt/blk.h"

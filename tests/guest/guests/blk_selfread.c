@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A ring that refills itself: each read writes the next index over the ring and the next request over its header,
  * as the image has it (tests/guest/blk-selfread.sh makes it). The guest ends while that goes on. */
 #include "rt/blk.h"

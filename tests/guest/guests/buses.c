@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ports and device memory: every width to claimed and unclaimed addresses, string I/O, accesses that
  * cross a window's edge, the boot timer. */
 #include "rt/rt.h"

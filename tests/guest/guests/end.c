@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ends, or does not: the command line names the way, each a word. */
 #include "rt/irq.h"
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints a line and resets. */
 #include "rt/rt.h"
 

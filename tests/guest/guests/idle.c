@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A machine with a disk, a NIC and a vsock whose drivers are ready and have nothing to do; then the CPU is
  * halted for good. The word "starved" of the command line: with no receive buffers; "nothing": no driver at all. */
 #include "rt/blk.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints each byte that the serial port receives as "<hex>", until 'q'. */
 #include "rt/irq.h"
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A host on the network: answers ARP, ICMP echo and UDP echo on each NIC (10.77.N.2), and does what UDP
  * datagrams to port 9 ask for:
  *   "burst COUNT"     sends COUNT datagrams of all sizes up to the MTU, whose contents the host knows

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Starts a NIC anew again and again, beside a vsock that only is there. Words of the command line:
  *   same=COUNT     so many times with the same features, then "same ok"
  *   changing=1     then for ever, with and without GUEST_CSUM in turn */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Echoes `bytes=` bytes from the serial port to it, both directions by interrupt 4 alone; then prints
  * how it went. With `polled` there are no interrupts: the line status tells. */
 #include "rt/irq.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints `bytes=` bytes: lines of 64 that number themselves. */
 #include "rt/rt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The boot processor starts the others with INIT and SIPI; each counts itself in. `cpus=` are there. */
 #include "rt/irq.h"
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The PIT through the PIC and through the IOAPIC, and the local APIC's timer in each of its modes:
  * prints the interrupts taken from each. */
 #include "rt/irq.h"

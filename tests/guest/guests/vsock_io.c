@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program on the vsock. It listens on
  *   5000  echoes; when the other side has ended, ends too
  *   5001  does not read until it is told to

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints the input that Linux would find: the command line, the memory map and the initrd, whose bytes are printed. */
 #include "rt/rt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A poll-mode virtio-blk driver (virtio 1.2, 5.2), with every step open to guests that do it wrong. */
 #ifndef TESTS_GUEST_RT_BLK_H
 #define TESTS_GUEST_RT_BLK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "rt/irq.h"
 
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Interrupts: the IDT and the PC's interrupt controllers and timers. */
 #ifndef TESTS_GUEST_RT_IRQ_H
 #define TESTS_GUEST_RT_IRQ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A poll-mode virtio-net driver (virtio 1.2, 5.1): whole frames in, whole frames out. */
 #ifndef TESTS_GUEST_RT_NET_H
 #define TESTS_GUEST_RT_NET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "rt/rt.h"
 
 #define RESET_PORT  0x64

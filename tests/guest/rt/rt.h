@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The guests' library: what a program without an operating system needs. start.S tells how a guest
  * begins. */
 #ifndef TESTS_GUEST_RT_RT_H

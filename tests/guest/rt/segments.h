@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Selectors of the guests' GDT (start.S). Included by assembly, too. */
 #ifndef TESTS_GUEST_RT_SEGMENTS_H
 #define TESTS_GUEST_RT_SEGMENTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * From the monitor's hand to guest_main(). The monitor starts a guest at CPL 0 in long mode with
  * supervisor pages; a KVM that emulates CPL 0 instruction by instruction is slow there and knows few

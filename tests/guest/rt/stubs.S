@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One 16-byte stub for each vector, which ends in irq_dispatch(vector, interrupted rip) at CPL 0. */
 #include "rt/segments.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "rt/virtio.h"
 
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A poll-mode driver's common part over virtio-mmio (virtio 1.2, 2.7, 4.2): registers and split queues, with
  * every step open to guests that do it wrong. */
 #ifndef TESTS_GUEST_RT_VIRTIO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "rt/vsock.h"
 
 #include "rt/rt.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A poll-mode virtio-vsock driver (virtio 1.2, 5.10): packets in, packets out; streams are the guest's. */
 #ifndef TESTS_GUEST_RT_VSOCK_H
 #define TESTS_GUEST_RT_VSOCK_H
