@@ -63,6 +63,16 @@ static void add_defaults(struct cmdline_writer *writer, const struct vm_config *
 		add_word(writer, "root=/dev/vda %s", config->disks[0].read_only ? "ro" : "rw");
 }
 
+/* In order, but the clock's last: a driver that takes the ports of CMOS for a clock wants its GSI for itself. */
+static uint32_t virtio_gsi(unsigned index)
+{
+	uint32_t gsi = LAYOUT_VIRTIO_FIRST_GSI + index;
+
+	if (gsi >= LAYOUT_RTC_GSI)
+		gsi++;
+	return gsi < LAYOUT_IOAPIC_PINS ? gsi : LAYOUT_RTC_GSI;
+}
+
 bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
 		       struct error_text *error)
 {
@@ -81,7 +91,7 @@ bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config
 		struct device_window *window = &plan->virtio[i];
 		window->mmio_gpa = LAYOUT_VIRTIO_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
 		window->acpi_gpa = LAYOUT_VIRTIO_ACPI_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
-		window->gsi = LAYOUT_VIRTIO_FIRST_GSI + i;
+		window->gsi = virtio_gsi(i);
 		add_word(&writer, "virtio_mmio.device=4K@0x%llx:%u",
 			 (unsigned long long)window->mmio_gpa, window->gsi);
 	}

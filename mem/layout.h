@@ -71,13 +71,14 @@
 #define LAYOUT_SLEEP_PORTS   2u
 
 /* Global system interrupts. 0 to 15 are the ISA interrupts on PIC and IOAPIC, 16 to 23 IOAPIC only.
- * virtio devices take 5 to 23: nothing else is wired there. */
+ * virtio devices take 5 to 23, 8 as the last one: nothing else is wired there. */
 #define LAYOUT_TIMER_GSI        0u
 #define LAYOUT_POWER_BUTTON_GSI 1u
 #define LAYOUT_TIMER_IOAPIC_PIN 2u
 #define LAYOUT_VMGENID_GSI      3u
 #define LAYOUT_SERIAL_GSI       4u
 #define LAYOUT_VIRTIO_FIRST_GSI 5u
+#define LAYOUT_RTC_GSI          8u
 #define LAYOUT_IOAPIC_PINS      24u
 
 /* Where a device is found. */
