@@ -49,7 +49,7 @@ static void check_loaded(const struct kernel_image *image)
 	}
 	/* Up to here a write below 1 MiB has no permission. */
 	CHECK(mprotect(memory.host, LAYOUT_HIGH_RAM_GPA, PROT_READ | PROT_WRITE) == 0);
-	if (boot_params_write(&memory, image, &initrd, "root=/dev/vda", &error))
+	if (boot_params_write(&memory, image, &initrd, "root=/dev/vda", 0, &error))
 		CHECK(image->cmdline_max_bytes >= 13);
 	CHECK(mprotect(memory.host, LAYOUT_HIGH_RAM_GPA, PROT_NONE) == 0);
 }
