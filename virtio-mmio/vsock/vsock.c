@@ -105,5 +105,8 @@ void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_soc
 void vsock_start(struct vsock *vsock)
 {
 	vsock_sockets_start(&vsock->sockets);
+	/* The guest runs already, and may reset the table. */
+	virtio_device_lock(&vsock->device);
 	vsock_listener_accept(&vsock->listener);
+	virtio_device_unlock(&vsock->device);
 }
