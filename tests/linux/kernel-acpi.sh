@@ -16,7 +16,7 @@ cell acpi bzImage off 1
 root=$(image_copy root)
 guest_script "$root" <<-END_SCRIPT
 	report vmgenid \$($(drivers_of vmgenid))
-	report button \$($(drivers_of power_button))
+	report button \$($(drivers_of power.button))
 	sync
 	poweroff -f
 END_SCRIPT
