@@ -3,15 +3,6 @@
 
 #include "mem/guest_memory.h"
 
-uint64_t iov_bytes(const struct iov *iov)
-{
-	uint64_t bytes = 0;
-
-	for (unsigned i = 0; i < iov->n; i++)
-		bytes += iov->parts[i].iov_len;
-	return bytes;
-}
-
 void iov_skip(struct iov *iov, uint64_t bytes)
 {
 	while (iov->n > 0 && bytes >= iov->parts->iov_len) {

@@ -19,7 +19,14 @@ struct iov {
 };
 
 /* The length of all parts together. */
-uint64_t iov_bytes(const struct iov *iov);
+static inline uint64_t iov_bytes(const struct iov *iov)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < iov->n; i++)
+		bytes += iov->parts[i].iov_len;
+	return bytes;
+}
 
 /* Drops the first `bytes`, or all if there are fewer. No empty part is left in front. */
 void iov_skip(struct iov *iov, uint64_t bytes);
