@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # One package of cores without SMT, and the right APIC ids, as Linux reads them from CPUID and finds them in the MP
 # table: 1 to 16 vCPUs. A processor goes offline and comes back.
 . "$(dirname "$0")/lib.sh"

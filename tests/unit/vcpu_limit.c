@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* More vCPUs than the host's KVM allows: one line that names the option, and exit status 3. */
 #include <stdarg.h>
 #include <sys/ioctl.h>
