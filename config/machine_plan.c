@@ -11,9 +11,11 @@ static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
 
 /* The fast-boot words. docs/guest.md repeats the reasons. */
 static const char *const default_words[] = {
-	"quiet",      /* each console byte costs an exit; errors are still printed */
-	"reboot=k,f", /* reset by the i8042, at once: the VM ends, no chip needs to be shut down */
-	"panic=-1",   /* reset at once after a panic; its text is printed first */
+	"quiet", /* each console byte costs an exit; errors are still printed */
+	/* Reset by the i8042, at once: the VM ends, no chip needs to be shut down. A panic leaves its mark (machine/finish.c); a
+	 * kernel before 5.2 takes the first word for a type, which the second undoes. */
+	"reboot=panic_warm,k,f",
+	"panic=-1",        /* reset at once after a panic; its text is printed first */
 	"tsc=reliable",    /* no watchdog that re-measures the TSC: KVM keeps it steady */
 	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
 	"pci=off",         /* there is no PCI bus: no configuration-port probing */

@@ -16,7 +16,7 @@ struct cpuid_table {
 
 /* Fills *table with what the host's KVM supports, for a guest of n_cpus: hypervisor bit, TSC
  * deadline timer where KVM has it, one package of n_cpus cores; no PMU, nothing nested. Needs only /dev/kvm. Does not return
- * on failure (exit 3). */
+ * on failure (exit 122). */
 void cpuid_prepare(struct cpuid_table *table, int kvm_fd, unsigned n_cpus);
 
 /* AMD's first four counters are there whatever CPUID says, unless KVM has none (Linux 5.18 and later). Before the vCPUs. */

@@ -33,17 +33,17 @@ struct vcpu {
 };
 
 /* KVM_CREATE_VCPU, the kvm_run map, CPUID, MSRs, LAPIC. Sets *cpuid's APIC ids on the way. Does not
- * return on failure (exit 3). */
+ * return on failure (exit 122). */
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine);
 
-/* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 3). */
+/* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 122). */
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 
 /* Makes the calling thread the vCPU's, which can be stopped from now on. For the first vCPU, before others start. */
 void vcpu_adopt_thread(struct vcpu *vcpu);
 /* Or starts the vCPU on a thread of its own, which inherits from the caller how it can be stopped. Does not return on
- * failure (exit 3). */
+ * failure (exit 122). */
 void vcpu_start(struct vcpu *vcpu);
 
 /* Runs the vCPU on the calling thread until an exit request. */

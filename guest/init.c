@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -34,6 +35,7 @@
 #define DRAIN_SECONDS   5
 #define MOUNTS_MAX      64
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define EXIT_PORT       0xf4
 
 /* Writes the byte by which a monitor measures the boot; without a /dev/mem it is not written. */
 static void boot_timer_fire(void)
@@ -172,9 +174,10 @@ static void command_report(const char *name, int status)
 
 /*
  * Reaps every orphan until the command ends (its status is reported) or a
- * signal of SET other than SIGCHLD asks for the end.
+ * signal of SET other than SIGCHLD asks for the end. Returns the command's
+ * status as a shell tells it, or -1.
  */
-static void command_wait(pid_t command, const char *name, const sigset_t *set)
+static int command_wait(pid_t command, const char *name, const sigset_t *set)
 {
 	for (;;) {
 		int status;
@@ -182,12 +185,13 @@ static void command_wait(pid_t command, const char *name, const sigset_t *set)
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 			if (pid == command) {
 				command_report(name, status);
-				return;
+				return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+							   : WEXITSTATUS(status);
 			}
 		}
 		int number;
 		if (sigwait(set, &number) == 0 && number != SIGCHLD)
-			return;
+			return -1;
 	}
 }
 
@@ -289,15 +293,19 @@ int main(int argc, char **argv)
 
 	int words = command_words(file_read("/proc/cmdline"));
 	char **command = words > 0 && words < argc ? argv + argc - words : shell;
+	int status = -1;
 	pid_t pid = command_start(command);
 	if (pid > 0)
-		command_wait(pid, command[0], &set);
+		status = command_wait(pid, command[0], &set);
 	else
 		printf("init: fork: %s\n", strerror(errno));
 
 	processes_end(&set);
 	filesystems_end();
 	console_drain();
+	/* The monitor ends with the status of the command. Other monitors know no such port. */
+	if (status >= 0 && ioperm(EXIT_PORT, 1, 1) == 0)
+		outb((unsigned char)status, EXIT_PORT);
 	reboot(RB_AUTOBOOT);
 	return 1;
 }

@@ -6,17 +6,26 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* The exit status is an interface: docs/launcher.md documents each value, launchers switch on them. */
+/* Why the VM ends. The exit status is an interface: docs/launcher.md documents each value, launchers switch on them. The low
+ * numbers are the guest's own; the monitor's keep out of their way, and of those of timeout and the shell, 124 and 127. */
 enum exit_code {
-	EXIT_GUEST_ENDED = 0,    /* the guest powered off or reset, or a person typed Ctrl-a x */
-	EXIT_MONITOR_FAILED = 1, /* a fault of the monitor itself */
-	EXIT_BAD_INPUT = 2,      /* what the user wrote: an option, a kernel, an initrd, an image */
+	EXIT_GUEST_ENDED = 0,      /* the guest powered off or reset, or a person typed Ctrl-a x */
+	EXIT_MONITOR_FAILED = 120, /* a fault of the monitor itself */
+	EXIT_BAD_INPUT = 121,      /* the user's: an option, a kernel, an initrd, an image */
 	EXIT_HOST_REFUSED =
-		3, /* what a retry or the host cures: no permission, no memory, in use */
-	EXIT_TRIPLE_FAULT = 4,  /* the guest triple-faulted */
-	EXIT_KVM_ERROR = 5,     /* KVM_EXIT_INTERNAL_ERROR or another exit that cannot go on */
-	EXIT_SIGNAL_BASE = 128, /* ended by signal N: 128 + N */
+		122, /* a retry or the host cures it: no permission, no memory, in use */
+	EXIT_TRIPLE_FAULT = 123,   /* the guest triple-faulted */
+	EXIT_KVM_ERROR = 125,      /* KVM_EXIT_INTERNAL_ERROR or another exit that cannot go on */
+	EXIT_GUEST_PANICKED = 126, /* the guest's kernel panicked, and reset */
+	EXIT_SIGNAL_BASE = 128,    /* ended by signal N: 128 + N */
+	EXIT_GUEST_STATUS = 256, /* the guest told its own status N: 256 + N; the process's is N */
 };
+
+/* The exit status, 0 to 255, that belongs to an end. */
+static inline int exit_status_of(int end)
+{
+	return end & 0xff;
+}
 
 /* The result of a function that does not fail by itself: a short text, and the exit status that belongs to it. */
 struct error_text {

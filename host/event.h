@@ -21,7 +21,7 @@ struct event {
 	uint64_t count; /* unused: signals do not add up */
 };
 
-/* Before ring_start(). Does not return on failure (exit 3). */
+/* Before ring_start(). Does not return on failure (exit 122). */
 void event_open(struct event *event, struct ring *ring, const char *name, event_fn *happened);
 
 /* Starts listening: after ring_start(). */

@@ -15,13 +15,13 @@ struct exit_request {
 
 #define EXIT_REQUEST_NONE (-1)
 
-/* A post ends the wait on `ring`. Before ring_start(). Does not return on failure (exit 3). */
+/* A post ends the wait on `ring`. Before ring_start(). Does not return on failure (exit 122). */
 void exit_request_open(struct exit_request *request, struct ring *ring);
 
 /* Starts listening: after ring_start(). */
 void exit_request_start(struct exit_request *request);
 
-/* Ends the VM with `status`, a value of enum exit_code. Only the first post counts; returns whether
+/* Ends the VM with `status`, a value of enum exit_code or on its bases. Only the first post counts; returns whether
  * this was it. Any thread. */
 bool exit_request_post(struct exit_request *request, int status);
 

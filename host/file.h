@@ -30,7 +30,7 @@ bool input_file_read_into_zeroes(const struct input_file *file, void *data, size
 				 uint64_t offset);
 
 /* Opens /dev/null on whichever of descriptors 0 to 2 is closed, so that no file of ours gets a
- * number that somebody writes messages to. Does not return on failure (exit 3). */
+ * number that somebody writes messages to. Does not return on failure (exit 122). */
 void file_reserve_stdio(void);
 
 /* Closes every descriptor from 3 on but `kept`, n numbers in ascending order. While one thread uses the table. */

@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 /* Opens /dev/kvm and checks the API version and the capabilities that the monitor cannot do
- * without. Does not return on failure (exit 3). */
+ * without. Does not return on failure (exit 122). */
 int kvm_open(void);
 
 /* KVM_CREATE_VM, and KVM_SET_TSS_ADDR with three guest-physical pages that are neither RAM nor a
- * device's. Does not return on failure (exit 3). */
+ * device's. Does not return on failure (exit 122). */
 int kvm_create_vm(int kvm_fd, uint32_t tss_gpa);
 
 /* The host's KVM in words, for messages: "kvm_amd, Linux 6.1.0". */

@@ -59,7 +59,7 @@ struct ring {
 
 /* in_flight: how many operations the devices may have on the ring together; more of them cost the kernel an allocation
  * each. The host charges the ring's memory to the user (RLIMIT_MEMLOCK, Linux 6.14 and later): 16 KiB, and up to 28 KiB more.
- * Does not return on failure (exit 3). */
+ * Does not return on failure (exit 122). */
 void ring_open(struct ring *ring, unsigned in_flight);
 
 /* The operations of sockets, too. Before ring_start(). */
@@ -69,7 +69,7 @@ void ring_allow_sockets(struct ring *ring);
  * another's need: whoever has n of them at most on the ring asks for n workers. Before ring_start(). */
 void ring_allow_workers(struct ring *ring, unsigned n);
 
-/* Does not return on failure (exit 3). */
+/* Does not return on failure (exit 122). */
 void ring_start(struct ring *ring);
 
 /* The next submission entry; `op` must stay valid until its callback. The caller fills it with an

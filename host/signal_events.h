@@ -22,7 +22,7 @@ struct signal_events {
 	struct signalfd_siginfo info;
 };
 
-/* After signals_block(), before ring_start(). Does not return on failure (exit 3). */
+/* After signals_block(), before ring_start(). Does not return on failure (exit 122). */
 void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit);
 
 /* Starts listening: after ring_start(). */

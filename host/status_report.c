@@ -29,13 +29,24 @@ bool status_report_open(int fd, struct error_text *error)
 
 static const char *reason_name(int exit_code)
 {
-	static const char *const names[] = {
-		[EXIT_GUEST_ENDED] = "guest_ended",   [EXIT_MONITOR_FAILED] = "monitor_failed",
-		[EXIT_BAD_INPUT] = "bad_input",       [EXIT_HOST_REFUSED] = "host_refused",
-		[EXIT_TRIPLE_FAULT] = "triple_fault", [EXIT_KVM_ERROR] = "kvm_error",
-	};
-
-	return exit_code < (int)(sizeof(names) / sizeof(names[0])) ? names[exit_code] : "signal";
+	switch (exit_code) {
+	case EXIT_GUEST_ENDED:
+		return "guest_ended";
+	case EXIT_MONITOR_FAILED:
+		return "monitor_failed";
+	case EXIT_BAD_INPUT:
+		return "bad_input";
+	case EXIT_HOST_REFUSED:
+		return "host_refused";
+	case EXIT_TRIPLE_FAULT:
+		return "triple_fault";
+	case EXIT_KVM_ERROR:
+		return "kvm_error";
+	case EXIT_GUEST_PANICKED:
+		return "guest_panicked";
+	default:
+		return exit_code >= EXIT_GUEST_STATUS ? "guest_ended" : "signal";
+	}
 }
 
 /* Whether `text` begins with a character of UTF-8, in *bytes how many it has; otherwise how many are to be replaced by
@@ -89,8 +100,8 @@ unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code,
 			      uint64_t lost_output_bytes, const char *message)
 {
 	static const char before[] = ",\"message\":\"", after[] = "\"", end[] = "}\n";
-	unsigned used = (unsigned)sprintf(line, "{\"exit_code\":%d,\"reason\":\"%s\"", exit_code,
-					  reason_name(exit_code));
+	unsigned used = (unsigned)sprintf(line, "{\"exit_code\":%d,\"reason\":\"%s\"",
+					  exit_status_of(exit_code), reason_name(exit_code));
 
 	if (lost_output_bytes > 0)
 		used += (unsigned)sprintf(line + used, ",\"lost_output_bytes\":%llu",

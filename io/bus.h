@@ -30,7 +30,7 @@ struct bus {
 	struct bus_range ranges[BUS_MAX_RANGES];
 };
 
-/* Adds a range. Overlap or a full table is a fault of the monitor: exit 1. */
+/* Adds a range. Overlap or a full table is a fault of the monitor: exit 120. */
 void bus_add(struct bus *bus, uint64_t start, uint64_t bytes, bus_handler_fn *handle, void *device);
 
 /* Performs one access. Where nothing (or only part of something) is: reads give all ones, writes

@@ -19,7 +19,7 @@ struct doorbell {
 };
 
 /* Calls kicked(device, value) on the ring's thread after the guest has written the 32-bit `value` to
- * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure (exit 3). */
+ * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure (exit 122). */
 void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
 		   uint32_t value, doorbell_fn *kicked, void *device);
 

@@ -5,7 +5,7 @@
 
 /* KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2, KVM_SET_GSI_ROUTING. After guest memory (the reverse order
  * costs 5 ms on some hosts) and before the vCPUs (each gets a local APIC). Does not return on
- * failure (exit 3). */
+ * failure (exit 122). */
 void irqchip_create(int vm_fd);
 
 #endif

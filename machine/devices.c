@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "io/cmos.h"
+#include "io/exit_port.h"
 #include "io/reset_port.h"
 #include "io/sleep_port.h"
 #include "machine/machine.h"
@@ -73,6 +74,7 @@ static void attach_vsock(struct machine *m)
 void machine_attach_devices(struct machine *m)
 {
 	reset_port_attach(&m->ports, &m->exit);
+	exit_port_attach(&m->ports, &m->exit);
 	cmos_attach(&m->ports);
 	if (m->config.acpi)
 		sleep_port_attach(&m->ports, &m->exit);

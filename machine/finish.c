@@ -7,6 +7,8 @@
 /* Limits of the end; less after a signal, which wants an end within a second. */
 #define FINISH_MS              30000u
 #define FINISH_AFTER_SIGNAL_MS 250u
+/* What the flag in the BIOS data area says then. */
+#define WARM_BOOT 0x1234
 
 static const struct disk_limits disk_limits = { FINISH_MS, FINISH_AFTER_SIGNAL_MS };
 static const struct console_limits console_limits = {
@@ -28,12 +30,30 @@ static uint64_t finish_console(struct machine *m)
 	return console_finish(&m->console, &console_limits, &m->signals.received);
 }
 
+/* With the word `panic_warm` Linux asks the firmware for a warm boot before it resets after a panic, and for a cold one
+ * before any other reset. The guest has stopped. */
+static bool has_panicked(const struct machine *m)
+{
+	uint16_t flag = 0;
+
+	guest_memory_read(&m->memory, LAYOUT_WARM_BOOT_GPA, &flag, sizeof(flag));
+	return flag == WARM_BOOT;
+}
+
+static bool is_guests_own(int status)
+{
+	return status == EXIT_GUEST_ENDED || status == EXIT_GUEST_PANICKED ||
+	       status >= EXIT_GUEST_STATUS;
+}
+
 int machine_finish_devices(struct machine *m)
 {
 	int status = exit_request_status(&m->exit);
 
-	if (!finish_disks(m) && status == EXIT_GUEST_ENDED)
+	if (status == EXIT_GUEST_ENDED && has_panicked(m))
+		status = EXIT_GUEST_PANICKED;
+	if (!finish_disks(m) && is_guests_own(status))
 		status = EXIT_MONITOR_FAILED;
 	status_report_send(status, finish_console(m), NULL);
-	return status;
+	return exit_status_of(status);
 }

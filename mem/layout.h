@@ -2,6 +2,7 @@
 /*
  * Every guest-physical constant, in address order. Nothing else in the monitor invents an address.
  *
+ *   0x0000_0472  the PC's flag for a warm boot
  *   0x0000_0500  GDT                          below the first KiB's tables nothing of ours lies
  *   0x0000_7000  zero page (struct boot_params)
  *   0x0000_8000  initial stack, one page
@@ -25,6 +26,7 @@
 
 #include <stdint.h>
 
+#define LAYOUT_WARM_BOOT_GPA     0x472u
 #define LAYOUT_GDT_GPA           0x500u
 #define LAYOUT_ZERO_PAGE_GPA     0x7000u
 #define LAYOUT_STACK_TOP_GPA     0x9000u
@@ -67,6 +69,7 @@
 #define LAYOUT_I8042_COMMAND 0x64u
 #define LAYOUT_CMOS_PORT     0x70u
 #define LAYOUT_CMOS_PORTS    2u
+#define LAYOUT_EXIT_PORT     0xf4u
 #define LAYOUT_SLEEP_PORT    0x600u /* the control register; behind it status */
 #define LAYOUT_SLEEP_PORTS   2u
 

@@ -35,7 +35,7 @@ struct virtio_transport {
 void virtio_transport_init(struct virtio_transport *transport, struct virtio_device *device);
 
 /* Puts the window on the bus at gpa, the interrupt on gsi, and a doorbell on each queue. Before
- * ring_start(). Does not return on failure (exit 3). */
+ * ring_start(). Does not return on failure (exit 122). */
 void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
 			     struct ring *ring, uint64_t gpa, uint32_t gsi);
 

@@ -43,96 +43,96 @@ truncate -s 1M "$tmp/disk"
 truncate -s 200M "$tmp/big-initrd"
 
 # Options.
-refused 2 '--kernel FILE is required'
-refused 2 'unknown option --no-such' --no-such=1 "${good[@]}"
-refused 2 "unexpected argument 'stray'" "${good[@]}" stray
-refused 2 '--kernel: a value is missing' --kernel
-refused 2 '--kernel is given twice' "${good[@]}" "${good[@]}"
-refused 2 '--boot-timer takes no value' "${good[@]}" --boot-timer=1
+refused 121 '--kernel FILE is required'
+refused 121 'unknown option --no-such' --no-such=1 "${good[@]}"
+refused 121 "unexpected argument 'stray'" "${good[@]}" stray
+refused 121 '--kernel: a value is missing' --kernel
+refused 121 '--kernel is given twice' "${good[@]}" "${good[@]}"
+refused 121 '--boot-timer takes no value' "${good[@]}" --boot-timer=1
 for value in 0 255 -1 x 1x '' 99999999999999999999; do
-	refused 2 "--cpus ${value}: expected a number from 1 to 254" "${good[@]}" "--cpus=$value"
+	refused 121 "--cpus ${value}: expected a number from 1 to 254" "${good[@]}" "--cpus=$value"
 done
 for value in 0 1 1K 1025G 12Q 1MM -1 x '' 16777216T 18446744073709551617; do
-	refused 2 "--mem ${value}: expected a size" "${good[@]}" "--mem=$value"
+	refused 121 "--mem ${value}: expected a size" "${good[@]}" "--mem=$value"
 done
 for value in tty file: '' STDIO; do
-	refused 2 "--serial ${value}: expected stdio, none or file:PATH" "${good[@]}" "--serial=$value"
+	refused 121 "--serial ${value}: expected stdio, none or file:PATH" "${good[@]}" "--serial=$value"
 done
-refused 2 '--disk: expected PATH' "${good[@]}" --disk ,ro
-refused 2 '--cmdline: the kernel command line would be' "${good[@]}" --cmdline "$(head -c 3000 /dev/zero | tr '\0' x)"
+refused 121 '--disk: expected PATH' "${good[@]}" --disk ,ro
+refused 121 '--cmdline: the kernel command line would be' "${good[@]}" --cmdline "$(head -c 3000 /dev/zero | tr '\0' x)"
 disks=()
 for ((i = 0; i < 30; i++)); do disks+=(--disk "$tmp/none"); done
-refused 2 'at most [0-9]+ disks' "${good[@]}" "${disks[@]}"
+refused 121 'at most [0-9]+ disks' "${good[@]}" "${disks[@]}"
 
 # Empty strings, forgotten values, repetitions, contradictions.
 for option in --kernel --initrd --disk --rootfs --mem --cpus --serial --net --vsock --status-fd; do
 	rest=("${good[@]}")
 	[ $option != --kernel ] || rest=()
-	refused 2 "^vmm: ${option}[: ]" "$option" '' "${rest[@]}"
-	refused 2 "^vmm: $option: a value is missing" "$option"
-	refused 2 "^vmm: $option: a value is missing" "$option" --boot-timer
-	refused 2 "^vmm: $option: a value is missing" "$option" --mem=64M
+	refused 121 "^vmm: ${option}[: ]" "$option" '' "${rest[@]}"
+	refused 121 "^vmm: $option: a value is missing" "$option"
+	refused 121 "^vmm: $option: a value is missing" "$option" --boot-timer
+	refused 121 "^vmm: $option: a value is missing" "$option" --mem=64M
 done
-refused 2 "unexpected argument ''" "${good[@]}" ''
+refused 121 "unexpected argument ''" "${good[@]}" ''
 for twice in --kernel=k --initrd=i --rootfs=r --mem=64M --cpus=1 --serial=none --cmdline= --vsock=cid=3,uds=v --boot-timer \
 	--no-default-cmdline; do
-	refused 2 "^vmm: ${twice%%=*} is given twice" "$twice" "$twice" --kernel k
+	refused 121 "^vmm: ${twice%%=*} is given twice" "$twice" "$twice" --kernel k
 done
-refused 2 '--serial is given twice' "${good[@]}" --serial none --serial "file:$tmp/none"
-refused 2 '--net: tap= is given twice' "${good[@]}" --net tap=a,tap=b
-refused 2 '--net tap=a is given twice' "${good[@]}" --net tap=a --net tap=a
-refused 2 '--vsock: cid= is given twice' "${good[@]}" --vsock cid=3,cid=3,uds=v
+refused 121 '--serial is given twice' "${good[@]}" --serial none --serial "file:$tmp/none"
+refused 121 '--net: tap= is given twice' "${good[@]}" --net tap=a,tap=b
+refused 121 '--net tap=a is given twice' "${good[@]}" --net tap=a --net tap=a
+refused 121 '--vsock: cid= is given twice' "${good[@]}" --vsock cid=3,cid=3,uds=v
 
 # Kernels.
-refused 2 "--kernel $tmp/none: No such file" --kernel "$tmp/none"
-refused 2 "--kernel $tmp/dir: .*directory" --kernel "$tmp/dir"
-refused 2 "--kernel $tmp/fifo: .*pipe" --kernel "$tmp/fifo"
-refused 2 "--kernel $tmp/empty: .*empty" --kernel "$tmp/empty"
-refused 2 "--kernel $tmp/text: expected a bzImage or an ELF" --kernel "$tmp/text"
-refused 2 "--kernel $tmp/script: .*script" --kernel "$tmp/script"
-refused 2 "--kernel $tmp/kernel.gz: .*gzip" --kernel "$tmp/kernel.gz"
-refused 2 "--kernel $tmp/cut: .*truncated" --kernel "$tmp/cut"
-refused 2 "--kernel $tmp/cut-short: .*truncated" --kernel "$tmp/cut-short"
-refused 2 "--kernel $tmp/elf32: .*32-bit" --kernel "$tmp/elf32"
-refused 2 "--kernel $tmp/arm64: .*another machine" --kernel "$tmp/arm64"
-refused 2 "--kernel $tmp/pie: .*fixed-address" --kernel "$tmp/pie"
-refused 2 "--kernel $tmp/phentsize: .*damaged" --kernel "$tmp/phentsize"
-refused 2 "--kernel $tmp/phnum: .*damaged" --kernel "$tmp/phnum"
-refused 2 "--kernel $tmp/phoff: .*truncated" --kernel "$tmp/phoff"
-refused 2 "--kernel $tmp/entry: .*entry point 0x70000000" --kernel "$tmp/entry"
-refused 2 "--kernel $kernel: it needs at least --mem 3M" "${good[@]}" --mem 2M
+refused 121 "--kernel $tmp/none: No such file" --kernel "$tmp/none"
+refused 121 "--kernel $tmp/dir: .*directory" --kernel "$tmp/dir"
+refused 121 "--kernel $tmp/fifo: .*pipe" --kernel "$tmp/fifo"
+refused 121 "--kernel $tmp/empty: .*empty" --kernel "$tmp/empty"
+refused 121 "--kernel $tmp/text: expected a bzImage or an ELF" --kernel "$tmp/text"
+refused 121 "--kernel $tmp/script: .*script" --kernel "$tmp/script"
+refused 121 "--kernel $tmp/kernel.gz: .*gzip" --kernel "$tmp/kernel.gz"
+refused 121 "--kernel $tmp/cut: .*truncated" --kernel "$tmp/cut"
+refused 121 "--kernel $tmp/cut-short: .*truncated" --kernel "$tmp/cut-short"
+refused 121 "--kernel $tmp/elf32: .*32-bit" --kernel "$tmp/elf32"
+refused 121 "--kernel $tmp/arm64: .*another machine" --kernel "$tmp/arm64"
+refused 121 "--kernel $tmp/pie: .*fixed-address" --kernel "$tmp/pie"
+refused 121 "--kernel $tmp/phentsize: .*damaged" --kernel "$tmp/phentsize"
+refused 121 "--kernel $tmp/phnum: .*damaged" --kernel "$tmp/phnum"
+refused 121 "--kernel $tmp/phoff: .*truncated" --kernel "$tmp/phoff"
+refused 121 "--kernel $tmp/entry: .*entry point 0x70000000" --kernel "$tmp/entry"
+refused 121 "--kernel $kernel: it needs at least --mem 3M" "${good[@]}" --mem 2M
 
 # Other files.
-refused 2 "--initrd $tmp/none: No such file" "${good[@]}" --initrd "$tmp/none"
-refused 2 "--initrd $tmp/empty: .*empty" "${good[@]}" --initrd "$tmp/empty"
-refused 2 "--kernel $kernel: with its initrd it needs at least --mem 203M" "${good[@]}" --initrd "$tmp/big-initrd"
+refused 121 "--initrd $tmp/none: No such file" "${good[@]}" --initrd "$tmp/none"
+refused 121 "--initrd $tmp/empty: .*empty" "${good[@]}" --initrd "$tmp/empty"
+refused 121 "--kernel $kernel: with its initrd it needs at least --mem 203M" "${good[@]}" --initrd "$tmp/big-initrd"
 # With exactly what is named it works.
 vmm_run "${good[@]}" --initrd "$tmp/big-initrd" --mem 203M
 expect_status 0 "an initrd in as much memory as it needs"
 vmm_run "${good[@]}" --mem 3M
 expect_status 0 "a kernel in as much memory as it needs"
-refused 2 "--rootfs $tmp/none: No such file" "${good[@]}" --rootfs "$tmp/none"
-refused 2 "--disk $tmp/dir: .*directory" "${good[@]}" --rootfs "$tmp/disk" --disk "$tmp/dir"
-refused 2 "--disk $tmp/fifo: expected a raw image" "${good[@]}" --disk "$tmp/fifo"
-refused 2 "--disk $tmp/tiny-disk: .*100 bytes" "${good[@]}" --disk "$tmp/tiny-disk"
-refused 2 "--disk /dev/null: expected a raw image" "${good[@]}" --disk /dev/null
-refused 2 "--serial file:$tmp/dir: " "${good[@]}" --serial "file:$tmp/dir"
-refused 2 "--serial file:$tmp/none/x: No such file" "${good[@]}" --serial "file:$tmp/none/x"
+refused 121 "--rootfs $tmp/none: No such file" "${good[@]}" --rootfs "$tmp/none"
+refused 121 "--disk $tmp/dir: .*directory" "${good[@]}" --rootfs "$tmp/disk" --disk "$tmp/dir"
+refused 121 "--disk $tmp/fifo: expected a raw image" "${good[@]}" --disk "$tmp/fifo"
+refused 121 "--disk $tmp/tiny-disk: .*100 bytes" "${good[@]}" --disk "$tmp/tiny-disk"
+refused 121 "--disk /dev/null: expected a raw image" "${good[@]}" --disk /dev/null
+refused 121 "--serial file:$tmp/dir: " "${good[@]}" --serial "file:$tmp/dir"
+refused 121 "--serial file:$tmp/none/x: No such file" "${good[@]}" --serial "file:$tmp/none/x"
 
 for fd in 0 1 2; do
-	refused 2 "--net fd=$fd: expected a descriptor number from 3" "${good[@]}" --net fd=$fd
-	refused 2 "--vsock uds-fd=$fd: expected a descriptor number from 3" "${good[@]}" --vsock cid=3,uds-fd=$fd
+	refused 121 "--net fd=$fd: expected a descriptor number from 3" "${good[@]}" --net fd=$fd
+	refused 121 "--vsock uds-fd=$fd: expected a descriptor number from 3" "${good[@]}" --vsock cid=3,uds-fd=$fd
 done
 
 # Nothing is waited for, and nothing endless is read.
 truncate -s 1T "$tmp/endless"
 cp "$kernel" "$tmp/endless-kernel"
 truncate -s 1T "$tmp/endless-kernel"
-refused 2 "--initrd $tmp/fifo: .*pipe" "${good[@]}" --initrd "$tmp/fifo"
-refused 2 '--initrd /dev/zero: .*device' "${good[@]}" --initrd /dev/zero
-refused 2 '--kernel /dev/zero: .*device' --kernel /dev/zero
-refused 2 "--kernel $tmp/endless: expected a bzImage" --kernel "$tmp/endless"
-refused 2 "--kernel $kernel: the initrd has 1099511627776 bytes, this kernel takes" "${good[@]}" --initrd "$tmp/endless"
+refused 121 "--initrd $tmp/fifo: .*pipe" "${good[@]}" --initrd "$tmp/fifo"
+refused 121 '--initrd /dev/zero: .*device' "${good[@]}" --initrd /dev/zero
+refused 121 '--kernel /dev/zero: .*device' --kernel /dev/zero
+refused 121 "--kernel $tmp/endless: expected a bzImage" --kernel "$tmp/endless"
+refused 121 "--kernel $kernel: the initrd has 1099511627776 bytes, this kernel takes" "${good[@]}" --initrd "$tmp/endless"
 vmm_run --kernel "$tmp/endless-kernel" --disk "$tmp/endless,ro"
 expect_status 0 "a kernel with 1 TiB of holes behind it"
 
@@ -151,7 +151,7 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid 65534 --clear-groups true 2>/dev/null; 
 	denied() {
 		status=0
 		timeout 20 setpriv --reuid 65534 --clear-groups "$tmp/vmm" "${@:2}" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
-		expect_status 3 "${*:2}"
+		expect_status 122 "${*:2}"
 		expect_error "$1: .*Permission denied"
 	}
 	denied "--kernel $tmp/kernel.gz" --kernel "$tmp/kernel.gz"
@@ -165,5 +165,5 @@ fi
 # Memory that the host does not give.
 (
 	ulimit -v 500000
-	refused 3 'cannot map 1024 MiB of guest memory: ' "${good[@]}" --mem 1G
+	refused 122 'cannot map 1024 MiB of guest memory: ' "${good[@]}" --mem 1G
 )

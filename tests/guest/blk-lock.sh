@@ -23,17 +23,17 @@ release() {
 hold "$tmp/disk"
 for disk in "$tmp/disk" "$tmp/disk,ro"; do
 	vmm_run --kernel "$elf/hello.elf" --disk "$disk"
-	expect_status 3 "$disk while another monitor writes to it"
+	expect_status 122 "$disk while another monitor writes to it"
 	expect_error "--disk ${disk%,ro}: .*in use"
 done
 release TERM
 
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/disk" --disk "$tmp/disk"
-expect_status 2 "the same image twice"
+expect_status 121 "the same image twice"
 expect_error "--disk $tmp/disk: .*in use: it is also --disk $tmp/disk"
 ln "$tmp/disk" "$tmp/link"
 vmm_run --kernel "$elf/hello.elf" --rootfs "$tmp/link" --disk "$tmp/disk,ro"
-expect_status 2 "the same image by two names"
+expect_status 121 "the same image by two names"
 expect_error "--disk $tmp/disk: .*in use: it is also --rootfs $tmp/link"
 
 cp "$tmp/disk" "$tmp/shared"
@@ -41,7 +41,7 @@ hold "$tmp/shared,ro"
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/shared,ro"
 expect_status 0 "two readers"
 vmm_run --kernel "$elf/hello.elf" --rootfs "$tmp/shared"
-expect_status 3 "a writer beside a reader"
+expect_status 122 "a writer beside a reader"
 expect_error "--rootfs $tmp/shared: .*in use"
 release TERM
 

@@ -42,5 +42,5 @@ expect_status 0 "one task more"
 expect_checks "start" "write" "flush"
 expect_no_errors
 run 0
-expect_status 3 "no task more"
+expect_status 122 "no task more"
 expect_error "disk $tmp/disk: the host makes no task that would do its I/O \(pids.max .*RLIMIT_NPROC"

@@ -66,18 +66,18 @@ refused() {
 	expect_status "$1" "${*:3}"
 	expect_error "$2"
 }
-refused 2 '--net fd=9: descriptor 9 is given twice, also as --status-fd 9' --net fd=9 --status-fd 9
-refused 2 '--net fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --net fd=9
-refused 2 '--vsock uds-fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --vsock cid=3,uds-fd=9
-refused 2 '--net fd=8: Bad file descriptor' --net fd=8
-refused 2 '--vsock uds-fd=8: Bad file descriptor' --vsock cid=3,uds-fd=8
-refused 2 '--status-fd 8: Bad file descriptor' --status-fd 8
+refused 121 '--net fd=9: descriptor 9 is given twice, also as --status-fd 9' --net fd=9 --status-fd 9
+refused 121 '--net fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --net fd=9
+refused 121 '--vsock uds-fd=9: descriptor 9 is given twice, also as --net fd=9' --net fd=9 --vsock cid=3,uds-fd=9
+refused 121 '--net fd=8: Bad file descriptor' --net fd=8
+refused 121 '--vsock uds-fd=8: Bad file descriptor' --vsock cid=3,uds-fd=8
+refused 121 '--status-fd 8: Bad file descriptor' --status-fd 8
 # Not one of the monitor's own, whatever it would open before.
 for fd in 3 4 5 6 7 8 {20..40}; do
-	refused 2 "--net fd=$fd: Bad file" --disk "$tmp/disk" --vsock "cid=3,uds=$tmp/v" --net fd=$fd
+	refused 121 "--net fd=$fd: Bad file" --disk "$tmp/disk" --vsock "cid=3,uds=$tmp/v" --net fd=$fd
 	for option in --initrd --disk --rootfs '--serial=file:'; do
 		case $option in *:) words=("$option/dev/fd/$fd") ;; *) words=("$option" "/proc/self/fd/$fd") ;; esac
-		refused 2 "$(echo "${option/=/ }" | sed 's/[^:]$/& /')/.*/fd/$fd: Bad file" --disk "$tmp/disk" "${words[@]}"
+		refused 121 "$(echo "${option/=/ }" | sed 's/[^:]$/& /')/.*/fd/$fd: Bad file" --disk "$tmp/disk" "${words[@]}"
 	done
 done
 [ ! -e "$tmp/v" ] || die "a refused monitor has made its socket"

@@ -31,7 +31,7 @@ def check_refused(what, arguments, option):
     status, out, err, line = run(arguments)
     report = json.loads(line or "{}")
     # A guest that has run leaves no message.
-    good = (status == 2 and out == b"" and err.count("\n") == 1 and err.startswith(f"vmm: {option}")
+    good = (status == 121 and out == b"" and err.count("\n") == 1 and err.startswith(f"vmm: {option}")
             and report.get("reason") == "bad_input" and "message" in report)
     if not good:
         sys.exit(f"{what}: status {status}, stdout {out!r}, stderr {err!r}, {line!r}")

@@ -27,6 +27,6 @@ limited 52 --kernel "$elf/hello.elf" "${disks[@]}" --vsock "cid=3,uds=$tmp/v"
 expect_status 0 "52 KiB, 16 disks and a vsock"
 limited 0 --kernel "$elf/hello.elf"
 if [ "$status" != 0 ]; then
-	expect_status 3 "no memory for the ring"
+	expect_status 122 "no memory for the ring"
 	expect_error 'cannot create an io_uring \(RLIMIT_MEMLOCK.*: Out of memory'
 fi

@@ -36,7 +36,7 @@ at_exit sh -c "echo $before >$pool"
 free=$(awk '$1 == "HugePages_Free:" { print $2 }' /proc/meminfo)
 echo $((before - free)) >$pool
 vmm_run --kernel "$elf/hello.elf" --mem 34M,hugetlb
-expect_status 3 "hugetlb without a pool"
+expect_status 122 "hugetlb without a pool"
 expect_error '--mem 34M,hugetlb: the host has not 17 free 2M pages in its pool'
 echo $((before - free + 17)) >$pool
 [ "$(cat $pool)" -ge $((before - free + 17)) ] || skip "this host has no 17 huge pages to spare"
@@ -44,7 +44,7 @@ start 34M,hugetlb
 expect_flag $((34 * 1024)) ht
 [ "$(awk '$1 == "HugetlbPages:" { print $2 }' "/proc/$pid/status")" -gt 0 ] || die "the guest uses no page of the pool"
 vmm_run --kernel "$elf/hello.elf" --mem 2M,hugetlb
-expect_status 3 "hugetlb beside a VM that has reserved all"
+expect_status 122 "hugetlb beside a VM that has reserved all"
 stop
 vmm_run --kernel "$elf/hello.elf" --mem 34M,hugetlb
 expect_status 0 "hugetlb"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# An error in a --net is one line, before there is a VM: exit status 2, or 3 where the host refuses.
+# An error in a --net is one line, before there is a VM: exit status 121, or 122 where the host refuses.
 # shellcheck source=tests/guest/net_lib.bash
 . "$(dirname "$0")/net_lib.bash"
 
@@ -30,7 +30,7 @@ refused '^vmm: --net tap=vmtun0: it is not a TAP interface' "${vmm[@]}" tap=vmtu
 refused '^vmm: --net tap=vmtap2: it is not a TAP interface, or one with multi_queue' "${vmm[@]}" tap=vmtap2
 refused '^vmm: --net tap=sixteen-byteslon: expected an interface name of 1 to 15 bytes' "${vmm[@]}" tap=sixteen-byteslon
 refused '^vmm: --net tap=: expected an interface name' "${vmm[@]}" tap=
-refused 3 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
+refused 122 '^vmm: --net tap=vmtap0: it is busy: another process' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
 	sh -c '"$@"; exit $?' sh "${vmm[@]}" tap=vmtap0
 refused '^vmm: --net tap=vmtap0 is given twice' "${vmm[@]}" tap=vmtap0 --net tap=vmtap0
 refused '^vmm: --net fd=8: vmtap0 is given twice' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- \
@@ -44,13 +44,13 @@ refused '^vmm: --net tap=vmother0: vmtap0 is given twice' "${vmm[@]}" tap=vmtap0
 # Without CAP_NET_ADMIN somebody else's TAP is out of reach, and one's own is not.
 no_admin=(setpriv --bounding-set -net_admin --inh-caps -net_admin)
 if "${no_admin[@]}" true 2>/dev/null; then
-	refused 3 '^vmm: --net tap=vmtap1: Operation not permitted \(it needs CAP_NET_ADMIN, or .*user USER' \
+	refused 122 '^vmm: --net tap=vmtap1: Operation not permitted \(it needs CAP_NET_ADMIN, or .*user USER' \
 		"${no_admin[@]}" "${vmm[@]}" tap=vmtap1
 fi
 if setpriv --reuid 12345 --clear-groups true 2>/dev/null && ! setpriv --reuid 12345 --clear-groups test -r /dev/net/tun; then
 	cp ./vmm "$elf/hello.elf" "$tmp"
 	chmod 755 "$tmp"
-	refused 3 '^vmm: --net tap=vmtap1: cannot open /dev/net/tun: Permission denied' \
+	refused 122 '^vmm: --net tap=vmtap1: cannot open /dev/net/tun: Permission denied' \
 		setpriv --reuid 12345 --clear-groups "$tmp/vmm" --kernel "$tmp/hello.elf" --net tap=vmtap1
 fi
 

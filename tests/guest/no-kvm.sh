@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Without /dev/kvm, without permission for it, or with something else in its place: exit status 3 and one line
+# Without /dev/kvm, without permission for it, or with something else in its place: exit status 122 and one line
 # that says what to do.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,7 +14,7 @@ if [ "$(stat -c %A /dev/kvm | cut -c 8-9)" != "rw" ]; then
 	status=0
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$tmp/vmm" --kernel "$tmp/hello.elf" \
 		>"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
-	expect_status 3 "no permission"
+	expect_status 122 "no permission"
 	expect_error '/dev/kvm .*group.*: Permission denied'
 fi
 
@@ -31,14 +31,14 @@ hidden() {
 
 mkdir "$tmp/dev"
 hidden 'mount --bind "$2/dev" /dev'
-expect_status 3 "/dev/kvm is missing"
+expect_status 122 "/dev/kvm is missing"
 expect_error '/dev/kvm.*module.*: No such file'
 
 hidden 'mount --bind /dev/null /dev/kvm'
-expect_status 3 "/dev/kvm is no KVM"
+expect_status 122 "/dev/kvm is no KVM"
 expect_error '/dev/kvm: KVM_GET_API_VERSION: '
 
 : >"$tmp/file"
 hidden 'mount --bind "$2/file" /dev/kvm'
-expect_status 3 "/dev/kvm is an empty file"
+expect_status 122 "/dev/kvm is an empty file"
 expect_error '/dev/kvm: '

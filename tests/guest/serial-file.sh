@@ -35,7 +35,7 @@ expect_no_errors
 # refused REGEX ARGUMENT...
 refused() {
 	TIME_LIMIT=10 vmm_run "${@:2}"
-	expect_status 2 "${*:2}"
+	expect_status 121 "${*:2}"
 	expect_error "$1"
 }
 
@@ -63,7 +63,7 @@ vmm_pid=$!
 wait_for "$tmp/log" running
 for file in disk log; do
 	vmm_run --kernel "$elf/hello.elf" --serial "file:$tmp/$file"
-	expect_status 3 "$file of another VM"
+	expect_status 122 "$file of another VM"
 	expect_error "--serial file:$tmp/$file: it is in use"
 done
 [ "$(cat "$tmp/log")" = running ] || die "the log of another VM was emptied"
@@ -81,7 +81,7 @@ refused "--serial file:$tmp/socket: No such device" "${kernel[@]}" --serial "fil
 if mknod "$tmp/block" b 240 255 2>/dev/null; then
 	status=0
 	vmm_run "${kernel[@]}" --serial "file:$tmp/block"
-	[ "$status" = 2 ] || [ "$status" = 3 ] || die "a block device: status $status"
+	[ "$status" = 121 ] || [ "$status" = 122 ] || die "a block device: status $status"
 	expect_error "--serial file:$tmp/block: "
 fi
 exec 8<>"$tmp/fifo"
@@ -95,7 +95,7 @@ expect_status 0 "a full disk"
 grep -q '^vmm: console: cannot write: .*[Nn]o space' "$tmp/err" || { show; die "a full disk, in silence"; }
 status=0
 setsid -w ./vmm "${kernel[@]}" --serial file:/dev/tty >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
-expect_status 2 "no terminal"
+expect_status 121 "no terminal"
 expect_error '--serial file:/dev/tty: No such device'
 
 # `vmm >log 2>&1`, twice at once and with a launcher that writes there, too.
@@ -111,7 +111,7 @@ vms = [subprocess.Popen([vmm, "--kernel", elf + "/serial_flood.elf", "--cmdline"
 for vm in vms:
     assert vm.wait(60) == 0
 for fd in fds:
-    assert subprocess.call([vmm, "--kernel", elf + "/end.elf", "--cmdline", "triple"], stdout=fd, stderr=fd) == 4
+    assert subprocess.call([vmm, "--kernel", elf + "/end.elf", "--cmdline", "triple"], stdout=fd, stderr=fd) == 123
 assert [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in fds] == flags
 os.write(fds[1], b"last\n")
 data = open(path, "rb").read()

@@ -8,7 +8,7 @@ need_kvm
 for cpus in 1 2 4 8 32; do
 	vmm_run --kernel "$elf/smp.elf" --cpus $cpus --cmdline "cpus=$cpus"
 	# A host that emulates all but user code may know no real mode.
-	if [ "$status" = 5 ] && grep -q 'emulation failure.* on vCPU [1-9]' "$tmp/err"; then
+	if [ "$status" = 125 ] && grep -q 'emulation failure.* on vCPU [1-9]' "$tmp/err"; then
 		skip "this host's KVM cannot run an application processor: $(cat "$tmp/err")"
 	fi
 	expect_status 0 "--cpus $cpus"

@@ -35,14 +35,14 @@ report --kernel "$elf/end.elf" --cmdline reset
 expect_report 0 guest_ended
 expect_no_errors
 report --kernel "$elf/end.elf" --cmdline triple
-expect_report 4 triple_fault
+expect_report 123 triple_fault
 report --kernel "$elf/end.elf" --cmdline internal
-expect_report 5 kvm_error
+expect_report 125 kvm_error
 report --kernel "$tmp/no\"such\\file"$'\t'
-expect_report 2 bad_input '^--kernel .*no"such\\file[?]: No such file'
+expect_report 121 bad_input '^--kernel .*no"such\\file[?]: No such file'
 expect_error 'No such file'
 report --kernel "$elf/end.elf" --mem 1
-expect_report 2 bad_input '^--mem 1: '
+expect_report 121 bad_input '^--mem 1: '
 
 # A signal.
 ./vmm --status-fd 7 --kernel "$elf/end.elf" --cmdline spin 7>"$tmp/report" >"$tmp/out" 2>"$tmp/err" </dev/null &
@@ -58,11 +58,11 @@ expect_report 143 signal
 for redirection in '8</dev/null' '8>&-'; do
 	status=0
 	eval "./vmm --status-fd 8 --kernel $elf/end.elf $redirection" >"$tmp/out" 2>"$tmp/err" || status=$?
-	expect_status 2 "$redirection"
+	expect_status 121 "$redirection"
 	expect_error '--status-fd 8: '
 done
 vmm_run --status-fd 2 --kernel "$elf/end.elf"
-expect_status 2
+expect_status 121
 expect_error '--status-fd 2: expected a descriptor number from 3'
 
 # When the line is there another monitor can have the disk. Stopped then, the first cannot do any more for it.
@@ -87,14 +87,14 @@ for words in '--bogus --status-fd 7' '--status-fd 7 --bogus' 'stray --status-fd=
 	'--status-fd 7 --status-fd 7' '--status-fd 7 --status-fd 2' '--status-fd 999 --status-fd 7' '--kernel --status-fd 7' '--status-fd 7'; do
 	# shellcheck disable=SC2086 # words
 	vmm_run $words 7>"$tmp/report"
-	expect_report 2 bad_input .
+	expect_report 121 bad_input .
 	expect_error .
 done
 vmm_run --help --status-fd 7 7>"$tmp/report"
 expect_report 0 guest_ended
 # Its own descriptor is no longer for anything else.
 vmm_run --status-fd 7 --kernel "$elf/end.elf" --net fd=7 7>"$tmp/report"
-expect_report 2 bad_input 'given twice'
+expect_report 121 bad_input 'given twice'
 
 # The message is the line on stderr; bytes that are no UTF-8 are U+FFFD, and it is valid JSON wherever it is cut.
 python3 - ./vmm "$elf/end.elf" <<'END' || die "the message"
@@ -104,7 +104,7 @@ def message(*words):
     vmm = subprocess.run([sys.argv[1].encode(), b"--status-fd=%d" % w, *words], pass_fds=[w], capture_output=True)
     os.close(w)
     report = json.loads(os.fdopen(r, "rb").read().decode())
-    assert vmm.returncode == 2 and report["exit_code"] == 2, (vmm, report)
+    assert vmm.returncode == 121 and report["exit_code"] == 121, (vmm, report)
     assert vmm.stderr.startswith(b"vmm: ") and vmm.stderr.count(b"\n") == 1 and vmm.stderr.endswith(b"\n"), vmm.stderr
     assert report["message"] == vmm.stderr[5:-1].decode(errors="replace"), (report, vmm.stderr)
     return report["message"]
@@ -146,8 +146,8 @@ def dead():
     return None, w
 def device():
     return None, os.open("/dev/full", os.O_WRONLY)
-cases = [(["--kernel", kernel, "--cmdline", "reset"], 0), (["--kernel", "/none"], 2), (["--bogus"], 2), (["--help"], 0),
-         (["--kernel", kernel, "--cmdline", "triple"], 4)]
+cases = [(["--kernel", kernel, "--cmdline", "reset"], 0), (["--kernel", "/none"], 121), (["--bogus"], 121), (["--help"], 0),
+         (["--kernel", kernel, "--cmdline", "triple"], 123)]
 for make, reason in ((full, "Operation timed out"), (dead, "Broken pipe"), (device, "No space left on device")):
     for words, code in cases:
         _reader, w = make()
@@ -155,7 +155,7 @@ for make, reason in ((full, "Operation timed out"), (dead, "Broken pipe"), (devi
         assert run.returncode == code, (make, words, run)
         lines = run.stderr.decode().splitlines()
         assert lines[-1] == "vmm: --status-fd %d: the status is not written: %s" % (w, reason), lines
-        assert len(lines) == (2 if code in (2, 4) else 1), lines
+        assert len(lines) == (2 if code in (121, 123) else 1), lines
         os.close(w)
         # and stderr
         reader, w = make()
@@ -175,8 +175,8 @@ for words in (["--help"], ["--version"]):
         run = subprocess.run([vmm, "--status-fd", str(status), *words], pass_fds=[status], stdout=make()[1],
                              stderr=subprocess.PIPE, timeout=20)
         os.close(status)
-        assert run.returncode == 3 and run.stderr.decode() == "vmm: stdout: %s\n" % reason, run
-        assert json.loads(os.read(r, 9999))["exit_code"] == 3
+        assert run.returncode == 122 and run.stderr.decode() == "vmm: stdout: %s\n" % reason, run
+        assert json.loads(os.read(r, 9999))["exit_code"] == 122
 # A reader of stdout that is stalled at the end: after 5 s the rest is given up, and how much that is, is said.
 _reader, w = full()
 r, status = os.pipe()
@@ -211,7 +211,7 @@ subsets = [closed for n in (1, 2, 3) for closed in itertools.combinations((0, 1,
 for closed in subsets:
     close = lambda: [os.close(number) for number in closed]
     run(good, close, 0)
-    run(["--kernel", "/none"], close, 2)
+    run(["--kernel", "/none"], close, 121)
     run(["--help"], close, 0)
 disk = tmp + "/whole-sectors"
 with open(disk, "wb") as file:
@@ -226,10 +226,10 @@ for n in itertools.chain((0, 1), range(8, 30)):
                             close_fds=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=20)
     os.close(w)
     report = json.loads(os.fdopen(r).read())
-    assert result.returncode in (0, 3) and report["exit_code"] == result.returncode, (n, result, report)
+    assert result.returncode in (0, 122) and report["exit_code"] == result.returncode, (n, result, report)
     assert (result.returncode == 0) == (result.stderr == b""), result
 assert result.returncode == 0
-for limit, size, code in ((resource.RLIMIT_AS, 100 << 20, 3), (resource.RLIMIT_AS, 16 << 20, 3), (resource.RLIMIT_FSIZE, 0, 0),
+for limit, size, code in ((resource.RLIMIT_AS, 100 << 20, 122), (resource.RLIMIT_AS, 16 << 20, 122), (resource.RLIMIT_FSIZE, 0, 0),
                           (resource.RLIMIT_CORE, 0, 0)):
     result, report = run(good, lambda: resource.setrlimit(limit, (size, size)), code)
     assert (code == 0) == (result.stderr == b"") and (code == 0 or report["message"]), (result, report)
@@ -237,7 +237,7 @@ for kib in range(144000, 146000, 100):
     size = kib << 10
     result = subprocess.run([vmm, *good], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (size, size)),
                             capture_output=True, timeout=20)
-    assert result.returncode in (0, 3) and result.stderr.count(b"\n") == (result.returncode != 0), (kib, result)
+    assert result.returncode in (0, 122) and result.stderr.count(b"\n") == (result.returncode != 0), (kib, result)
 if os.geteuid() == 0:
     root = tmp + "/root"
     os.mkdir(root)
@@ -248,6 +248,6 @@ if os.geteuid() == 0:
             os.chroot(root)
             for number in closed:
                 os.close(number)
-        result, report = run(good, enter, 3)
+        result, report = run(good, enter, 122)
         assert ("/dev/null" if closed else "/dev/kvm") in report["message"] or "No such file" in report["message"], report
 END

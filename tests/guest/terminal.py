@@ -95,15 +95,15 @@ def keys_guest():
 
 def check_ends():
     end_guest("reset").expect_end(0, "guest reset")
-    end_guest("triple").expect_end(4, "triple fault")
-    end_guest("internal").expect_end(5, "KVM internal error")
+    end_guest("triple").expect_end(123, "triple fault")
+    end_guest("internal").expect_end(125, "KVM internal error")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         monitor = end_guest("spin")
         monitor.wait_output(b"running")
         monitor.expect_raw()
         os.kill(monitor.pid, number)
         monitor.expect_end(128 + number, f"signal {number}")
-    Monitor("--kernel", "/nonexistent").expect_end(2, "bad kernel")
+    Monitor("--kernel", "/nonexistent").expect_end(121, "bad kernel")
 
 
 def check_quit():

@@ -9,8 +9,8 @@ vmm=(--kernel "$elf/vsock_io.elf")
 
 # refused [STATUS] ERROR --vsock VALUE...
 refused() {
-	local expected=2
-	[ ${#1} != 1 ] || { expected=$1; shift; }
+	local expected=121
+	[ ${#1} != 3 ] || { expected=$1; shift; }
 	vmm_run "${vmm[@]}" "${@:2}"
 	expect_status "$expected" "$1"
 	expect_error "$1"
@@ -20,7 +20,7 @@ refused() {
 wait_for "$tmp/out" ready
 [ "$(stat -c '%F %a' "$sock")" = "socket 600" ] || die "the socket is $(stat -c '%F %a' "$sock")"
 # A second monitor leaves it alone.
-refused 3 "^vmm: --vsock uds=$sock: another process uses it" --vsock "cid=4,uds=$sock"
+refused 122 "^vmm: --vsock uds=$sock: another process uses it" --vsock "cid=4,uds=$sock"
 [ -S "$sock" ] || die "the refused monitor has removed the socket"
 talk echo
 talk end

@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Every way a guest ends gives the monitor its documented exit status, promptly: poweroff, reboot and
-# halt 0, a triple fault 4, a panic 0 with its text on the console.
+# halt 0, a command its own status, a triple fault 123, a panic 126 with its text on the console.
 . "$(dirname "$0")/lib.sh"
 
 kernel=$(guest_file bzImage)
 root=$(image_copy root)
+smp=()
 
 end_by() { # STATUS WORDS-IN-THE-COMMAND-LINE COMMAND
-	vm_run end --kernel "$kernel" --rootfs "$root" --cmdline "$2 -- sh -c \"echo ENDING; $3; sleep 100\""
+	vm_run end --kernel "$kernel" "${smp[@]}" --rootfs "$root" --cmdline "$2 -- sh -c \"echo ENDING; $3; sleep 100\""
 	expect_status "$1" "$3 $2"
 	expect_text "$work/end.out" ENDING
 	echo "$3 $2: status $status after $elapsed_ms ms"
@@ -20,8 +21,14 @@ for command in poweroff reboot halt "exec true"; do
 	expect_clean "$root"
 done
 
+# The guest's own status: what its command ends with, which signal ends that, and a byte from any shell.
+end_by 7 "" "exit 7"
+expect_clean "$root"
+end_by 143 "" 'kill -TERM \$\$'
+end_by 42 "" "sync; echo '*' | dd of=/dev/port bs=1 seek=244 count=1 2>/dev/null"
+
 # The text that the kernel prints last must not get lost with it.
-end_by 0 "" "echo c >/proc/sysrq-trigger"
+end_by 126 "" "echo c >/proc/sysrq-trigger"
 expect_text "$work/end.out" "Kernel panic - not syncing: sysrq triggered crash"
 expect_empty "$work/end.err"
 expect_recovers "$root"
@@ -32,7 +39,15 @@ vm_run end --kernel "$kernel" --rootfs "$root" \
 expect_status 0 "last words"
 expect_text "$work/end.out" "LAST WORDS"
 
-end_by 4 "reboot=t" "echo b >/proc/sysrq-trigger"
+end_by 123 "reboot=t" "echo b >/proc/sysrq-trigger"
 expect_equal "lines on stderr" 1 "$(wc -l <"$work/end.err")"
 expect_text "$work/end.err" "vmm: guest triple fault on vCPU 0"
-passed "7 ends"
+
+# A kernel without an init panics, too; with an SMP kernel the processor that panics need not be the first.
+vm_run end --kernel "$kernel" --rootfs "$root" --cmdline init=/none
+expect_status 126 "no init"
+kernel=$(guest_file vmlinux-smp)
+smp=(--cpus 2)
+end_by 126 "" "echo c | taskset 2 tee /proc/sysrq-trigger"
+end_by 0 "" "reboot -f"
+passed "13 ends"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A read-only root stays as it is, bit for bit, and two monitors may use it at once. An image that a
-# monitor writes to belongs to it: a second one is refused with exit status 2 and one line.
+# monitor writes to belongs to it: a second one is refused with exit status 122 and one line.
 . "$(dirname "$0")/lib.sh"
 
 root=$(image_copy root)
@@ -18,10 +18,10 @@ echo "END $line"
 END
 before=$(sha256_of "$root")
 
-# Refused: one line that names the option and the file, exit status 3, and no VM.
+# Refused: one line that names the option and the file, exit status 122, and no VM.
 expect_refused() { # NAME OPTION IMAGE WORDS
 	vm_run "$1" --kernel "$(guest_file bzImage)" "$2" "$3" --cmdline '-- true'
-	expect_status 3 "$1"
+	expect_status 122 "$1"
 	expect_equal "$1: lines on stderr" 1 "$(wc -l <"$work/$1.err")"
 	expect_text "$work/$1.err" "vmm: $2 ${3%,ro}: it is in use: $4"
 	expect_empty "$work/$1.out"
@@ -59,5 +59,5 @@ expect_equal "the image's hash" "$before" "$(sha256_of "$root")"
 
 # The same image twice in one command line is two users of it as well.
 vm_run twice --kernel "$(guest_file bzImage)" --rootfs "$root" --disk "$root" --cmdline '-- true'
-expect_status 2 "the same image twice"
+expect_status 121 "the same image twice"
 passed "2 VMs at once, 4 refused"

@@ -17,7 +17,7 @@ expect_text "$work/launcher.err" "result: {'exit_code': 0, 'reason': 'guest_ende
 # A monitor that refuses: the launcher does not wait for a call that never comes.
 status=0
 timeout -s TERM 100 "$repo/examples/launcher.py" "$kernel" "$work/none" </dev/null >"$work/refused.out" 2>"$work/refused.err" || status=$?
-expect_status 2 "the launcher of a VM without an image"
+expect_status 121 "the launcher of a VM without an image"
 expect_text "$work/refused.err" "'reason': 'bad_input'"
 
 passed "$(wc -c <"$work/launcher.out") bytes of output"

@@ -15,11 +15,11 @@ static void expect(int exit_code, const char *message, const char *expected)
 static void test_reasons(void)
 {
 	expect(0, NULL, "{\"exit_code\":0,\"reason\":\"guest_ended\"}\n");
-	expect(1, NULL, "{\"exit_code\":1,\"reason\":\"monitor_failed\"}\n");
-	expect(3, "no KVM",
-	       "{\"exit_code\":3,\"reason\":\"host_refused\",\"message\":\"no KVM\"}\n");
-	expect(4, NULL, "{\"exit_code\":4,\"reason\":\"triple_fault\"}\n");
-	expect(5, NULL, "{\"exit_code\":5,\"reason\":\"kvm_error\"}\n");
+	expect(120, NULL, "{\"exit_code\":120,\"reason\":\"monitor_failed\"}\n");
+	expect(122, "no KVM",
+	       "{\"exit_code\":122,\"reason\":\"host_refused\",\"message\":\"no KVM\"}\n");
+	expect(123, NULL, "{\"exit_code\":123,\"reason\":\"triple_fault\"}\n");
+	expect(125, NULL, "{\"exit_code\":125,\"reason\":\"kvm_error\"}\n");
 	expect(128 + 15, NULL, "{\"exit_code\":143,\"reason\":\"signal\"}\n");
 }
 
@@ -35,8 +35,8 @@ static void test_lost_output(void)
 
 static void test_escapes(void)
 {
-	expect(2, "a \"b\" \\ \n\x1f\x7f\xc3\xa4",
-	       "{\"exit_code\":2,\"reason\":\"bad_input\","
+	expect(121, "a \"b\" \\ \n\x1f\x7f\xc3\xa4",
+	       "{\"exit_code\":121,\"reason\":\"bad_input\","
 	       "\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u001f\x7f\xc3\xa4\"}\n");
 }
 
@@ -67,11 +67,11 @@ static void test_not_utf8(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char expected[128];
 		int used = sprintf(expected,
-				   "{\"exit_code\":2,\"reason\":\"bad_input\",\"message\":\"");
+				   "{\"exit_code\":121,\"reason\":\"bad_input\",\"message\":\"");
 		for (const char *at = cases[i].expected; *at != '\0'; at++)
 			used += sprintf(expected + used, *at == '?' ? "\xef\xbf\xbd" : "%c", *at);
 		sprintf(expected + used, "\"}\n");
-		expect(2, cases[i].message, expected);
+		expect(121, cases[i].message, expected);
 	}
 }
 

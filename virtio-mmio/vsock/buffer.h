@@ -16,7 +16,7 @@ struct vsock_buffer {
 	struct iovec parts[2]; /* found by vsock_buffer_span() */
 };
 
-/* Address space for n buffers, without memory until they are used. Does not return on failure (exit 3). */
+/* Address space for n buffers, without memory until they are used. Does not return on failure (exit 122). */
 uint8_t *vsock_buffers_open(unsigned n);
 
 /* Copies the data, which has room from `position` on. */

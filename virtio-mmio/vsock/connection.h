@@ -57,7 +57,7 @@ struct vsock_connections {
 	struct vsock_connection places[VSOCK_MAX_CONNECTIONS];
 };
 
-/* Does not return on failure (exit 3). */
+/* Does not return on failure (exit 122). */
 void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets);
 
 /* The driver has reset the device. On any thread; then vsock_connections_drop_old() on the ring's. */

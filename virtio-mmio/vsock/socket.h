@@ -66,7 +66,7 @@ struct vsock_socket {
 	struct vsock_socket_op ops[VSOCK_SOCKET_KINDS];
 };
 
-/* Before ring_start(). Does not return on failure (exit 3). */
+/* Before ring_start(). Does not return on failure (exit 122). */
 void vsock_sockets_open(struct vsock_sockets *sockets, struct ring *ring, pthread_mutex_t *lock,
 			struct ring_task *task);
 

@@ -44,7 +44,7 @@ struct vsock {
 };
 
 /* listener: of the host programs. path: of the guest's connections, as above, or NULL. Both outlive the vsock. Before
- * ring_start(). Does not return on failure (exit 3). */
+ * ring_start(). Does not return on failure (exit 122). */
 void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_socket *listener,
 		const char *path, const struct guest_memory *memory, struct ring *ring);
 

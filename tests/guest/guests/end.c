@@ -40,8 +40,17 @@ void guest_main_cpl0(const uint8_t *zero_page)
 	}
 }
 
+/* As Linux does with the kernel word panic_warm: what the firmware finds after a panic, 0 after any other reset. */
+static void set_warm_boot_flag(uint16_t flag)
+{
+	__asm__ volatile("movw %0, 0x472" ::"r"(flag) : "memory");
+}
+
 void guest_main(const uint8_t *zero_page)
 {
+	set_warm_boot_flag((uint16_t)cmdline_number(zero_page, "flag=", 0));
+	if (cmdline_value(zero_page, "status=") != NULL)
+		outb(0xf4, (uint8_t)cmdline_number(zero_page, "status=", 0));
 	if (cmdline_value(zero_page, "reset") != NULL)
 		guest_reset();
 	print("running\n");
