@@ -6,8 +6,8 @@
 
 # refused [STATUS] ERROR COMMAND...: the monitor, started by COMMAND, refuses its --net.
 refused() {
-	local expected=2 error
-	[ ${#1} != 1 ] || { expected=$1; shift; }
+	local expected=121 error
+	[ ${#1} != 3 ] || { expected=$1; shift; }
 	error=$1
 	shift
 	status=0
