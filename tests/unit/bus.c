@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Address to handler (bug class 3: an address plus a length that wraps). */
-#include "host/error.h"
 #include "io/bus.h"
+#include "host/error.h"
 
 #include <sys/wait.h>
 
