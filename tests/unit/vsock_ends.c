@@ -309,8 +309,42 @@ static void test_close_gives_credit(void)
 	close_all();
 }
 
+static unsigned strays;
+
+static void stray(struct vsock_socket *socket, int32_t result)
+{
+	(void)socket, (void)result;
+	strays++;
+}
+
+/* The kernel's worker may hold a socket's file for a moment after it is closed: what the epoll had to tell of it is not
+ * told to the place's next user. */
+static void test_closed_socket_is_silent(void)
+{
+	struct vsock_socket socket;
+	int pair[2], next[2];
+
+	open_all();
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, next) == 0);
+	vsock_socket_open(&socket, &vsock.sockets, pair[0]);
+	CHECK(vsock_socket_epoll_out(&socket));
+	int held = dup(pair[0]);
+	close(pair[1]);
+	vsock_socket_close(&socket);
+	vsock_socket_open(&socket, &vsock.sockets, next[0]);
+	socket.ops[VSOCK_SOCKET_POLL_HANG_UP].done = stray;
+	rig_idle();
+	CHECK_EQ(strays, 0);
+	close(held);
+	vsock_socket_close(&socket);
+	close(next[1]);
+	close_all();
+}
+
 int main(void)
 {
+	RUN(test_closed_socket_is_silent);
 	RUN(test_deaf_host);
 	RUN(test_slow_reader_after_the_end);
 	RUN(test_ports_again);

@@ -153,8 +153,12 @@ void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *socket
 	}
 }
 
+/* The worker that has shut it down may still hold the file, and would with it keep it in the epoll. */
 void vsock_socket_close(struct vsock_socket *socket)
 {
+	if (socket->half_ended)
+		epoll_ctl(socket->sockets->half_ended_fd, EPOLL_CTL_DEL, socket->fd, NULL);
+	socket->half_ended = socket->waits_for_room = false;
 	if (socket->fd >= 0)
 		close(socket->fd);
 	socket->fd = -1;
