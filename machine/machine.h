@@ -64,7 +64,7 @@ struct machine {
 	struct vcpu vcpus[MAX_CPUS];
 };
 
-/* A stage of the set-up that fails prints one line and exits: 2 for the user's mistake, 3 for the host's refusal. */
+/* A stage of the set-up that fails prints one line and exits: 121 for the user's mistake, 122 for the host's refusal. */
 
 /* vm.c, on the main thread. */
 void machine_map_memory(struct machine *m); /* address space for the guest */
@@ -102,8 +102,8 @@ void machine_detach_devices(struct machine *m);
  * it returns. */
 int machine_finish_devices(struct machine *m);
 
-/* vm.c, at the end. */
-void machine_stop_vcpus(struct machine *m); /* second thread */
-void machine_leave_vm(struct machine *m); /* main thread; the host destroys it after the process */
+/* vm.c, at the end, on the second thread. */
+void machine_stop_vcpus(struct machine *m);
+void machine_leave_vm(struct machine *m); /* the host destroys it after the process */
 
 #endif
