@@ -63,6 +63,7 @@ static void read_options(struct machine *m, int argc, char **argv)
 	if (!machine_plan_make(&m->plan, &m->config, &error))
 		fail(EXIT_BAD_INPUT, "%s", error.text);
 	machine_keep_descriptors(m);
+	machine_adopt_lifeline(m);
 	if (m->config.vsock.guest_cid != 0)
 		file_reserve_descriptors(OWN_DESCRIPTORS + VSOCK_MAX_CONNECTIONS);
 }

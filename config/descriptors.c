@@ -63,7 +63,8 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 			 struct error_text *error)
 {
 	descriptors->n = 0;
-	if (!take(descriptors, config->status_fd, "--status-fd ", error))
+	if (!take(descriptors, config->status_fd, "--status-fd ", error) ||
+	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error))
 		return false;
 	for (unsigned i = 0; i < config->n_nets; i++)
 		if (!take(descriptors, config->nets[i].fd, "--net fd=", error))

@@ -20,8 +20,7 @@ const char options_help_text[] =
 	"  --kernel FILE          bzImage or 64-bit ELF vmlinux\n"
 	"  --rootfs PATH[,ro]     image or block device: /dev/vda, the guest's root\n"
 	"  --disk PATH[,ro]       a further disk: /dev/vdb, ... (repeatable)\n"
-	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]\n"
-	"                         network interface on a TAP (repeatable)\n"
+	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]  interface on a TAP (repeatable)\n"
 	"  --vsock cid=N,uds=PATH|uds-fd=N\n"
 	"                         vsock, in the host's Unix sockets PATH and PATH_PORT\n"
 	"  --initrd FILE          initial RAM disk\n"
@@ -34,11 +33,12 @@ const char options_help_text[] =
 	"  --serial MODE          console on stdio (default), none or file:PATH\n"
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N          write the end's exit code and reason there, as JSON\n"
+	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
 	"  --help, --version\n"
 	"\n"
 	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
-	"Exit status: 0 guest powered off or reset, 1 monitor fault, 2 bad option or\n"
-	"file, 3 host refused, 4 triple fault, 5 KVM error, 128+N ended by signal N.\n";
+	"Exit status: the guest's (0: off or reset), 120 monitor fault, 121 bad option or\n"
+	"file, 122 host refused, 123 triple fault, 125 KVM error, 126 panic, 128+N signal\n";
 
 static bool take_string(const char **field, const char *name, const char *value,
 			struct error_text *error)
@@ -220,11 +220,22 @@ static bool set_boot_timer(struct vm_config *config, const char *name, char *val
 	return true;
 }
 
+static bool take_fd(int *fd, const char *name, const char *value, struct error_text *error)
+{
+	return parse_fd(value, fd) ||
+	       error_set(error, "%s %s: expected a descriptor number from 3", name, value);
+}
+
 static bool set_status_fd(struct vm_config *config, const char *name, char *value,
 			  struct error_text *error)
 {
-	return parse_fd(value, &config->status_fd) ||
-	       error_set(error, "%s %s: expected a descriptor number from 3", name, value);
+	return take_fd(&config->status_fd, name, value, error);
+}
+
+static bool set_lifeline_fd(struct vm_config *config, const char *name, char *value,
+			    struct error_text *error)
+{
+	return take_fd(&config->lifeline_fd, name, value, error);
 }
 
 static const struct option {
@@ -247,6 +258,7 @@ static const struct option {
 	{ "--serial", true, false, set_serial },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
+	{ "--lifeline-fd", true, false, set_lifeline_fd },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */
@@ -328,6 +340,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		.n_cpus = 1,
 		.acpi = true,
 		.status_fd = -1,
+		.lifeline_fd = -1,
 	};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)

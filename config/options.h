@@ -48,7 +48,7 @@ struct vm_config {
 	enum serial_mode serial;
 	const char *serial_path; /* for SERIAL_FILE */
 	bool boot_timer;
-	int status_fd; /* -1: none */
+	int status_fd, lifeline_fd; /* -1: none */
 };
 
 enum options_result {

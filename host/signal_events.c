@@ -2,12 +2,28 @@
 #include "host/signal_events.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "host/container_of.h"
 #include "host/fail.h"
+#include "host/lifeline.h"
 #include "host/message.h"
 #include "host/signals.h"
+
+static void end_by(struct signal_events *events, int number)
+{
+	events->received = true;
+	exit_request_post(events->exit, EXIT_SIGNAL_BASE + number);
+}
+
+static void fail_to_hear(struct signal_events *events, const char *what, int error)
+{
+	if (exit_request_post(events->exit, EXIT_MONITOR_FAILED))
+		warn("%s: %s", what, strerror(error));
+}
 
 static void handle(struct signal_events *events, int number)
 {
@@ -23,9 +39,16 @@ static void handle(struct signal_events *events, int number)
 		events->after_continue(events->context);
 		break;
 	default:
-		events->received = true;
-		exit_request_post(events->exit, EXIT_SIGNAL_BASE + number);
+		end_by(events, number);
 	}
+}
+
+static void hear_next(struct signal_events *events)
+{
+	struct io_uring_sqe *sqe = ring_prepare(events->ring);
+
+	io_uring_prep_read(sqe, events->fd, &events->info, sizeof(events->info), 0);
+	ring_commit(sqe, &events->op);
 }
 
 static void signal_arrived(struct ring_op *op, int32_t result)
@@ -33,20 +56,34 @@ static void signal_arrived(struct ring_op *op, int32_t result)
 	struct signal_events *events = (struct signal_events *)op;
 
 	if (result < 0 && result != -EINTR && result != -EAGAIN) {
-		warn("signalfd: %s", strerror(-result));
-		exit_request_post(events->exit, EXIT_MONITOR_FAILED);
+		fail_to_hear(events, "signalfd", -result);
 		return;
 	}
 	if (result == (int32_t)sizeof(events->info))
 		handle(events, (int)events->info.ssi_signo);
-	signal_events_start(events);
+	hear_next(events);
+}
+
+static void lifeline_ended(struct ring_op *op, int32_t result)
+{
+	struct signal_events *events = container_of(op, struct signal_events, lifeline_op);
+
+	if (result < 0)
+		fail_to_hear(events, "--lifeline-fd", -result);
+	else
+		end_by(events, SIGTERM);
 }
 
 void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit)
 {
 	sigset_t heard = signals_admitted();
 
-	*events = (struct signal_events){ .op.done = signal_arrived, .ring = ring, .exit = exit };
+	*events = (struct signal_events){
+		.op.done = signal_arrived,
+		.lifeline_op.done = lifeline_ended,
+		.ring = ring,
+		.exit = exit,
+	};
 	sigaddset(&heard, SIGCONT);
 	events->fd = signalfd(-1, &heard, SFD_CLOEXEC);
 	if (events->fd < 0)
@@ -55,10 +92,12 @@ void signal_events_open(struct signal_events *events, struct ring *ring, struct 
 
 void signal_events_start(struct signal_events *events)
 {
+	hear_next(events);
+	if (lifeline_fd() < 0)
+		return;
 	struct io_uring_sqe *sqe = ring_prepare(events->ring);
-
-	io_uring_prep_read(sqe, events->fd, &events->info, sizeof(events->info), 0);
-	ring_commit(sqe, &events->op);
+	io_uring_prep_poll_add(sqe, lifeline_fd(), LIFELINE_EVENTS);
+	ring_commit(sqe, &events->lifeline_op);
 }
 
 void signal_events_close(struct signal_events *events)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals as bytes on the ring: while the guest runs. */
+/* Signals as bytes on the ring, and the end of the lifeline, which is one more SIGTERM: while the guest runs. */
 #ifndef HOST_SIGNAL_EVENTS_H
 #define HOST_SIGNAL_EVENTS_H
 
@@ -11,7 +11,7 @@
 #include "host/ring.h"
 
 struct signal_events {
-	struct ring_op op;
+	struct ring_op op, lifeline_op;
 	struct ring *ring;
 	struct exit_request *exit;
 	int fd;

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "host/lifeline.h"
+
 #define TAKE_EVERY_NS 20000000
 
 /* Taken by a thread that waits in the set-up, and read from the ring later. */
@@ -52,7 +54,7 @@ void signals_stop(void)
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
 
-/* Takes one that is pending, or comes in time. */
+/* Takes one that is pending, or comes in time; the lifeline's end is a SIGTERM that nobody can ignore. */
 static void take_signal(unsigned within_ms)
 {
 	struct timespec limit = {
@@ -61,6 +63,8 @@ static void take_signal(unsigned within_ms)
 	};
 	int number = sigtimedwait(&admitted, NULL, &limit);
 
+	if (lifeline_has_ended())
+		end_process(SIGTERM);
 	if (number < 0 || signals_are_ignored(number))
 		return;
 	if (number == SIGTSTP)

@@ -2,7 +2,8 @@
 /*
  * SIGTERM, SIGINT, SIGHUP and their like end the VM in order: they are blocked from main()'s first line on, and never
  * delivered. While the guest runs they are bytes on the ring (host/signal_events.h). Before that they stay pending, until
- * the ring takes them or a thread of the set-up waits for something: then they end the process.
+ * the ring takes them or a thread of the set-up waits for something: then they end the process. So does the end of the
+ * lifeline (host/lifeline.h).
  */
 #ifndef HOST_SIGNALS_H
 #define HOST_SIGNALS_H

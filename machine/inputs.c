@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/file.h"
+#include "host/lifeline.h"
 #include "machine/machine.h"
 #include "mem/page.h"
 #include "virtio-mmio/block_look.h"
@@ -36,6 +38,19 @@ void machine_keep_descriptors(struct machine *m)
 		fail_errno(EXIT_BAD_INPUT, "%s%d", named->option, named->fd);
 	}
 	file_close_others(kept, m->descriptors.n);
+}
+
+void machine_adopt_lifeline(const struct machine *m)
+{
+	int fd = m->config.lifeline_fd;
+	struct error_text error;
+
+	if (fd < 0)
+		return;
+	if (!lifeline_adopt(fd, &error))
+		fail(error.code, "--lifeline-fd %d: %s", fd, error.text);
+	if (lifeline_has_ended())
+		fail_by_signal(SIGTERM);
 }
 
 static const char *disk_option(const struct machine *m, unsigned i)

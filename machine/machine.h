@@ -80,6 +80,8 @@ void machine_start_vcpus(struct machine *m);
 /* inputs.c, with one thread and nothing open yet: checks the descriptors that the command line names, and closes
  * every other inherited one but the standard three. */
 void machine_keep_descriptors(struct machine *m);
+/* With one thread, when no other process's copy of it is open here. Ends the process if it has ended. */
+void machine_adopt_lifeline(const struct machine *m);
 
 /* inputs.c: needs no VM; on either thread. */
 void machine_open_images(struct machine *m);

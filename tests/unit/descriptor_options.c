@@ -86,10 +86,11 @@ static void test_ascending(void)
 	CHECK(collect("vmm", "--kernel=k", NULL));
 	check_list(0, NULL);
 	CHECK(collect("vmm", "--kernel=k", "--net=fd=9", "--net=tap=t", "--net=fd=5",
-		      "--vsock=cid=3,uds-fd=7", "--status-fd=6", NULL));
-	check_list(4, (int[]){ 5, 6, 7, 9 });
+		      "--vsock=cid=3,uds-fd=7", "--status-fd=6", "--lifeline-fd=8", NULL));
+	check_list(5, (int[]){ 5, 6, 7, 8, 9 });
 	CHECK(descriptors_have(&descriptors, 7));
-	CHECK(!descriptors_have(&descriptors, 8));
+	CHECK(descriptors_have(&descriptors, 8));
+	CHECK(!descriptors_have(&descriptors, 10));
 }
 
 static void test_several_status_fds(void)
@@ -126,6 +127,9 @@ static void test_given_twice(void)
 	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, also as --net fd=5");
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=5", "--status-fd=5", NULL));
 	CHECK_STRING(error.text, "--net fd=5: descriptor 5 is given twice, also as --status-fd 5");
+	CHECK(!collect("vmm", "--kernel=k", "--lifeline-fd=5", "--status-fd=5", NULL));
+	CHECK_STRING(error.text,
+		     "--lifeline-fd 5: descriptor 5 is given twice, also as --status-fd 5");
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=7", "--vsock=cid=3,uds-fd=7", NULL));
 	CHECK_STRING(error.text,
 		     "--vsock uds-fd=7: descriptor 7 is given twice, also as --net fd=7");

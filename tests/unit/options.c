@@ -315,11 +315,12 @@ static void test_help_and_version(void)
 static void test_help_fits_a_screen(void)
 {
 	static const char *const names[] = {
-		"--kernel",     "--rootfs",  "--disk",
-		"--initrd",     "--cmdline", "--no-default-cmdline",
-		"--mem",        "--cpus",    "--serial",
-		"--boot-timer", "--help",    "--version",
-		"--status-fd",  "--net",     "--vsock",
+		"--kernel",      "--rootfs",  "--disk",
+		"--initrd",      "--cmdline", "--no-default-cmdline",
+		"--mem",         "--cpus",    "--serial",
+		"--boot-timer",  "--help",    "--version",
+		"--status-fd",   "--net",     "--vsock",
+		"--lifeline-fd",
 	};
 	unsigned lines = 0, columns = 0;
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/lifeline.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static int adopted_fd = -1;
+
+/* Not a listening one, nor one of datagrams: nobody closes these from afar. */
+static bool is_connection(int fd)
+{
+	int type = 0, listening = 1;
+	socklen_t type_length = sizeof(type), length = sizeof(listening);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) == 0 &&
+	       (type == SOCK_STREAM || type == SOCK_SEQPACKET) &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && !listening;
+}
+
+/* One that is open for both is its own other end. */
+static bool is_end_of_pipe(int fd)
+{
+	struct stat status;
+	int flags = fcntl(fd, F_GETFL);
+
+	return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) && !(flags & O_PATH) &&
+	       (flags & O_ACCMODE) != O_RDWR;
+}
+
+bool lifeline_adopt(int fd, struct error_text *error)
+{
+	if (!is_end_of_pipe(fd) && !is_connection(fd))
+		return error_set(error,
+				 "expected one end of a pipe or a connected socket: nothing else "
+				 "hangs up");
+	adopted_fd = fd;
+	return true;
+}
+
+int lifeline_fd(void)
+{
+	return adopted_fd;
+}
+
+bool lifeline_has_ended(void)
+{
+	struct pollfd lifeline = { .fd = adopted_fd, .events = LIFELINE_EVENTS };
+
+	return adopted_fd >= 0 && poll(&lifeline, 1, 0) > 0;
+}
