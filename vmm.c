@@ -81,7 +81,7 @@ static void run(struct machine *m)
 
 static int finish(struct machine *m)
 {
-	machine_close_queues(m);
+	machine_stop_queues(m);
 	int status = machine_finish_devices(m);
 	machine_detach_devices(m);
 	machine_leave_vm(m);
@@ -106,5 +106,5 @@ int main(int argc, char **argv)
 	read_options(m, argc, argv);
 	set_up_machine(m, serve);
 	vcpu_run(&m->vcpus[0]);
-	set_up_join();
+	set_up_wait_for_end();
 }

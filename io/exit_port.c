@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/exit_port.h"
 
-#include "host/fail.h"
+#include "host/error.h"
 #include "mem/layout.h"
 
 static void access_exit(void *device, const struct bus_access *access)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/sleep_port.h"
 
-#include "host/fail.h"
+#include "host/error.h"
 #include "mem/layout.h"
 
 #define SLEEP_TYPE_SHIFT 2

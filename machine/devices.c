@@ -126,14 +126,14 @@ void machine_start_devices(struct machine *m)
 	}
 }
 
-void machine_close_queues(struct machine *m)
+void machine_stop_queues(struct machine *m)
 {
 	for (unsigned i = 0; i < m->config.n_disks; i++)
-		virtio_device_close_queues(&m->disks[i].block.device);
+		virtio_device_stop_queues(&m->disks[i].block.device);
 	for (unsigned i = 0; i < m->config.n_nets; i++)
-		virtio_device_close_queues(&m->nics[i].net.device);
+		virtio_device_stop_queues(&m->nics[i].net.device);
 	if (m->config.vsock.guest_cid != 0)
-		virtio_device_close_queues(&m->vsock.vsock.device);
+		virtio_device_stop_queues(&m->vsock.vsock.device);
 }
 
 void machine_detach_devices(struct machine *m)

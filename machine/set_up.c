@@ -100,7 +100,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	sem_post(&set_up.guest_ready);
 }
 
-void set_up_join(void)
+void set_up_wait_for_end(void)
 {
 	for (;;)
 		pause();

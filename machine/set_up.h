@@ -18,6 +18,6 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m));
 
 /* Waits for the end of serve(m), whose result is the exit status of the process. Does not return: the second thread calls
  * exit(), so that nobody waits until this one has a CPU. */
-_Noreturn void set_up_join(void);
+_Noreturn void set_up_wait_for_end(void);
 
 #endif

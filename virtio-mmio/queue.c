@@ -152,7 +152,7 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 	return VIRTQUEUE_CHAIN;
 }
 
-void virtqueue_close(struct virtqueue *queue)
+void virtqueue_stop(struct virtqueue *queue)
 {
 	queue->closed = true;
 }

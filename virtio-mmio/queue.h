@@ -65,7 +65,7 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 bool virtqueue_enable_kicks(struct virtqueue *queue);
 
 /* Makes the queue look empty for good. Chains that were taken may still be pushed. */
-void virtqueue_close(struct virtqueue *queue);
+void virtqueue_stop(struct virtqueue *queue);
 
 /* Spares the driver its kicks while the device polls the queue. */
 void virtqueue_disable_kicks(struct virtqueue *queue);

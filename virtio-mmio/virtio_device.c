@@ -36,11 +36,11 @@ void virtio_device_init(struct virtio_device *device, const struct virtio_device
 	pthread_cond_init(&device->drained, &attributes);
 }
 
-void virtio_device_close_queues(struct virtio_device *device)
+void virtio_device_stop_queues(struct virtio_device *device)
 {
 	virtio_device_lock(device);
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
-		virtqueue_close(&device->queues[i]);
+		virtqueue_stop(&device->queues[i]);
 	virtio_device_unlock(device);
 }
 

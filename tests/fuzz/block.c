@@ -197,7 +197,7 @@ static void choose_image(uint8_t kind)
 /* The run is over: what was taken is finished, what was written is flushed. Then it begins anew. */
 static void end_run(void)
 {
-	virtio_device_close_queues(&rig.block.device);
+	virtio_device_stop_queues(&rig.block.device);
 	while (block_is_busy(&rig.block)) {
 		pass_time(results_left);
 		run_ring();

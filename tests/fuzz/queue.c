@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		if (pops % 3 == 0)
 			virtqueue_disable_kicks(&queue);
 		if (features & 4 && pops == 4)
-			virtqueue_close(&queue);
+			virtqueue_stop(&queue);
 		CHECK(pops <= 4 || !queue.closed);
 	}
 	CHECK(!virtqueue_enable_kicks(&queue) || !queue.closed);

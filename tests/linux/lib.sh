@@ -127,9 +127,10 @@ guest_script() { # IMAGE
 			export PATH=/sbin:/bin:/usr/sbin:/usr/bin
 			mkdir -p /out 2>/dev/null
 			report() { echo "$*" >>/out/report; }
-			failed() { report "failed: $*"; echo "FAILED: $*"; }
+			failed() { report "failed: $*"; echo "FAILED: $*"; has_failed=1; }
 		END
 		cat
+		echo 'exit ${has_failed-0}' # which is the monitor's status
 	} >"$work/script"
 	image_put "$1" "$work/script" /test.sh
 }

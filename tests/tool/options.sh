@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The parser, --help, the manual page, docs/devices.md and both completions know the same options; the manual page and
-# docs/guest.md the same default words for the kernel. The manual page is clean, the completions complete.
+# The parser, --help, the manual page, docs/devices.md and both completions know the same options; host/error.h, --help, the
+# manual page and docs/launcher.md the same exit statuses; the manual page and docs/guest.md the same default words. The manual page is clean, the completions complete.
 set -eu
 cd "$(dirname "$0")/../.."
 export LC_ALL=C
@@ -35,6 +35,18 @@ same "the manual page's OPTIONS" "$(sed -n '/^\.Sh OPTIONS/,/^\.Sh KERNEL/p' vmm
 	sed 's/Fl -option//; s/Fl -/--/g; s/, Fl h//' | options)"
 same "docs/devices.md" "$(sed -n '/^## Options/,/^## Console/s/^| \(.*\) | .*/\1/p' docs/devices.md | options)"
 same "completions/_vmm" "$(zsh -fc '_arguments() { print -rl -- "${@%%\[*}" }; . completions/_vmm' | sed 's/.*) *//' | options)"
+
+# The monitor's own exit statuses, by their numbers.
+numbers() {
+	grep -oE '\b12[0-9]\b' | sort -u | tr '\n' ' '
+}
+statuses=$(sed -n '/^enum exit_code {/,/^};/s/.*\b\(12[0-7]\),.*/\1/p' host/error.h | numbers)
+[ "$(wc -w <<<"$statuses")" -ge 6 ] || die "host/error.h: cannot read its statuses"
+for place in "--help=$("$vmm" --help | sed -n '/^Exit status/,$p' | sed 's/128+N//')" \
+	"the manual page=$(sed -n '/^\.Sh EXIT STATUS/,/^\.Sh EX/s/^\.It \(12[0-9]\)$/\1/p' vmm.1)" \
+	"docs/launcher.md=$(sed -n '/^## Exit status/,/^## /s/^| \(12[0-9]\) .*/\1/p' docs/launcher.md)"; do
+	[ "$(numbers <<<"${place#*=}")" = "$statuses" ] || die "${place%%=*} tells the exit statuses $(numbers <<<"${place#*=}"), not $statuses"
+done
 
 # mandoc's data base of other pages is no matter of ours.
 lint=$(mandoc -T lint vmm.1 vmm-extract-kernel.1 2>&1 | grep -vE 'mandoc\.db|referenced manual not found' || :)

@@ -49,7 +49,7 @@ static void start_self_reading(void)
 static void test_class_25_endless_dma_ring_refills_itself(void)
 {
 	start_self_reading();
-	virtio_device_close_queues(&rig.block.device);
+	virtio_device_stop_queues(&rig.block.device);
 	RIG_RUN_UNTIL(!block_is_busy(&rig.block));
 	uint16_t used = rig.queue.used->idx;
 	rig_kick();
@@ -70,7 +70,7 @@ static void test_taken_requests_are_finished(void)
 	rig_offer(0, &(struct rig_request){ VIRTIO_BLK_T_OUT, 1, 1u << 20, bytes }, false);
 	rig_kick();
 	RIG_RUN_UNTIL(rig.block.device.in_flight > 0);
-	virtio_device_close_queues(&rig.block.device);
+	virtio_device_stop_queues(&rig.block.device);
 	rig_offer(3, &(struct rig_request){ VIRTIO_BLK_T_OUT, 0, 1u << 20, 512 }, false);
 	rig_kick();
 	RIG_RUN_UNTIL(rig_used_count() == 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a refusal says, on one line that is never too long, and which exit status it ends with: 2 for what the user
- * wrote, 3 for what a retry or the host cures. */
+/* What a refusal says, on one line that is never too long, and which exit status it ends with: 121 for the user's
+ * mistake, 122 for what a retry or the host cures. */
 #include "host/error.h"
 #include "host/message.h"
 

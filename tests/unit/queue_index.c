@@ -181,7 +181,7 @@ static void test_closed(void)
 		driver_offer(&driver, 3);
 		driver_offer(&driver, 4);
 		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_CHAIN);
-		virtqueue_close(&queue);
+		virtqueue_stop(&queue);
 		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_EMPTY);
 		driver.avail->idx = 1000;
 		CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_EMPTY);

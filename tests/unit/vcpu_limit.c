@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* More vCPUs than the host's KVM allows: one line that names the option, and exit status 3. */
+/* More vCPUs than the host's KVM allows: one line that names the option, and exit status 122. */
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
