@@ -137,7 +137,7 @@ net_root() {
 			export PATH=/sbin:/bin:/usr/sbin:/usr/bin
 			mkdir /out
 			report() { echo "$*" >>/out/report; }
-			failed() { report "failed: $*"; echo "FAILED: $*"; }
+			failed() { report "failed: $*"; echo "FAILED: $*"; has_failed=1; }
 			ms() { read -r up rest </proc/uptime; echo $((${up%.*} * 1000 + 1${up#*.}0 - 1000)); }
 			# The next line from the console must be WORD.
 			await() { echo "READY $1"; read -r word; [ "$word" = "$1" ] || failed "'$word' instead of $1"; }
@@ -150,6 +150,7 @@ net_root() {
 		cat
 		cat <<-'END'
 			dmesg | grep -E 'WARNING|BUG:|Call Trace|NETDEV WATCHDOG|virtio_net.*(error|fail)|rcu.*stall' >/out/complaints
+			exit ${has_failed-0}
 		END
 	} >"$work/script"
 	debugfs -w -f - "$root" >"$work/debugfs.log" 2>&1 <<-END
