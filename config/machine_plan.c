@@ -23,8 +23,10 @@ static const char *const default_words[] = {
 	"i8042.noaux",     /* no mouse port, multiplexer or keyboard behind the reset port: */
 	"i8042.nomux",     /* without these words a kernel with the driver probes for them */
 	"i8042.dumbkbd",   /* for up to half a second */
-	"cryptomgr.notests",   /* the ciphers need no proof at every boot */
-	"noreplace-smp",       /* lock prefixes stay: patching them away costs more than they do */
+	"cryptomgr.notests", /* the ciphers need no proof at every boot */
+	"noreplace-smp",     /* lock prefixes stay: patching them away costs more than they do */
+	/* The tracer does not look up each function's name to find those that another function replaces. */
+	"initcall_blacklist=ftrace_check_for_weak_functions",
 	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
 };
 

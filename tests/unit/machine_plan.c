@@ -28,11 +28,22 @@ static bool has_word(const char *text, const char *word)
 static void test_default_words(void)
 {
 	static const char *const words[] = {
-		"quiet",           "reboot=panic_warm,k,f", "panic=-1",
-		"tsc=reliable",    "no_timer_check",        "pci=off",
-		"swiotlb=noforce", "i8042.noaux",           "i8042.nomux",
-		"i8042.dumbkbd",   "random.trust_cpu=on",   "console=ttyS0",
-		"8250.nr_uarts=1", "cryptomgr.notests",     "noreplace-smp",
+		"quiet",
+		"reboot=panic_warm,k,f",
+		"panic=-1",
+		"tsc=reliable",
+		"no_timer_check",
+		"pci=off",
+		"swiotlb=noforce",
+		"i8042.noaux",
+		"i8042.nomux",
+		"i8042.dumbkbd",
+		"random.trust_cpu=on",
+		"console=ttyS0",
+		"8250.nr_uarts=1",
+		"cryptomgr.notests",
+		"noreplace-smp",
+		"initcall_blacklist=ftrace_check_for_weak_functions",
 	};
 	struct vm_config config = plain_config();
 
