@@ -17,7 +17,7 @@ usage: boot-time.sh [options]
   --rows WORD          of these only the rows that have the word
   --rootfs FILE        an ext4 image (default: the project's, with init=/sbin/boot-mark)
   --cmdline WORDS      more words for every guest's kernel
-  --against LIST       of qemu, kvmtool, firecracker (default: those found on PATH)
+  --against LIST       of qemu, kvmtool, firecracker, or none (default: those found on PATH)
   --peers DIR          a folder put before PATH
   --budget-ms N        fail if vmm's median is above; by time only
   --budget-count N     fail if vmm's median is above; by counts only
@@ -72,6 +72,7 @@ program_of() {
 find_peers() {
 	local peer program
 	peers=()
+	[ "$against" != none ] || return 0
 	for peer in ${against:-firecracker qemu kvmtool}; do
 		program=$(program_of "$peer") || exit
 		if command -v "$program" >/dev/null; then
@@ -103,7 +104,7 @@ program_path() {
 # The files that a dynamic program needs: its interpreter and libraries, and QEMU its firmware.
 peer_files() {
 	ldd "$(command -v "$(program_of "$1")")" 2>/dev/null | grep -o '/[^ ]*'
-	[ "$1" != qemu ] || printf '/usr/share/qemu/%s\n' qboot.rom linuxboot_dma.bin pvh.bin
+	[ "$1" != qemu ] || printf '/usr/share/qemu/%s\n' qboot.rom bios-microvm.bin linuxboot_dma.bin pvh.bin
 }
 
 # launch WHO IMAGE DELAY: one boot, begun DELAY us from now; the launcher's line.
@@ -134,6 +135,7 @@ launch() {
 quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable i8042.noaux i8042.nomux i8042.dumbkbd
  swiotlb=noforce pci=off no_timer_check random.trust_cpu=on'
 quiet_words=${quiet_words//$'\n'/}
+[ -z "$kernels" ] || quiet_words+=' initcall_blacklist=ftrace_check_for_weak_functions'
 
 take_phases() {
 	sed -n 's/^vmm: boot-timer: //p' "$1" | tr ' ' '\n' | while IFS== read -r name value; do
@@ -172,12 +174,13 @@ milli() {
 }
 
 measure() {
-	local round who row
+	local round who row warm=0
 	if [ -n "$kernels" ]; then
 		mem=$row_mem
 		for row in "${row_names[@]}"; do
 			[[ $row == *"$only"* ]] || continue
 			row_use "$row"
+			[ "$warm" = 1 ] || { boot vmm 0 "$row" && warm=1; }
 			for who in vmm "${peers[@]}"; do
 				for ((round = 1; round <= runs; round++)); do
 					boot "$who" "$round" "$row"
