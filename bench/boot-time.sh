@@ -132,7 +132,7 @@ launch() {
 }
 
 # The words that spare every monitor's guest what it does not need; vmm has them by default.
-quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable i8042.noaux i8042.nomux i8042.dumbkbd
+quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable i8042.noaux i8042.dumbkbd
  swiotlb=noforce pci=off no_timer_check random.trust_cpu=on'
 quiet_words=${quiet_words//$'\n'/}
 [ -z "$kernels" ] || quiet_words+=' initcall_blacklist=ftrace_check_for_weak_functions'

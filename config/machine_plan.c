@@ -20,9 +20,8 @@ static const char *const default_words[] = {
 	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
 	"pci=off",         /* there is no PCI bus: no configuration-port probing */
 	"swiotlb=noforce", /* no 64 MiB bounce buffer: virtio reaches all of the memory */
-	"i8042.noaux",     /* no mouse port, multiplexer or keyboard behind the reset port: */
-	"i8042.nomux",     /* without these words a kernel with the driver probes for them */
-	"i8042.dumbkbd",   /* for up to half a second */
+	"i8042.noaux",     /* no mouse port and no keyboard behind the reset port: */
+	"i8042.dumbkbd",   /* a kernel with the driver probes for them for up to half a second */
 	"cryptomgr.notests", /* the ciphers need no proof at every boot */
 	"noreplace-smp",     /* lock prefixes stay: patching them away costs more than they do */
 	/* The tracer does not look up each function's name to find those that another function replaces. */

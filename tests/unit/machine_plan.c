@@ -36,7 +36,6 @@ static void test_default_words(void)
 		"pci=off",
 		"swiotlb=noforce",
 		"i8042.noaux",
-		"i8042.nomux",
 		"i8042.dumbkbd",
 		"random.trust_cpu=on",
 		"console=ttyS0",
