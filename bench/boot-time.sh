@@ -135,7 +135,6 @@ launch() {
 quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable i8042.noaux i8042.dumbkbd
  swiotlb=noforce pci=off no_timer_check random.trust_cpu=on'
 quiet_words=${quiet_words//$'\n'/}
-[ -z "$kernels" ] || quiet_words+=' initcall_blacklist=ftrace_check_for_weak_functions'
 
 take_phases() {
 	sed -n 's/^vmm: boot-timer: //p' "$1" | tr ' ' '\n' | while IFS== read -r name value; do

@@ -22,10 +22,8 @@ static const char *const default_words[] = {
 	"swiotlb=noforce", /* no 64 MiB bounce buffer: virtio reaches all of the memory */
 	"i8042.noaux",     /* no mouse port and no keyboard behind the reset port: */
 	"i8042.dumbkbd",   /* a kernel with the driver probes for them for up to half a second */
-	"cryptomgr.notests", /* the ciphers need no proof at every boot */
-	"noreplace-smp",     /* lock prefixes stay: patching them away costs more than they do */
-	/* The tracer does not look up each function's name to find those that another function replaces. */
-	"initcall_blacklist=ftrace_check_for_weak_functions",
+	"cryptomgr.notests",   /* the ciphers need no proof at every boot */
+	"noreplace-smp",       /* lock prefixes stay: patching them away costs more than they do */
 	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
 };
 
