@@ -59,12 +59,35 @@ static bool take(struct descriptors *descriptors, int fd, const char *option,
 	return true;
 }
 
+/* option_fd is the same as `option`, with fd= behind it. */
+static bool take_file(struct descriptors *descriptors, const struct file_name *file,
+		      const char *option, const char *option_fd, struct error_text *error)
+{
+	if (file->fd > 0)
+		return take(descriptors, file->fd, option_fd, error);
+	add_path(descriptors, option, file->text);
+	return true;
+}
+
+static bool take_disks(struct descriptors *descriptors, const struct vm_config *config,
+		       struct error_text *error)
+{
+	for (unsigned i = 0; i < config->n_disks; i++) {
+		bool root = i == 0 && config->has_rootfs;
+		if (!take_file(descriptors, &config->disks[i].file, root ? "--rootfs " : "--disk ",
+			       root ? "--rootfs fd=" : "--disk fd=", error))
+			return false;
+	}
+	return true;
+}
+
 bool descriptors_collect(struct descriptors *descriptors, const struct vm_config *config,
 			 struct error_text *error)
 {
 	descriptors->n = 0;
 	if (!take(descriptors, config->status_fd, "--status-fd ", error) ||
-	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error))
+	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error) ||
+	    !take(descriptors, config->kvm_fd, "--kvm-fd ", error))
 		return false;
 	for (unsigned i = 0; i < config->n_nets; i++)
 		if (!take(descriptors, config->nets[i].fd, "--net fd=", error))
@@ -72,13 +95,11 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 	if (config->vsock.guest_cid != 0 &&
 	    !take(descriptors, config->vsock.uds_fd, "--vsock uds-fd=", error))
 		return false;
-	add_path(descriptors, "--kernel ", config->kernel_path);
-	add_path(descriptors, "--initrd ", config->initrd_path);
-	add_path(descriptors, "--serial file:", config->serial_path);
-	for (unsigned i = 0; i < config->n_disks; i++)
-		add_path(descriptors, i == 0 && config->has_rootfs ? "--rootfs " : "--disk ",
-			 config->disks[i].path);
-	return true;
+	return take_file(descriptors, &config->kernel, "--kernel ", "--kernel fd=", error) &&
+	       take_file(descriptors, &config->initrd, "--initrd ", "--initrd fd=", error) &&
+	       take_file(descriptors, &config->serial_file,
+			 "--serial file:", "--serial fd=", error) &&
+	       take_disks(descriptors, config, error);
 }
 
 bool descriptors_have(const struct descriptors *descriptors, int fd)

@@ -10,20 +10,6 @@
 /* A Unix socket's path has 107 bytes, and "_" and a port of 10 digits are added. */
 #define VSOCK_PATH_MAX 96
 
-/* PATH or PATH,ro. Only that suffix is special: other commas belong to the path. */
-bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error)
-{
-	size_t length = strlen(value);
-
-	disk->read_only = length >= 3 && strcmp(value + length - 3, ",ro") == 0;
-	if (disk->read_only)
-		value[length - 3] = '\0';
-	if (value[0] == '\0')
-		return error_set(error, "%s: expected PATH or PATH,ro, got an empty path", name);
-	disk->path = value;
-	return true;
-}
-
 /* Cuts the next word off a list at its comma; NULL at the end. */
 static char *next_word(char **list)
 {
@@ -65,6 +51,29 @@ bool parse_fd(const char *text, int *fd)
 		return false;
 	*fd = (int)number;
 	return true;
+}
+
+bool parse_file(struct file_name *file, const char *name, const char *value,
+		struct error_text *error)
+{
+	const char *number = value_of(value, "fd");
+
+	*file = (struct file_name){ .text = value };
+	return number == NULL || parse_fd(number, &file->fd) ||
+	       error_set(error, "%s %s: expected a descriptor number from 3", name, value);
+}
+
+/* PATH or fd=N, and ",ro". Only that suffix is special: other commas belong to the path. */
+bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error)
+{
+	size_t length = strlen(value);
+
+	disk->read_only = length >= 3 && strcmp(value + length - 3, ",ro") == 0;
+	if (disk->read_only)
+		value[length - 3] = '\0';
+	if (value[0] == '\0')
+		return error_set(error, "%s: expected PATH or PATH,ro, got an empty path", name);
+	return parse_file(&disk->file, name, value, error);
 }
 
 static int hex_digit(char c)

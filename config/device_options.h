@@ -7,9 +7,10 @@
 #include <stdint.h>
 
 #include "host/error.h"
+#include "host/file.h"
 
 struct disk_config {
-	const char *path;
+	struct file_name file;
 	bool read_only;
 };
 
@@ -33,6 +34,10 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 
 bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
 		 struct error_text *error);
+
+/* A path, or fd=N. */
+bool parse_file(struct file_name *file, const char *name, const char *value,
+		struct error_text *error);
 
 /* An inherited descriptor's number, from 3: 0 to 2 are the console's and the messages'. */
 bool parse_fd(const char *text, int *fd);

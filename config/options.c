@@ -21,8 +21,7 @@ const char options_help_text[] =
 	"  --rootfs PATH[,ro]     image or block device: /dev/vda, the guest's root\n"
 	"  --disk PATH[,ro]       a further disk: /dev/vdb, ... (repeatable)\n"
 	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]  interface on a TAP (repeatable)\n"
-	"  --vsock cid=N,uds=PATH|uds-fd=N\n"
-	"                         vsock, in the host's Unix sockets PATH and PATH_PORT\n"
+	"  --vsock cid=N,uds=PATH|uds-fd=N  in the host's sockets PATH and PATH_PORT\n"
 	"  --initrd FILE          initial RAM disk\n"
 	"  --cmdline STRING       added to the default kernel command line\n"
 	"  --no-default-cmdline   only the devices' words and --cmdline, no defaults\n"
@@ -30,35 +29,35 @@ const char options_help_text[] =
 	"                         guest memory, with K, M or G (default 128M)\n"
 	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
 	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
-	"  --serial MODE          console on stdio (default), none or file:PATH\n"
+	"  --serial MODE          console on stdio (default), none, file:PATH or fd=N\n"
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N          write the end's exit code and reason there, as JSON\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
+	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --help, --version\n"
 	"\n"
 	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
 	"Exit status: the guest's (0: off or reset), 120 monitor fault, 121 bad option or\n"
 	"file, 122 host refused, 123 triple fault, 125 KVM error, 126 panic, 128+N signal\n";
 
-static bool take_string(const char **field, const char *name, const char *value,
-			struct error_text *error)
+static bool take_file(struct file_name *file, const char *name, const char *value,
+		      struct error_text *error)
 {
 	if (value[0] == '\0')
 		return error_set(error, "%s: expected a value, got an empty string", name);
-	*field = value;
-	return true;
+	return parse_file(file, name, value, error);
 }
 
 static bool set_kernel(struct vm_config *config, const char *name, char *value,
 		       struct error_text *error)
 {
-	return take_string(&config->kernel_path, name, value, error);
+	return take_file(&config->kernel, name, value, error);
 }
 
 static bool set_initrd(struct vm_config *config, const char *name, char *value,
 		       struct error_text *error)
 {
-	return take_string(&config->initrd_path, name, value, error);
+	return take_file(&config->initrd, name, value, error);
 }
 
 static bool set_cmdline(struct vm_config *config, const char *name, char *value,
@@ -197,9 +196,13 @@ static bool set_serial(struct vm_config *config, const char *name, char *value,
 		config->serial = SERIAL_NONE;
 	} else if (strncmp(value, "file:", 5) == 0 && value[5] != '\0') {
 		config->serial = SERIAL_FILE;
-		config->serial_path = value + 5;
+		config->serial_file.text = value + 5;
+	} else if (strncmp(value, "fd=", 3) == 0) {
+		config->serial = SERIAL_FILE;
+		return parse_file(&config->serial_file, name, value, error);
 	} else {
-		return error_set(error, "%s %s: expected stdio, none or file:PATH", name, value);
+		return error_set(error, "%s %s: expected stdio, none, file:PATH or fd=N", name,
+				 value);
 	}
 	return true;
 }
@@ -232,6 +235,12 @@ static bool set_status_fd(struct vm_config *config, const char *name, char *valu
 	return take_fd(&config->status_fd, name, value, error);
 }
 
+static bool set_kvm_fd(struct vm_config *config, const char *name, char *value,
+		       struct error_text *error)
+{
+	return take_fd(&config->kvm_fd, name, value, error);
+}
+
 static bool set_lifeline_fd(struct vm_config *config, const char *name, char *value,
 			    struct error_text *error)
 {
@@ -259,6 +268,7 @@ static const struct option {
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
 	{ "--lifeline-fd", true, false, set_lifeline_fd },
+	{ "--kvm-fd", true, false, set_kvm_fd },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */
@@ -341,6 +351,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		.acpi = true,
 		.status_fd = -1,
 		.lifeline_fd = -1,
+		.kvm_fd = -1,
 	};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
@@ -350,7 +361,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		if (!take_option(config, argc, argv, &i, &seen, error))
 			return OPTIONS_BAD;
 	}
-	if (config->kernel_path == NULL) {
+	if (config->kernel.text == NULL) {
 		error_set(error, "--kernel FILE is required (try --help)");
 		return OPTIONS_BAD;
 	}

@@ -31,8 +31,7 @@ enum memory_pages {
 };
 
 struct vm_config {
-	const char *kernel_path;
-	const char *initrd_path; /* NULL: none */
+	struct file_name kernel, initrd;
 	const char *cmdline;     /* the user's words, "" when not given */
 	bool no_default_cmdline; /* leave out the words of config/machine_plan.c */
 	bool has_rootfs;         /* then disks[0] is the root file system */
@@ -46,9 +45,9 @@ struct vm_config {
 	unsigned n_cpus;
 	bool acpi; /* the tables, and a second window for each device */
 	enum serial_mode serial;
-	const char *serial_path; /* for SERIAL_FILE */
+	struct file_name serial_file; /* for SERIAL_FILE */
 	bool boot_timer;
-	int status_fd, lifeline_fd; /* -1: none */
+	int status_fd, lifeline_fd, kvm_fd; /* -1: none */
 };
 
 enum options_result {

@@ -3,40 +3,107 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/fail.h"
+#include "host/signals.h"
 
-bool input_file_open(struct input_file *file, const char *path, struct error_text *error)
+#define PIPE_WAIT_MS 20
+#define PIPE_PIECE   (1u << 20)
+
+int file_stat(const struct file_name *name, struct stat *status)
+{
+	return name->fd > 0 ? fstat(name->fd, status) : stat(name->text, status);
+}
+
+bool file_check_access(int fd, bool write, struct error_text *error)
+{
+	int flags = fcntl(fd, F_GETFL), mode = flags & O_ACCMODE;
+
+	if (flags < 0 || (flags & O_PATH) || (!write && mode == O_WRONLY))
+		return error_set(error, "it is not open for reading");
+	return !write || mode != O_RDONLY || error_set(error, "it is open for reading only");
+}
+
+static bool measure(struct input_file *file, struct error_text *error)
 {
 	struct stat status;
 
+	if (fstat(file->fd, &status) < 0)
+		return error_set_errno(error, "%s", strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return error_set(error, "expected a regular file, this is %s",
+				 S_ISDIR(status.st_mode) ? "a directory"
+							 : "a device, pipe or socket");
+	file->bytes = (uint64_t)status.st_size;
+	return file->bytes > 0 || error_set(error, "the file is empty");
+}
+
+bool input_file_open(struct input_file *file, const char *path, struct error_text *error)
+{
 	/* O_NONBLOCK: opening a FIFO that nobody writes must not hang. */
-	file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	*file = (struct input_file){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) };
 	if (file->fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	if (fstat(file->fd, &status) < 0)
-		error_set_errno(error, "%s", strerror(errno));
-	else if (!S_ISREG(status.st_mode))
-		error_set(error, "expected a regular file, this is %s",
-			  S_ISDIR(status.st_mode) ? "a directory" : "a device, pipe or socket");
-	else if (status.st_size == 0)
-		error_set(error, "the file is empty");
-	else {
-		file->bytes = (uint64_t)status.st_size;
+	if (measure(file, error))
 		return true;
-	}
 	close(file->fd);
 	return false;
 }
 
+/* Returns false with errno. */
+static bool copy_pipe(int pipe_fd, int fd, uint64_t max_bytes)
+{
+	struct pollfd readable = { .fd = pipe_fd, .events = POLLIN };
+	ssize_t n = 1;
+
+	for (uint64_t bytes = 0; n != 0 && bytes <= max_bytes; bytes += n > 0 ? (uint64_t)n : 0) {
+		n = -1;
+		if (poll(&readable, 1, PIPE_WAIT_MS) <= 0)
+			signals_pause(0);
+		else if ((n = splice(pipe_fd, NULL, fd, NULL, PIPE_PIECE, 0)) < 0 &&
+			 errno != EAGAIN && errno != EINTR)
+			return false;
+	}
+	errno = EFBIG;
+	return n == 0;
+}
+
+/* Into memory. */
+static bool read_pipe(struct input_file *file, int pipe_fd, uint64_t max_bytes,
+		      struct error_text *error)
+{
+	file->inherited = false;
+	file->fd = memfd_create("vmm-input", MFD_CLOEXEC);
+	if (file->fd >= 0 && copy_pipe(pipe_fd, file->fd, max_bytes))
+		return true;
+	if (errno == EFBIG)
+		return error_set(error, "the pipe has more bytes than the guest's memory");
+	return error_set_errno(error, "cannot read the pipe: %s", strerror(errno));
+}
+
+bool input_file_adopt(struct input_file *file, int fd, uint64_t max_bytes, struct error_text *error)
+{
+	struct stat status;
+
+	*file = (struct input_file){ .fd = fd, .inherited = true };
+	if (!file_check_access(fd, false, error))
+		return false;
+	if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode) &&
+	    !read_pipe(file, fd, max_bytes, error))
+		return false;
+	return measure(file, error);
+}
+
 void input_file_close(struct input_file *file)
 {
-	close(file->fd);
+	if (!file->inherited)
+		close(file->fd);
 	file->fd = -1;
 }
 
@@ -90,6 +157,9 @@ bool input_file_read_into_zeroes(const struct input_file *file, void *data, size
 		errno = 0;
 		return false;
 	}
+	/* To look for data moves the description's position. */
+	if (file->inherited)
+		return input_file_read(file, data, length, offset);
 	while (offset < first + length) {
 		find_data(file, offset, first + length, &start, &end);
 		if (!input_file_read(file, (uint8_t *)data + (start - first), (size_t)(end - start),

@@ -6,17 +6,36 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "host/error.h"
+
+/* A file that an option names. */
+struct file_name {
+	const char *text; /* as the user wrote it: a path, or fd=N; NULL: none */
+	int fd;           /* an inherited descriptor, from 3; 0: it is a path */
+};
+
+/* stat() or fstat(). */
+int file_stat(const struct file_name *name, struct stat *status);
+
+/* Whether an inherited descriptor is open for what is needed. */
+bool file_check_access(int fd, bool write, struct error_text *error);
 
 struct input_file {
 	int fd;
 	uint64_t bytes;
+	bool inherited; /* its position stays as it is, and it is not closed here */
 };
 
 /* Opens a regular file for reading. Returns false and says why in *error: it does not exist, no
  * permission, a directory or another kind of file, empty. */
 bool input_file_open(struct input_file *file, const char *path, struct error_text *error);
+
+/* The same for an inherited descriptor. A pipe is read to its end, into memory; one of more than max_bytes is refused, and
+ * a signal meanwhile ends the process, as in signals_pause(). */
+bool input_file_adopt(struct input_file *file, int fd, uint64_t max_bytes,
+		      struct error_text *error);
 
 void input_file_close(struct input_file *file);
 

@@ -43,13 +43,15 @@ static const char *open_hint(int error)
 	}
 }
 
-int kvm_open(void)
+int kvm_open(int inherited_fd)
 {
-	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int kvm_fd = inherited_fd < 0 ? open("/dev/kvm", O_RDWR | O_CLOEXEC) : inherited_fd;
 
 	if (kvm_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot open /dev/kvm%s", open_hint(errno));
 	int version = host_ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version < 0 && inherited_fd >= 0)
+		fail(EXIT_BAD_INPUT, "--kvm-fd %d: expected /dev/kvm", kvm_fd);
 	if (version < 0)
 		fail_errno(EXIT_HOST_REFUSED, "/dev/kvm: KVM_GET_API_VERSION");
 	if (version != KVM_API_VERSION)

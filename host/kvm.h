@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens /dev/kvm and checks the API version and the capabilities that the monitor cannot do
+/* Opens /dev/kvm, or takes an inherited descriptor of it over unless that is -1, and checks the API version and the capabilities that the monitor cannot do
  * without. Does not return on failure (exit 122). */
-int kvm_open(void);
+int kvm_open(int inherited_fd);
 
 /* KVM_CREATE_VM, and KVM_SET_TSS_ADDR with three guest-physical pages that are neither RAM nor a
  * device's. Does not return on failure (exit 122). */

@@ -187,19 +187,31 @@ static int reopen_pipe(const struct stat *status)
 		       : -1;
 }
 
-static void open_stdio(struct console *console)
+static void open_inherited(struct console *console, int fd)
 {
 	struct stat status = { 0 };
-	int own_fd = fstat(STDOUT_FILENO, &status) == 0 ? reopen_pipe(&status) : -1;
+	int own_fd = fstat(fd, &status) == 0 && fd == STDOUT_FILENO ? reopen_pipe(&status) : -1;
 
 	console->writes_at_once = own_fd >= 0;
-	console->output_fd = own_fd >= 0 ? own_fd : STDOUT_FILENO;
+	console->output_fd = own_fd >= 0 ? own_fd : fd;
 	/* Not O_APPEND: the description's flags are the launcher's. */
 	console->output_flags = is_stderr_too(&status) ? RWF_APPEND : 0;
 }
 
-void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
-		  struct exit_request *exit)
+static void open_file(struct console *console, const struct file_name *file)
+{
+	struct error_text error;
+
+	if (file->fd == 0)
+		console->output_fd = open_output(file->text);
+	else if (file_check_access(file->fd, true, &error))
+		open_inherited(console, file->fd);
+	else
+		fail(error.code, "--serial %s: %s", file->text, error.text);
+}
+
+void console_open(struct console *console, const struct file_name *file, int vm_fd,
+		  struct ring *ring, struct exit_request *exit)
 {
 	struct serial_host host = { write_now, raise_irq, wake, console };
 	struct stat status;
@@ -211,14 +223,14 @@ void console_open(struct console *console, const char *path, int vm_fd, struct r
 	console->write_op.done = write_done;
 	console->writable_op.done = output_writable;
 	serial_init(&console->serial, host);
-	keyboard_init(&console->keyboard, ring, path == NULL ? STDIN_FILENO : -1, &console->serial,
+	keyboard_init(&console->keyboard, ring, file == NULL ? STDIN_FILENO : -1, &console->serial,
 		      exit);
 	console->irq = (struct irq_line){ vm_fd, LAYOUT_SERIAL_GSI };
 	event_open(&console->wake, ring, "the console's", woken);
-	if (path == NULL)
-		open_stdio(console);
+	if (file == NULL)
+		open_inherited(console, STDOUT_FILENO);
 	else
-		console->output_fd = open_output(path);
+		open_file(console, file);
 	console->output_blocks = fstat(console->output_fd, &status) == 0 && S_ISCHR(status.st_mode);
 }
 

@@ -13,6 +13,7 @@
 
 #include "host/event.h"
 #include "host/exit_request.h"
+#include "host/file.h"
 #include "host/refusal.h"
 #include "host/ring.h"
 #include "io/keyboard.h"
@@ -41,11 +42,11 @@ struct console_limits {
 	unsigned stall_ms, total_ms, hurry_ms;
 };
 
-/* Makes the UART with its interrupt, on standard input and output (path NULL) or writing to a file
- * that is made or emptied, and locked: it must not be an image. Before ring_start(). Exits if the
- * file cannot be opened. */
-void console_open(struct console *console, const char *path, int vm_fd, struct ring *ring,
-		  struct exit_request *exit);
+/* Makes the UART with its interrupt, on standard input and output (file NULL), or writing to an inherited descriptor, or
+ * to a file that is made or emptied, and locked: it must not be an image. Before ring_start(). Exits if the file cannot
+ * be opened. */
+void console_open(struct console *console, const struct file_name *file, int vm_fd,
+		  struct ring *ring, struct exit_request *exit);
 
 /* Starts reading what is typed: after ring_start(). */
 void console_start(struct console *console);

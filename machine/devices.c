@@ -82,7 +82,9 @@ void machine_attach_devices(struct machine *m)
 	if (m->config.serial == SERIAL_FILE)
 		machine_check_serial_file(m);
 	if (m->config.serial != SERIAL_NONE) {
-		console_open(&m->console, m->config.serial_path, m->vm_fd, &m->ring, &m->exit);
+		console_open(&m->console,
+			     m->config.serial == SERIAL_FILE ? &m->config.serial_file : NULL,
+			     m->vm_fd, &m->ring, &m->exit);
 		serial_attach(&m->console.serial, &m->ports);
 	}
 	attach_disks(m);
@@ -110,6 +112,7 @@ void machine_start_devices(struct machine *m)
 	m->signals.after_continue = after_continue;
 	m->signals.context = m;
 	ring_start(&m->ring);
+	atomic_store(&m->devices_run, true);
 	exit_request_start(&m->exit);
 	signal_events_start(&m->signals);
 	if (m->config.serial != SERIAL_NONE)

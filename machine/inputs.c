@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -59,11 +60,11 @@ static const char *disk_option(const struct machine *m, unsigned i)
 }
 
 /* By any two names: links, and a device's nodes. */
-static bool is_same_file(const char *path, const char *other_path)
+static bool is_same_file(const struct file_name *name, const struct file_name *other_name)
 {
 	struct stat status, other;
 
-	if (stat(path, &status) < 0 || stat(other_path, &other) < 0)
+	if (file_stat(name, &status) < 0 || file_stat(other_name, &other) < 0)
 		return false;
 	if (S_ISBLK(status.st_mode) && S_ISBLK(other.st_mode))
 		return status.st_rdev == other.st_rdev;
@@ -74,25 +75,50 @@ static bool is_same_file(const char *path, const char *other_path)
 static void fail_if_image_twice(const struct machine *m, unsigned i)
 {
 	for (unsigned j = 0; j < i; j++)
-		if (is_same_file(m->config.disks[i].path, m->config.disks[j].path))
+		if (is_same_file(&m->config.disks[i].file, &m->config.disks[j].file))
 			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is also %s %s",
-			     disk_option(m, i), m->config.disks[i].path, disk_option(m, j),
-			     m->config.disks[j].path);
+			     disk_option(m, i), m->config.disks[i].file.text, disk_option(m, j),
+			     m->config.disks[j].file.text);
+}
+
+static bool open_image(struct block_image *image, const struct disk_config *disk,
+		       struct error_text *error)
+{
+	const struct file_name *file = &disk->file;
+
+	return file->fd > 0 ? block_image_adopt(image, file->text, file->fd, disk->read_only, error)
+			    : block_image_open(image, file->text, disk->read_only, error);
+}
+
+static const struct machine *owner;
+
+/* At exit(). A lock on a description that the launcher has, too, outlives the process. Once the devices run the disks'
+ * own end unlocks: not before their last request. */
+static void unlock_inherited(void)
+{
+	for (unsigned i = 0; i < owner->config.n_disks && !owner->devices_run; i++)
+		if (owner->disks[i].image.inherited)
+			block_image_unlock(&owner->disks[i].image);
 }
 
 void machine_open_images(struct machine *m)
 {
 	struct error_text error;
 
+	for (unsigned i = 0; i < m->config.n_disks && owner == NULL; i++)
+		if (m->config.disks[i].file.fd > 0) {
+			owner = m;
+			atexit(unlock_inherited);
+		}
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		const struct disk_config *disk = &m->config.disks[i];
-		if (block_image_open(&m->disks[i].image, disk->path, disk->read_only, &error)) {
+		if (open_image(&m->disks[i].image, disk, &error)) {
 			block_look_at(&m->disks[i].image);
 			continue;
 		}
 		if (error.code == EXIT_HOST_REFUSED)
 			fail_if_image_twice(m, i);
-		fail(error.code, "%s %s: %s", disk_option(m, i), disk->path, error.text);
+		fail(error.code, "%s %s: %s", disk_option(m, i), disk->file.text, error.text);
 	}
 }
 
@@ -168,31 +194,36 @@ void machine_open_vsock(struct machine *m)
 }
 
 /* The file is emptied, and kernel and initrd are not locked. */
-static void fail_if_serial_is(const struct machine *m, const char *option, const char *path)
+static void fail_if_serial_is(const struct machine *m, const char *option,
+			      const struct file_name *file)
 {
-	if (path != NULL && is_same_file(m->config.serial_path, path))
-		fail(EXIT_BAD_INPUT, "--serial file:%s: it is also %s %s", m->config.serial_path,
-		     option, path);
+	const struct file_name *serial = &m->config.serial_file;
+
+	if (file->text != NULL && is_same_file(serial, file))
+		fail(EXIT_BAD_INPUT, "--serial %s%s: it is also %s %s",
+		     serial->fd > 0 ? "" : "file:", serial->text, option, file->text);
 }
 
 void machine_check_serial_file(const struct machine *m)
 {
-	fail_if_serial_is(m, "--kernel", m->config.kernel_path);
-	fail_if_serial_is(m, "--initrd", m->config.initrd_path);
+	fail_if_serial_is(m, "--kernel", &m->config.kernel);
+	fail_if_serial_is(m, "--initrd", &m->config.initrd);
 	for (unsigned i = 0; i < m->config.n_disks; i++)
-		fail_if_serial_is(m, disk_option(m, i), m->config.disks[i].path);
+		fail_if_serial_is(m, disk_option(m, i), &m->config.disks[i].file);
 }
 
 /* False: none is wanted. */
-static bool open_initrd(const struct machine *m, struct input_file *file)
+static bool open_input(const struct machine *m, struct input_file *file, const char *option,
+		       const struct file_name *name)
 {
 	struct error_text error;
 
 	*file = (struct input_file){ .fd = -1 };
-	if (m->config.initrd_path == NULL)
+	if (name->text == NULL)
 		return false;
-	if (!input_file_open(file, m->config.initrd_path, &error))
-		fail(error.code, "--initrd %s: %s", m->config.initrd_path, error.text);
+	if (!(name->fd > 0 ? input_file_adopt(file, name->fd, m->config.mem_bytes, &error)
+			   : input_file_open(file, name->text, &error)))
+		fail(error.code, "%s %s: %s", option, name->text, error.text);
 	return true;
 }
 
@@ -206,38 +237,36 @@ static void write_tables(const struct machine *m)
 		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the ACPI tables");
 }
 
-static void load_kernel(struct machine *m, uint64_t initrd_bytes)
+static void load_kernel(struct machine *m, struct input_file *file, uint64_t initrd_bytes)
 {
-	struct input_file file;
 	struct error_text error;
-	const char *path = m->config.kernel_path;
 
-	if (!input_file_open(&file, path, &error))
-		fail(error.code, "--kernel %s: %s", path, error.text);
 	/* Any Linux is larger. A smaller guest may never use more memory than that. */
-	if (file.bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
+	if (file->bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
 		guest_memory_prefer_huge_pages(&m->memory);
-	if (!kernel_load(&m->kernel, &m->memory, &file, initrd_bytes, &error))
-		fail(error.code, "--kernel %s: %s", path, error.text);
-	input_file_close(&file);
+	if (!kernel_load(&m->kernel, &m->memory, file, initrd_bytes, &error))
+		fail(error.code, "--kernel %s: %s", m->config.kernel.text, error.text);
+	input_file_close(file);
 }
 
+/* Pipes are read in this order. */
 void machine_load_guest(struct machine *m)
 {
 	struct initrd initrd = { 0 };
-	struct input_file initrd_file;
+	struct input_file kernel_file, initrd_file;
 	struct error_text error;
-	bool has_initrd = open_initrd(m, &initrd_file);
 
-	load_kernel(m, initrd_file.bytes);
+	open_input(m, &kernel_file, "--kernel", &m->config.kernel);
+	bool has_initrd = open_input(m, &initrd_file, "--initrd", &m->config.initrd);
+	load_kernel(m, &kernel_file, initrd_file.bytes);
 	if (has_initrd) {
 		if (!initrd_load(&initrd, &m->memory, &m->kernel, &initrd_file, &error))
-			fail(error.code, "--initrd %s: %s", m->config.initrd_path, error.text);
+			fail(error.code, "--initrd %s: %s", m->config.initrd.text, error.text);
 		input_file_close(&initrd_file);
 	}
 	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline,
 			       m->config.acpi ? LAYOUT_RSDP_GPA : 0, &error))
-		fail(error.code, "--kernel %s: %s", m->config.kernel_path, error.text);
+		fail(error.code, "--kernel %s: %s", m->config.kernel.text, error.text);
 	write_tables(m);
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }

@@ -57,6 +57,7 @@ struct machine {
 	struct bus ports, mmio;
 	struct console console;
 	struct disk disks[MAX_DISKS];
+	atomic_bool devices_run; /* the set-up is over */
 	struct nic nics[MAX_NETS];
 	struct vsock_port vsock;
 	struct cpuid_table cpuid;
@@ -73,7 +74,8 @@ void machine_create_vm(struct machine *m);
 void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
 void machine_create_vcpus(struct machine *m);
-void machine_close_set_up(struct machine *m); /* /dev/kvm, and the descriptors that paths named */
+void machine_close_set_up(
+	struct machine *m); /* /dev/kvm, kernel, initrd, and the descriptors that paths named */
 /* All but the first, which gets the calling thread and the kernel's entry. */
 void machine_start_vcpus(struct machine *m);
 

@@ -32,7 +32,7 @@ void machine_map_memory(struct machine *m)
 
 void machine_open_kvm(struct machine *m)
 {
-	m->kvm_fd = kvm_open();
+	m->kvm_fd = kvm_open(m->config.kvm_fd);
 }
 
 void machine_create_vm(struct machine *m)
@@ -69,6 +69,10 @@ void machine_create_vcpus(struct machine *m)
 void machine_close_set_up(struct machine *m)
 {
 	close(m->kvm_fd);
+	if (m->config.kernel.fd > 0)
+		close(m->config.kernel.fd);
+	if (m->config.initrd.fd > 0)
+		close(m->config.initrd.fd);
 	for (unsigned i = 0; i < m->descriptors.n; i++) {
 		const struct named_descriptor *named = &m->descriptors.list[i];
 		/* A path may name a number twice, and then it may be one of ours by now. */

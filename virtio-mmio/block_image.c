@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/file.h"
 #include "host/ioctl.h"
 #include "host/release.h"
 
@@ -80,6 +81,41 @@ static bool can_be_written(const struct block_image *image, struct error_text *e
 	return error_set(error, "the device is read-only%s", with_ro);
 }
 
+static bool can_be_image(const struct stat *status, struct error_text *error)
+{
+	if (S_ISDIR(status->st_mode))
+		return error_set(error, "it is a directory, expected a raw image file or a block "
+					"device");
+	return S_ISREG(status->st_mode) || S_ISBLK(status->st_mode) ||
+	       error_set(error, "expected a raw image file or a block device");
+}
+
+static bool take_image(struct block_image *image, const struct stat *status,
+		       struct error_text *error)
+{
+	return (!S_ISBLK(status->st_mode) || image->read_only || can_be_written(image, error)) &&
+	       lock_image(image, error) && measure_image(image, error);
+}
+
+bool block_image_adopt(struct block_image *image, const char *name, int fd, bool read_only,
+		       struct error_text *error)
+{
+	struct stat status = { 0 };
+
+	*image = (struct block_image){
+		.fd = fd, .path = name, .read_only = read_only, .inherited = true
+	};
+	fstat(fd, &status);
+	if (!can_be_image(&status, error) || !file_check_access(fd, false, error))
+		return false;
+	if (!read_only && !file_check_access(fd, true, error))
+		return error_set(error, "it is open for reading only, and ,ro is missing");
+	/* Each changes what a write or a wait means. */
+	if (fcntl(fd, F_GETFL) & (O_APPEND | O_DIRECT | O_NONBLOCK))
+		return error_set(error, "it is open with O_APPEND, O_DIRECT or O_NONBLOCK");
+	return take_image(image, &status, error);
+}
+
 bool block_image_open(struct block_image *image, const char *path, bool read_only,
 		      struct error_text *error)
 {
@@ -90,11 +126,8 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 	/* Before it is opened: opening a FIFO would wait for its writer. */
 	if (stat(path, &status) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	if (S_ISDIR(status.st_mode))
-		return error_set(error, "it is a directory, expected a raw image file or a block "
-					"device");
-	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-		return error_set(error, "expected a raw image file or a block device");
+	if (!can_be_image(&status, error))
+		return false;
 	/* The kernel refuses O_EXCL on a block device that is mounted or otherwise taken. */
 	if (S_ISBLK(status.st_mode) && !read_only)
 		flags |= O_EXCL;
@@ -103,8 +136,7 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 		return error_set_errno(error, "%s%s", strerror(errno),
 				       !read_only && (errno == EACCES || errno == EROFS) ? with_ro
 											 : "");
-	if ((!S_ISBLK(status.st_mode) || read_only || can_be_written(image, error)) &&
-	    lock_image(image, error) && measure_image(image, error))
+	if (take_image(image, &status, error))
 		return true;
 	close(image->fd);
 	return false;

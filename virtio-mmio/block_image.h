@@ -15,8 +15,9 @@
 
 struct block_image {
 	int fd;
-	const char *path;
+	const char *path; /* or fd=N, for messages */
 	bool read_only;
+	bool inherited;
 	bool is_regular;        /* a file, no device */
 	bool reads_need_worker; /* the host cannot begin a read of it without waiting */
 	bool head_unseen;
@@ -28,6 +29,11 @@ struct block_image {
  * retried for a second. False: *error says what is wrong. */
 bool block_image_open(struct block_image *image, const char *path, bool read_only,
 		      struct error_text *error);
+
+/* The same for an inherited descriptor, whose flags and position stay as they are. The lock belongs to all who share its
+ * description. `name` is for messages, and must stay valid. */
+bool block_image_adopt(struct block_image *image, const char *name, int fd, bool read_only,
+		       struct error_text *error);
 
 /* The VM's disk number `index`: its id is the same at each start, and says nothing of the host. */
 void block_image_set_id(struct block_image *image, unsigned index);

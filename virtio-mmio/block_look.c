@@ -174,12 +174,14 @@ void block_look_at(struct block_image *image)
 	if (fstat(image->fd, &status) < 0)
 		return;
 	if (S_ISBLK(status.st_mode)) {
-		warn_of_claimed_device(image);
+		if (!image->inherited)
+			warn_of_claimed_device(image);
 		return;
 	}
 	if (status.st_size % SECTOR_BYTES != 0)
 		warn("disk %s: its last %u bytes are no whole sector of %u: they are out of the "
 		     "guest's reach",
 		     image->path, (unsigned)(status.st_size % SECTOR_BYTES), SECTOR_BYTES);
-	warn_of_loop_device(image, &status);
+	if (!image->inherited)
+		warn_of_loop_device(image, &status);
 }

@@ -9,7 +9,8 @@
 /* As much of an image's beginning as tells its format. */
 #define BLOCK_HEAD_BYTES 32
 
-/* Warns of a format other than raw, a partial last sector, another user on the host. Sets reads_need_worker, and
+/* Warns of a format other than raw, a partial last sector, another user on the host (not of an inherited image: nothing is
+ * opened for that, and its description is the launcher's). Sets reads_need_worker, and
  * head_unseen if the head could not be read without waiting: then the caller reads it for block_look_at_head(). */
 void block_look_at(struct block_image *image);
 void block_look_at_head(const struct block_image *image, const char *head);

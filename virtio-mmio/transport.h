@@ -9,7 +9,7 @@
 #include "host/ring.h"
 #include "io/bus.h"
 #include "io/doorbell.h"
-#include "virtio-mmio/registers.h"
+#include "virtio-mmio/virtio_device.h"
 
 /*
  * A kernel that knows both ACPI and virtio_mmio.device= words finds each device twice: so a device may have two windows.
@@ -23,10 +23,11 @@ enum virtio_window {
 };
 
 struct virtio_transport {
-	struct virtio_registers registers;
+	struct virtio_device *device;
 	enum virtio_window claimed_by;
 	uint64_t acpi_gpa;
 	bool has_acpi_doorbells;
+	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	struct doorbell doorbells[VIRTIO_MAX_QUEUES];
 };
 

@@ -36,7 +36,7 @@ static inline void hostile_memory(void)
 /* One bit of the input for each feature that the device offers. */
 static inline uint64_t hostile_features(struct fuzz_input *input)
 {
-	uint64_t offered = rig.transport.registers.device->offered_features |
+	uint64_t offered = rig.transport.device->offered_features |
 			   FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | FEATURE(VIRTIO_RING_F_EVENT_IDX);
 	uint32_t chosen = fuzz_u16(input);
 	uint64_t features = 0;
@@ -58,7 +58,7 @@ static inline void hostile_start(struct fuzz_input *input)
 	if (driver_read(&rig.transport, VIRTIO_MMIO_STATUS) & VIRTIO_CONFIG_S_DRIVER_OK)
 		return;
 	driver_negotiate(&rig.transport, features | FEATURE(VIRTIO_F_VERSION_1));
-	for (unsigned i = 0; i < rig.transport.registers.device->type->n_queues; i++)
+	for (unsigned i = 0; i < rig.transport.device->type->n_queues; i++)
 		queues_make(i, size);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK);
 	rig.indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
@@ -86,7 +86,7 @@ static inline void hostile_offer(unsigned queue, uint8_t head, uint64_t gpa, uin
 
 static inline void hostile_descriptor(struct fuzz_input *input)
 {
-	unsigned queue = fuzz_byte(input) % rig.transport.registers.device->type->n_queues;
+	unsigned queue = fuzz_byte(input) % rig.transport.device->type->n_queues;
 	uint8_t index = fuzz_byte(input);
 	struct vring_desc *desc = &rig.queues[queue].desc[index % rig.queues[queue].size];
 
@@ -128,18 +128,18 @@ static inline void hostile_operation(uint8_t operation, struct fuzz_input *input
 		for (unsigned turns = fuzz_byte(input) & 31; hostile_turn() && turns > 0; turns--)
 			;
 	} else if (operation == OP_KICK)
-		queues_kick(fuzz_byte(input) % rig.transport.registers.device->type->n_queues);
+		queues_kick(fuzz_byte(input) % rig.transport.device->type->n_queues);
 	else if (rig.queues[0].desc == NULL)
 		return;
 	else if (operation == OP_DESCRIPTOR)
 		hostile_descriptor(input);
 	else if (operation == OP_OFFER) {
-		uint8_t queue = fuzz_byte(input) % rig.transport.registers.device->type->n_queues;
+		uint8_t queue = fuzz_byte(input) % rig.transport.device->type->n_queues;
 		uint8_t head = fuzz_byte(input) & 0x7f;
 		for (unsigned n = 1 + (fuzz_byte(input) & 0x7f); n > 0; n--)
 			driver_offer(&rig.queues[queue], head);
 	} else if (operation == OP_INDEX_JUMP) {
-		uint8_t queue = fuzz_byte(input) % rig.transport.registers.device->type->n_queues;
+		uint8_t queue = fuzz_byte(input) % rig.transport.device->type->n_queues;
 		struct vring_avail *avail = rig.queues[queue].avail;
 		avail->idx = (uint16_t)(avail->idx + fuzz_byte(input));
 	}
@@ -148,7 +148,7 @@ static inline void hostile_operation(uint8_t operation, struct fuzz_input *input
 /* How many chains the device has taken off a queue and not given back. */
 static inline uint16_t hostile_chains_held(unsigned queue)
 {
-	const struct virtqueue *at = &rig.transport.registers.device->queues[queue];
+	const struct virtqueue *at = &rig.transport.device->queues[queue];
 
 	return (uint16_t)(at->next_avail - at->next_used);
 }
@@ -157,7 +157,7 @@ static inline uint16_t hostile_chains_held(unsigned queue)
 static inline void hostile_end(void)
 {
 	queues_reset();
-	RIG_RUN_UNTIL(rig.transport.registers.device->in_flight == 0);
+	RIG_RUN_UNTIL(rig.transport.device->in_flight == 0);
 	CHECK_EQ(queues_status(), 0);
 	fuzz_clear_memory(&rig.memory);
 }

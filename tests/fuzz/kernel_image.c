@@ -37,7 +37,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 static void check_loaded(const struct kernel_image *image)
 {
-	struct input_file file = { initrd_fd, 9 };
+	struct input_file file = { .fd = initrd_fd, .bytes = 9 };
 	struct initrd initrd = { 0 };
 	struct error_text error;
 
@@ -56,7 +56,7 @@ static void check_loaded(const struct kernel_image *image)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	struct input_file file = { kernel_fd, bytes };
+	struct input_file file = { .fd = kernel_fd, .bytes = bytes };
 	struct kernel_image image;
 	struct error_text error = { .text = "" };
 

@@ -8,7 +8,7 @@
  *
  * What no input reaches: net_make_mac(), which is of the set-up; in net_tx.c the turn after a chain that comes between the
  * look at an empty queue and the wish for kicks, which needs a second thread (tests/tsan/net.c has it); in rx_pool.c
- * what only the vsock asks. In transport.c and registers.c, what only reads registers is left to the fuzzer of that.
+ * what only the vsock asks. In transport.c, what only reads registers is left to the fuzzer of that.
  */
 #include "tests/fuzz/fuzz.h"
 

@@ -56,7 +56,7 @@ for value in 0 1 1K 1025G 12Q 1MM -1 x '' 16777216T 18446744073709551617; do
 	refused 121 "--mem ${value}: expected a size" "${good[@]}" "--mem=$value"
 done
 for value in tty file: '' STDIO; do
-	refused 121 "--serial ${value}: expected stdio, none or file:PATH" "${good[@]}" "--serial=$value"
+	refused 121 "--serial ${value}: expected stdio, none, file:PATH or fd=N" "${good[@]}" "--serial=$value"
 done
 refused 121 '--disk: expected PATH' "${good[@]}" --disk ,ro
 refused 121 '--cmdline: the kernel command line would be' "${good[@]}" --cmdline "$(head -c 3000 /dev/zero | tr '\0' x)"

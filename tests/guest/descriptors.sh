@@ -53,6 +53,8 @@ END
 }
 
 open_files "$elf/end.elf" --disk "$tmp/disk"
+open_files fd=80 --disk fd=81 --kvm-fd 61
+open_files fd=80 --disk fd=81,ro --initrd /dev/fd/80
 open_files /proc/self/fd/80 --disk /dev/fd/81
 open_files /dev/fd/80 --initrd /proc/self/fd/80 --disk /proc/self/fd/81,ro
 

@@ -89,7 +89,7 @@ completes 'vmm --ne' --net
 completes 'vmm --kernel vm' vmlinux
 completes 'vmm --kernel=vm' vmlinux
 completes 'vmm --kernel vmlinux --rootfs images/r' 'images/root disk.ext4'
-completes 'vmm --serial ' file: none stdio
+completes 'vmm --serial ' fd= file: none stdio
 completes 'vmm --serial file:vm' vmlinux
 # bash replaces what stands behind the last "=".
 completes 'vmm --vsock cid=3,u' 3,uds-fd= 3,uds=

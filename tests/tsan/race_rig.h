@@ -83,7 +83,7 @@ static inline void race_start(void)
 
 	driver_write(transport, VIRTIO_MMIO_STATUS, 0);
 	driver_negotiate(transport, race.features | FEATURE(VIRTIO_F_VERSION_1));
-	for (unsigned i = 0; i < transport->registers.device->type->n_queues; i++) {
+	for (unsigned i = 0; i < transport->device->type->n_queues; i++) {
 		race_put16(race_avail_gpa(i) + 2, 0);
 		race_put16(race_used_gpa(i) + 2, 0);
 		driver_write(transport, VIRTIO_MMIO_QUEUE_SEL, i);
@@ -104,7 +104,7 @@ static inline void race_vcpu_step(uint64_t *random)
 	uint32_t offset = (uint32_t)(number >> 8) % 0x140 & ~3u, value = (uint32_t)(number >> 32);
 
 	if (number % 4 != 0)
-		queues_kick((unsigned)(number >> 8) % transport->registers.device->type->n_queues);
+		queues_kick((unsigned)(number >> 8) % transport->device->type->n_queues);
 	else if (number % 8 == 0)
 		driver_read(transport, offset);
 	else if (offset != VIRTIO_MMIO_STATUS)
@@ -118,7 +118,7 @@ static inline unsigned race_used(void)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < rig.transport.registers.device->type->n_queues; i++)
+	for (unsigned i = 0; i < rig.transport.device->type->n_queues; i++)
 		n += race_get16(race_used_gpa(i) + 2);
 	return n;
 }
@@ -174,7 +174,7 @@ static inline void *race_scribbler(void *seed)
 	uint64_t random = (uintptr_t)seed;
 
 	while (!atomic_load(&race.over))
-		for (unsigned i = 0; i < rig.transport.registers.device->type->n_queues; i++)
+		for (unsigned i = 0; i < rig.transport.device->type->n_queues; i++)
 			race_scribble(i, &random);
 	return NULL;
 }
@@ -189,14 +189,14 @@ static inline void race_run(race_offer_fn *offer, uint64_t features, void *(*hos
 
 	race.offer = offer;
 	race.features = features;
-	rig.transport.registers.device->reset_wait_ms = 100; /* others are the vCPUs */
+	rig.transport.device->reset_wait_ms = 100; /* others are the vCPUs */
 	for (unsigned i = 0; i < n; i++)
 		CHECK_EQ(pthread_create(&ids[i], NULL, threads[i], (void *)(uintptr_t)(i + 1)), 0);
 	while (!atomic_load(&race.over))
 		CHECK_EQ(ring_wait_for(&rig_ring, 20), 0);
 	for (unsigned i = 0; i < n; i++)
 		CHECK_EQ(pthread_join(ids[i], NULL), 0);
-	rig.transport.registers.device->reset_wait_ms = 0;
+	rig.transport.device->reset_wait_ms = 0;
 	queues_reset();
 	RIG_RUN_UNTIL(queues_status() == 0);
 	printf("%u chains were used in %u lives\n", race.served, race.lives);

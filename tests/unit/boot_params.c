@@ -28,7 +28,7 @@ static struct kernel_image an_image(void)
 static bool load(uint64_t mem_bytes, uint64_t bytes, const struct kernel_image *image,
 		 struct initrd *initrd)
 {
-	struct input_file file = { check_memory_file("first", 5), bytes };
+	struct input_file file = { .fd = check_memory_file("first", 5), .bytes = bytes };
 
 	CHECK(ftruncate(file.fd, (off_t)bytes) == 0);
 	CHECK(pwrite(file.fd, "l", 1, (off_t)bytes - 1) == 1);
@@ -107,7 +107,7 @@ static void test_initrd_cut_meanwhile(void)
 {
 	struct kernel_image image = an_image();
 	struct initrd initrd;
-	struct input_file file = { check_memory_file("first", 5), 6 };
+	struct input_file file = { .fd = check_memory_file("first", 5), .bytes = 6 };
 
 	CHECK(guest_memory_map(&memory, 64 * MIB));
 	CHECK(!initrd_load(&initrd, &memory, &image, &file, &error));

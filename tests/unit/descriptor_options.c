@@ -103,6 +103,24 @@ static void test_several_status_fds(void)
 	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), -1);
 }
 
+static void test_files(void)
+{
+	CHECK(collect("vmm", "--kernel=fd=9", "--initrd=fd=63", "--disk=fd=4,ro", "--serial=fd=62",
+		      "--rootfs=fd=3", "--kvm-fd=8", "--status-fd=5", NULL));
+	check_list(7, (int[]){ 3, 4, 5, 8, 9, 62, 63 });
+	CHECK(descriptors_have(&descriptors, 9) && descriptors_have(&descriptors, 4));
+	CHECK(config.disks[0].file.fd == 3 && !config.disks[0].read_only);
+	CHECK(config.disks[1].file.fd == 4 && config.disks[1].read_only);
+	CHECK_STRING(config.disks[1].file.text, "fd=4");
+	CHECK(config.serial == SERIAL_FILE && config.serial_file.fd == 62);
+	/* A file whose name begins so. */
+	CHECK(collect("vmm", "--kernel=./fd=9", "--serial=file:fd=9", NULL));
+	check_list(0, NULL);
+	/* Beside a path that names the same number: the option has it. */
+	CHECK(collect("vmm", "--kernel=fd=9", "--initrd=/dev/fd/9", NULL));
+	CHECK(descriptors_have(&descriptors, 9));
+}
+
 /* Launchers hand files on by such names, and so do shells: <(command). */
 static void test_paths_that_name_descriptors(void)
 {
@@ -130,6 +148,10 @@ static void test_given_twice(void)
 	CHECK(!collect("vmm", "--kernel=k", "--lifeline-fd=5", "--status-fd=5", NULL));
 	CHECK_STRING(error.text,
 		     "--lifeline-fd 5: descriptor 5 is given twice, also as --status-fd 5");
+	CHECK(!collect("vmm", "--kernel=fd=5", "--rootfs=fd=4", "--disk=fd=5,ro", NULL));
+	CHECK_STRING(error.text, "--disk fd=5: descriptor 5 is given twice, also as --kernel fd=5");
+	CHECK(!collect("vmm", "--kernel=k", "--kvm-fd=5", "--rootfs=fd=5,ro", NULL));
+	CHECK_STRING(error.text, "--rootfs fd=5: descriptor 5 is given twice, also as --kvm-fd 5");
 	CHECK(!collect("vmm", "--kernel=k", "--net=fd=7", "--vsock=cid=3,uds-fd=7", NULL));
 	CHECK_STRING(error.text,
 		     "--vsock uds-fd=7: descriptor 7 is given twice, also as --net fd=7");
@@ -142,6 +164,7 @@ int main(void)
 	RUN(test_several_status_fds);
 	RUN(test_ascending);
 	RUN(test_paths_that_name_descriptors);
+	RUN(test_files);
 	RUN(test_given_twice);
 	return 0;
 }

@@ -16,7 +16,7 @@ static uint8_t memory[BLOCKS * BLOCK], expected[BLOCKS * BLOCK];
 /* A file in which bit i of `data` says whether block i is data. */
 static struct input_file make_file(unsigned data)
 {
-	struct input_file file = { check_memory_file("", 0), BLOCKS * BLOCK };
+	struct input_file file = { .fd = check_memory_file("", 0), .bytes = BLOCKS * BLOCK };
 
 	CHECK(ftruncate(file.fd, BLOCKS * BLOCK) == 0);
 	memset(expected, 0, sizeof(expected));

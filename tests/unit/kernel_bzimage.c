@@ -183,7 +183,8 @@ static void test_file_cut_meanwhile(void)
 	struct error_text error;
 
 	bzimage_make(&file);
-	struct input_file input = { check_memory_file(file.data, file.bytes), file.bytes };
+	struct input_file input = { .fd = check_memory_file(file.data, file.bytes),
+				    .bytes = file.bytes };
 	CHECK(guest_memory_map(&memory, 64 * MIB));
 	CHECK(ftruncate(input.fd, BZIMAGE_CODE_OFFSET + 4096) == 0);
 	CHECK(!kernel_load(&image, &memory, &input, 0, &error));

@@ -124,7 +124,7 @@ static inline bool kernel_file_load_beside(const struct kernel_file *file, size_
 					   uint64_t initrd_bytes, const struct guest_memory *memory,
 					   struct kernel_image *image, struct error_text *error)
 {
-	struct input_file input = { check_memory_file(file->data, bytes), bytes };
+	struct input_file input = { .fd = check_memory_file(file->data, bytes), .bytes = bytes };
 
 	error->text[0] = '\0';
 	bool loaded = kernel_load(image, memory, &input, initrd_bytes, error);

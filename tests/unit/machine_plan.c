@@ -11,7 +11,7 @@ static struct error_text error;
 static struct vm_config plain_config(void)
 {
 	return (struct vm_config){
-		.kernel_path = "k", .cmdline = "", .mem_bytes = 128 << 20, .n_cpus = 1
+		.kernel.text = "k", .cmdline = "", .mem_bytes = 128 << 20, .n_cpus = 1
 	};
 }
 

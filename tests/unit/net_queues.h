@@ -124,7 +124,7 @@ static inline void queues_make(unsigned index, uint16_t size)
 static inline void queues_start(uint64_t features, uint16_t size)
 {
 	driver_negotiate(&rig.transport, features | FEATURE(VIRTIO_F_VERSION_1));
-	for (unsigned i = 0; i < rig.transport.registers.device->type->n_queues; i++)
+	for (unsigned i = 0; i < rig.transport.device->type->n_queues; i++)
 		queues_make(i, size);
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK);
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), STATUS_DRIVER_OK);

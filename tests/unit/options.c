@@ -51,8 +51,8 @@ static void check_refused(const char *name, const char *value, const char *part)
 static void test_defaults(void)
 {
 	CHECK_EQ(parse("--kernel", "vmlinux", NULL), OPTIONS_RUN);
-	CHECK_STRING(config.kernel_path, "vmlinux");
-	CHECK(config.initrd_path == NULL);
+	CHECK_STRING(config.kernel.text, "vmlinux");
+	CHECK(config.initrd.text == NULL);
 	CHECK_STRING(config.cmdline, "");
 	CHECK_EQ(config.no_default_cmdline, false);
 	CHECK_EQ(config.has_rootfs, false);
@@ -66,18 +66,18 @@ static void test_defaults(void)
 
 static void check_everything(void)
 {
-	CHECK_STRING(config.kernel_path, "k");
-	CHECK_STRING(config.initrd_path, "i");
+	CHECK_STRING(config.kernel.text, "k");
+	CHECK_STRING(config.initrd.text, "i");
 	CHECK_STRING(config.cmdline, "a=b c");
 	CHECK_EQ(config.has_rootfs, true);
 	CHECK_EQ(config.n_disks, 2);
-	CHECK_STRING(config.disks[0].path, "r");
-	CHECK_STRING(config.disks[1].path, "d");
+	CHECK_STRING(config.disks[0].file.text, "r");
+	CHECK_STRING(config.disks[1].file.text, "d");
 	CHECK_EQ(config.disks[1].read_only, true);
 	CHECK_EQ(config.mem_bytes, 64 << 20);
 	CHECK_EQ(config.n_cpus, 4);
 	CHECK_EQ(config.serial, SERIAL_FILE);
-	CHECK_STRING(config.serial_path, "s");
+	CHECK_STRING(config.serial_file.text, "s");
 	CHECK_EQ(config.boot_timer, true);
 	CHECK_EQ(config.no_default_cmdline, true);
 }
@@ -180,9 +180,9 @@ static void test_serial(void)
 	CHECK_EQ(parse("--kernel", "k", "--serial", "stdio", NULL), OPTIONS_RUN);
 	CHECK_EQ(config.serial, SERIAL_STDIO);
 	CHECK_EQ(parse("--kernel", "k", "--serial", "file:/a:b=c", NULL), OPTIONS_RUN);
-	CHECK_STRING(config.serial_path, "/a:b=c");
+	CHECK_STRING(config.serial_file.text, "/a:b=c");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		check_refused("--serial", bad[i], "expected stdio, none or file:PATH");
+		check_refused("--serial", bad[i], "expected stdio, none, file:PATH or fd=N");
 }
 
 static void test_read_only_suffix(void)
@@ -203,10 +203,10 @@ static void test_read_only_suffix(void)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		CHECK_EQ(parse("--kernel", "k", "--disk", cases[i].text, NULL), OPTIONS_RUN);
-		CHECK_STRING(config.disks[0].path, cases[i].path);
+		CHECK_STRING(config.disks[0].file.text, cases[i].path);
 		CHECK_EQ(config.disks[0].read_only, cases[i].read_only);
 		CHECK_EQ(parse("--kernel", "k", "--rootfs", cases[i].text, NULL), OPTIONS_RUN);
-		CHECK_STRING(config.disks[0].path, cases[i].path);
+		CHECK_STRING(config.disks[0].file.text, cases[i].path);
 		CHECK_EQ(config.disks[0].read_only, cases[i].read_only);
 	}
 	check_refused("--disk", "", "empty path");
@@ -220,12 +220,12 @@ static void test_rootfs_is_the_first_disk(void)
 		       "d", NULL),
 		 OPTIONS_RUN);
 	CHECK_EQ(config.n_disks, 4);
-	CHECK_STRING(config.disks[0].path, "a");
+	CHECK_STRING(config.disks[0].file.text, "a");
 	CHECK_EQ(config.disks[0].read_only, false);
-	CHECK_STRING(config.disks[1].path, "b");
+	CHECK_STRING(config.disks[1].file.text, "b");
 	CHECK_EQ(config.disks[1].read_only, true);
-	CHECK_STRING(config.disks[2].path, "c");
-	CHECK_STRING(config.disks[3].path, "d");
+	CHECK_STRING(config.disks[2].file.text, "c");
+	CHECK_STRING(config.disks[3].file.text, "d");
 }
 
 /* A full table of disks; one more of either kind is refused. */
@@ -240,7 +240,7 @@ static void test_most_disks(void)
 	}
 	CHECK_EQ(options_parse(&config, MAX_DISKS + 2, argv, &error), OPTIONS_RUN);
 	CHECK_EQ(config.n_disks, MAX_DISKS);
-	CHECK_STRING(config.disks[MAX_DISKS - 1].path, "d15");
+	CHECK_STRING(config.disks[MAX_DISKS - 1].file.text, "d15");
 	CHECK_EQ(options_parse(&config, MAX_DISKS + 3, argv, &error), OPTIONS_BAD);
 	CHECK_HAS(error.text, "at most 16 disks");
 	argv[MAX_DISKS + 2] = (char[]){ "--rootfs=r" };
@@ -320,7 +320,7 @@ static void test_help_fits_a_screen(void)
 		"--mem",         "--cpus",    "--serial",
 		"--boot-timer",  "--help",    "--version",
 		"--status-fd",   "--net",     "--vsock",
-		"--lifeline-fd",
+		"--lifeline-fd", "--kvm-fd",
 	};
 	unsigned lines = 0, columns = 0;
 

@@ -327,12 +327,12 @@ static void test_closed_socket_is_silent(void)
 	open_all();
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, next) == 0);
-	vsock_socket_init(&socket, &vsock.sockets, pair[0]);
+	vsock_socket_open(&socket, &vsock.sockets, pair[0]);
 	CHECK(vsock_socket_epoll_out(&socket));
 	int held = dup(pair[0]);
 	close(pair[1]);
 	vsock_socket_close(&socket);
-	vsock_socket_init(&socket, &vsock.sockets, next[0]);
+	vsock_socket_open(&socket, &vsock.sockets, next[0]);
 	socket.ops[VSOCK_SOCKET_POLL_HANG_UP].done = stray;
 	rig_idle();
 	CHECK_EQ(strays, 0);

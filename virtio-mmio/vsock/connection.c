@@ -41,7 +41,7 @@ struct vsock_connection *vsock_connection_get(struct vsock_connections *all)
 		.generation = all->generation,
 		.buffer.bytes = all->buffers + (connection - all->places) * VSOCK_BUFFER_BYTES,
 	};
-	vsock_socket_init(&connection->socket, all->sockets, -1);
+	vsock_socket_open(&connection->socket, all->sockets, -1);
 	return connection;
 }
 

@@ -291,7 +291,7 @@ static void begin_greeting(struct vsock_listener *listener, int fd)
 		.end_ms = clock_now_ms() + GREETING_LIMIT_MS,
 	};
 	vsock_socket_prepare(fd);
-	vsock_socket_init(&greeting->socket, listener->all->sockets, fd);
+	vsock_socket_open(&greeting->socket, listener->all->sockets, fd);
 	vsock_list_append(&listener->greetings, &greeting->link);
 	start_timer(listener);
 	look(greeting);

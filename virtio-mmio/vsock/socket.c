@@ -144,7 +144,7 @@ void vsock_socket_prepare(int fd)
 	listen_socket_refuse_descriptors(fd);
 }
 
-void vsock_socket_init(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd)
+void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd)
 {
 	*socket = (struct vsock_socket){ .sockets = sockets, .fd = fd };
 	for (unsigned i = 0; i < VSOCK_SOCKET_KINDS; i++) {

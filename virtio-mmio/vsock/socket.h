@@ -77,7 +77,7 @@ void vsock_sockets_start(struct vsock_sockets *sockets);
 void vsock_socket_prepare(int fd);
 
 /* fd: a prepared socket, or -1. */
-void vsock_socket_init(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd);
+void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd);
 
 /* Nothing is in flight. */
 void vsock_socket_close(struct vsock_socket *socket);
