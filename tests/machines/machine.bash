@@ -13,5 +13,5 @@ in_machine() { # lab option...
 		echo "the emulated machine needs root"
 		exit 77
 	}
-	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-880}" "$@" -- "${machine_command:-tests/machines/smoke}"
+	exec lab/lab --quiet --time-limit "${TEST_TIME_LIMIT:-1780}" "$@" -- "${machine_command:-tests/machines/smoke}"
 }
