@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What two bytes of PkgLength can say (20.2.4). */
+/* The most that two bytes of PkgLength can say (20.2.4). */
 #define AML_MAX_BYTES 0xfffu
 #define AML_MAX_DEPTH 4u
 

@@ -59,7 +59,7 @@ _vmm() {
 	--cmdline | --mem | --cpus | --status-fd | --lifeline-fd | --kvm-fd) ;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
 	esac
-	# What stands before the last "=" or ":" is not bash's word.
+	# bash's word begins behind the last "=" or ":".
 	local before=${word%"${word##*[=:]}"} i
 	[[ $word != --*=* ]] || before=${before#"${word%%=*}="}
 	for i in "${!COMPREPLY[@]}"; do COMPREPLY[i]=${COMPREPLY[i]#"$before"}; done

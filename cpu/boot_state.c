@@ -109,7 +109,7 @@ static bool set_msrs(int vcpu_fd)
 	    .entries =
 		{
 		    {.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-		    /* What firmware would leave: all memory is write-back. */
+		    /* As firmware leaves them: all memory is write-back. */
 		    {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
 		},
 	};

@@ -69,7 +69,7 @@ int kvm_create_vm(int kvm_fd, uint32_t tss_gpa)
 {
 	int vm_fd;
 
-	/* What arrives while the host makes the VM's worker thread aborts the call. Signals are blocked, but a stop is
+	/* A signal while the host makes the VM's worker thread aborts the call. Signals are blocked, but a stop is
 	 * none that can be. */
 	do
 		vm_fd = host_ioctl(kvm_fd, KVM_CREATE_VM, 0);

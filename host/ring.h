@@ -65,7 +65,7 @@ void ring_open(struct ring *ring, unsigned in_flight);
 /* The operations of sockets, too. Before ring_start(). */
 void ring_allow_sockets(struct ring *ring);
 
-/* What the kernel cannot do at once it gives to a worker. Operations of one file must not keep those from it that
+/* The kernel gives an operation that it cannot do at once to a worker. Operations of one file must not keep those from it that
  * another's need: whoever has n of them at most on the ring asks for n workers. Before ring_start(). */
 void ring_allow_workers(struct ring *ring, unsigned n);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is typed: from standard input to the UART.
+ * The way of typed bytes, from standard input to the UART.
  *
  * One read is in flight at most, and what was typed and not yet taken by the guest is kept in a buffer that does not
  * grow: no reading while it is full. On a terminal, Ctrl-a x ends the VM as soon as it is read, whether or not the

@@ -6,7 +6,7 @@
 #include "host/exit_request.h"
 #include "io/bus.h"
 
-/* What the guest finds in _S5 and writes to power off. */
+/* The value in _S5, which the guest writes to power off. */
 #define SLEEP_PORT_TYPE_S5 5
 
 /* LAYOUT_SLEEP_PORT. S5, the only sleep there is, ends the VM with exit status 0. */

@@ -15,7 +15,7 @@
 
 #include "host.h"
 
-/* What a child gets: fds[i] as descriptor HOST_FD_PORTS + i, or -1. */
+/* A child's descriptors: fds[i] as descriptor HOST_FD_PORTS + i, or -1. */
 struct child {
 	const char *const *argv;
 	int fds[HOST_FDS];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What travels in a JOB frame: NUL-terminated strings, each a letter and a value, in any order
+ * The content of a JOB frame: NUL-terminated strings, each a letter and a value, in any order
  * except that arguments keep theirs.
  */
 #ifndef LAB_JOB_H

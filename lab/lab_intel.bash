@@ -92,7 +92,7 @@ intel_prepare() {
 	[ -e "$intel_cd" ] || intel_build_cd "$programs/initrd" "$words" "$intel_cd"
 }
 
-# What of a work tree a command may need: what git does not ignore, the monitor, the guests (of Debian's large kernels one is
+# The part of a work tree that a command may need: what git does not ignore, the monitor, the guests (of Debian's large kernels one is
 # enough) and the tests' programs.
 intel_work_files() {
 	local directory

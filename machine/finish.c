@@ -7,7 +7,7 @@
 /* Limits of the end; less after a signal, which wants an end within a second. */
 #define FINISH_MS              30000u
 #define FINISH_AFTER_SIGNAL_MS 250u
-/* What the flag in the BIOS data area says then. */
+/* The flag's value in the BIOS data area then. */
 #define WARM_BOOT 0x1234
 
 static const struct disk_limits disk_limits = { FINISH_MS, FINISH_AFTER_SIGNAL_MS };

@@ -27,7 +27,7 @@ enum operation {
 	OPERATIONS,
 };
 
-/* What the host may make of an operation, in place of what it did. */
+/* The results that the host may give an operation instead of the right one. */
 enum result_kind {
 	RESULT_SHORT,
 	RESULT_NOTHING,

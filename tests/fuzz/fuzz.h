@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the fuzzers share: an input that is taken apart from the front, guest RAM between guard pages,
+ * Shared by the fuzzers: an input that is taken apart from the front, guest RAM between guard pages,
  * and seeds. With FUZZ_SEEDS=DIR in the environment a fuzzer writes its seeds to DIR before it
  * starts: programs of good requests and good kernels, from which mutation reaches the far branches.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a hostile driver does with any device, for the fuzzers of net and vsock: it brings the queues
+ * A hostile driver of any device, for the fuzzers of net and vsock: it brings the queues
  * up with features and sizes of the input's choice, offers chains good and bad, and writes whatever it
  * likes to registers, descriptors and indexes. The device is that of tests/unit/net_queues.h.
  */

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		check_loaded(&image);
 	} else {
 		CHECK(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
-		/* What read() says of a destination without permission. */
+		/* As read() answers a destination without permission. */
 		CHECK(strstr(error.text, "Bad address") == NULL);
 	}
 	fuzz_clear_memory(&memory);

@@ -6,7 +6,7 @@
  * queues' own rings (bug classes 5, 6, 8, 16, 17, 18, 20). After each input all that was in flight is
  * back, no chain is lost, nothing was written outside guest RAM, and a good driver is served again.
  *
- * What no input reaches: net_make_mac(), which is of the set-up; in net_tx.c the turn after a chain that comes between the
+ * No input reaches: net_make_mac(), which is of the set-up; in net_tx.c the turn after a chain that comes between the
  * look at an empty queue and the wish for kicks, which needs a second thread (tests/tsan/net.c has it); in rx_pool.c
  * what only the vsock asks. In transport.c, what only reads registers is left to the fuzzer of that.
  */
@@ -229,7 +229,7 @@ static void host_frame(struct fuzz_input *input)
 	send(host_fd, frame, bytes, MSG_NOSIGNAL);
 }
 
-/* What the guest has sent is at least a byte of frame and no more than the largest. */
+/* A frame of the guest has at least a byte and no more than the largest. */
 static void host_read(void)
 {
 	static uint8_t got[2 * FRAME_MAX];
@@ -292,7 +292,7 @@ static void do_operation(struct fuzz_input *input)
 		hostile_operation(operation, input);
 }
 
-/* What the kernel was told to fill lies in guest RAM or is the NIC's own place for what does not fit;
+/* The memory that the kernel was told to fill lies in guest RAM or is the NIC's own place for what does not fit;
  * chains that no read or write has are back or wait in the pool. */
 static void check_invariants(void)
 {

@@ -3,7 +3,7 @@
  * The input is a sequence of register accesses (bug classes 1, 2, 4), of what the device does meanwhile, and of
  * what happens while a reset waits. A queue that is in use never changes, and what is ready lies in RAM.
  *
- * What it does not reach in transport.c: attach, start, detach and kicked(), which the fuzzers of the devices
+ * It does not reach, in transport.c: attach, start, detach and kicked(), which the fuzzers of the devices
  * do.
  */
 #include "tests/fuzz/fuzz.h"
@@ -28,7 +28,7 @@ enum operation {
 	OPERATIONS,
 };
 
-/* What comes first while a reset waits for the work of the earlier life. */
+/* The event that ends a reset's wait for the work of the earlier life. */
 enum wait_end {
 	WAIT_TIME_OUT,
 	WAIT_WORK_ENDS,

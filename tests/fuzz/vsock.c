@@ -193,7 +193,7 @@ static void do_operation(struct fuzz_input *input)
 		program(operation, input);
 }
 
-/* What the kernel was told to fill lies in guest RAM. Returns how many chains that are. */
+/* The memory that the kernel was told to fill lies in guest RAM. Returns how many chains that are. */
 static unsigned check_receives(void)
 {
 	unsigned chains = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a host does now and then, for the fuzzer of vsock: an operation fails, is interrupted or does half of
+ * Faults of the host, for the fuzzer of vsock: an operation fails, is interrupted or does half of
  * its work; there are no descriptors; time passes. And pools so small that an input can exhaust them.
  */
 #ifndef TESTS_FUZZ_VSOCK_FAULTS_H
@@ -11,7 +11,7 @@
 #include "tests/unit/net_queues.h"
 #include "virtio-mmio/vsock/vsock.h"
 
-/* What is free of the device's pools. */
+/* The free places of the device's pools. */
 #define FEW_CONNECTIONS 24u
 #define FEW_PACKETS     6u
 
@@ -124,7 +124,7 @@ static inline enum fault_kind kind_of_op(const struct ring_op *op)
 	return kind == FAULT_READ ? FAULT_GREETING : kind;
 }
 
-/* What an operation has found or done is lost with it, or in half. */
+/* An operation's result is lost, or half of it. */
 static inline int32_t faulty_result(const struct ring_op *op, int32_t result)
 {
 	int error = fault_errors[fault_error % (sizeof(fault_errors) / sizeof(int))];

@@ -20,7 +20,7 @@
 #define GUEST_CID     3u
 #define HOST_PROGRAMS 20u
 
-/* What the guest finds at the host's ports. */
+/* The listeners at the host's ports. */
 enum host_port {
 	PORT_LISTENER,
 	PORT_NOBODY,

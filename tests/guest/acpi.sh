@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What --acpi changes for a guest: tables, a second window for each device, power off. That the tables are right is told by
+# --acpi, for a guest: tables, a second window for each device, power off. That the tables are right is told by
 # unit/acpi, tool/acpi-tables and the kernels.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

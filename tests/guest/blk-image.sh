@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What is said of an image that is not what its user may think: another format, a tail that is no sector, a second user
+# Warnings of an image that is not what its user may think: another format, a tail that is no sector, a second user
 # on the host. The VM runs all the same; only a device that cannot be written is refused.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

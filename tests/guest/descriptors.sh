@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What the monitor has open while its guest runs: what it uses, and nothing that it has inherited or needed for its
+# The descriptors of the monitor while its guest runs: what it uses, and nothing that it has inherited or needed for its
 # start only. One number for two purposes is refused before anything is opened.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

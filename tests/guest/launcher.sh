@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What ends a VM and what does not: signals of every kind, ignored ones, the launcher's death, the end of stdin, a
+# The ends of a VM, and what is none: signals of every kind, ignored ones, the launcher's death, the end of stdin, a
 # reader of stdout that is gone.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

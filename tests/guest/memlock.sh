@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What newer kernels charge a VM's io_uring to, RLIMIT_MEMLOCK, which all VMs of a user share: the usual 64 KiB are enough
+# RLIMIT_MEMLOCK, to which newer kernels charge a VM's io_uring, and which all VMs of a user share: the usual 64 KiB are enough
 # for any VM, and a message about it names it.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"

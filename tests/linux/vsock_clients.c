@@ -241,7 +241,7 @@ int peer_client(int argc, char **argv)
 		bytes = STUCK_BYTES;
 	}
 	last_progress_ms = start_ms;
-	/* Quiet rounds, not time: a machine that stands still for seconds is not quiet. */
+	/* Quiet rounds, not time: a machine that stalls for seconds is not quiet. */
 	while (done + broken + refused < count && quiet < quiet_limit &&
 	       peer_now_ms() - last_progress_ms < IDLE_MS) {
 		open_more(port);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What tests/run prints is TAP, also when tests are run again and when the lab loses a machine. The tests that it runs
+# tests/run prints TAP, also when tests are run again and when the lab loses a machine. The tests that it runs
 # here, and the lab, are small scripts in a tree of their own.
 set -eu
 cd "$(dirname "$0")/../.."

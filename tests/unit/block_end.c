@@ -60,7 +60,7 @@ static void test_class_25_endless_dma_ring_refills_itself(void)
 	rig_close();
 }
 
-/* What has been taken is finished, in as many steps as it needs; what waits in the ring is not taken. */
+/* The device finishes what it has taken, in as many steps as it needs; it takes nothing that waits in the queue. */
 static void test_taken_requests_are_finished(void)
 {
 	uint32_t bytes = 3u << 20;

@@ -67,7 +67,7 @@ static void test_class_24_slow_file_share(void)
 	close_slow_disk();
 }
 
-/* What waits was never begun: a reset is complete when what was begun is back, and the rest is forgotten. */
+/* Waiting requests were never begun: a reset is complete when the others are back, and forgets these. */
 static void test_reset_forgets_those_that_wait(void)
 {
 	open_slow_disk();
@@ -153,7 +153,7 @@ static void refuse(struct ring_op *op, int32_t result)
 	real_done(op, refusals-- > 0 ? refusal : result);
 }
 
-/* What the disk is asked is refused `times` times from now on. */
+/* The disk refuses `times` requests from now on. */
 static void open_refused_disk(int32_t result, int times)
 {
 	rig_open_memory(64 * 512, false);

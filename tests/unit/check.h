@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the unit tests and the fuzzers share: checks that end the program with exit status 1. */
+/* Shared by the unit tests and the fuzzers: checks that end the program with exit status 1. */
 #ifndef TESTS_UNIT_CHECK_H
 #define TESTS_UNIT_CHECK_H
 

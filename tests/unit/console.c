@@ -232,7 +232,7 @@ static void test_reader_gone(void)
 	tear_down();
 }
 
-/* What a full disk does not take, and what is printed after serial_stop() into a full buffer, is lost. */
+/* Bytes that a full disk does not take, or that come after serial_stop() into a full buffer, are lost. */
 static void test_lost_output(void)
 {
 	static const struct console_limits limits = { 100, 5000, 100 };
@@ -292,7 +292,7 @@ static void test_class_7_console_flood(void)
 	tear_down();
 }
 
-/* What is printed at the last moment comes out; a reader that takes nothing costs stall_ms, or in a
+/* Output of the last moment comes out; a reader that takes nothing costs stall_ms, or in a
  * hurry hurry_ms, and what it has not taken is counted. */
 static void test_finish(void)
 {

@@ -31,7 +31,7 @@ struct disk_rig {
 	uint32_t used_bytes; /* of the last request that rig_do() did */
 };
 
-/* What a request is to be. The data is one buffer. */
+/* A request. The data is one buffer. */
 struct rig_request {
 	uint32_t type;
 	uint64_t sector, data_gpa;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a refusal says, on one line that is never too long, and which exit status it ends with: 121 for the user's
+/* A refusal's text, one line that is never too long, and its exit status: 121 for the user's
  * mistake, 122 for what a retry or the host cures. */
 #include "host/error.h"
 #include "host/message.h"

@@ -29,7 +29,7 @@
 #define FUSE_DISK_PENDING 1024u
 #define FUSE_DISK_REQUEST (1u << 20)
 
-/* What is told to a disk: sets of these. */
+/* A disk's behaviour: sets of these. */
 enum fuse_disk_operation {
 	FUSE_DISK_READ = 1,
 	FUSE_DISK_WRITE = 2,

@@ -10,7 +10,7 @@
 #define FOUR_GIB ((uint64_t)LAYOUT_ABOVE_4G_GPA)
 #define ALL_ONES UINT64_MAX
 
-/* What is right, computed another way: byte by byte membership is the same as both ends lying in
+/* The right answer, computed another way: byte by byte membership is the same as both ends lying in
  * the same region with no wrap in between. */
 static void *expected_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length)
 {

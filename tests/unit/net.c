@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the NIC tells the driver, and which frames it may get. */
+/* The NIC's features, and the frames that a driver gets with them. */
 #include "tests/unit/check.h"
 #include "tests/unit/net_rig.h"
 
@@ -105,7 +105,7 @@ static void *restart_nic(void *none)
 
 static pthread_t second_vcpu;
 
-/* What goes on while one vCPU waits for the host: nobody else waits for the device, frames arrive, and another
+/* One vCPU waits for the host: nobody else waits for the device, frames arrive, and another
  * vCPU starts the NIC anew with other features. */
 static void others_go_on(void)
 {

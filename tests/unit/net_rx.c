@@ -201,7 +201,7 @@ static void test_reset_while_polling(void)
 	nic_close();
 }
 
-/* What is no receive buffer breaks the queue; a reset repairs it. */
+/* A chain that is no receive buffer breaks the queue; a reset repairs it. */
 static void test_bad_rx_chains(void)
 {
 	static const struct rig_part bad[][2] = {

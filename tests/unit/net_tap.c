@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wanted of an inherited TAP, on hosts old and new: its flags are its launcher's. */
+/* An inherited TAP on hosts old and new: its flags are its launcher's. */
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>

@@ -53,7 +53,7 @@ static void test_tx_of_parts(void)
 	nic_close();
 }
 
-/* What is no frame comes back and is not sent; what is around it is. */
+/* A chain that is no frame comes back unsent; those around it are sent. */
 static void test_bad_tx_chains(void)
 {
 	nic_open(0, 0);

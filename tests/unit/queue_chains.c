@@ -163,7 +163,7 @@ static void test_heads_and_links_outside_the_table(void)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		set_up(QUEUE_SIZE, true);
-		/* What lies behind the table looks like a good descriptor. */
+		/* The memory behind the table looks like a good descriptor. */
 		struct vring_desc *behind =
 			guest_memory_at(&memory, DRIVER_DESC_GPA + bad[i] * 16u, 16);
 		CHECK(behind != NULL);

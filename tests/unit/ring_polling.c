@@ -86,7 +86,7 @@ static void test_misses(void)
 	}
 }
 
-/* What has come is found without a sleep, and the next wait polls again. */
+/* Polling finds an event without a sleep, and the next wait polls again. */
 static void test_paying(void)
 {
 	prepare_event();
@@ -102,7 +102,7 @@ static void test_paying(void)
 	CHECK_EQ(rig_ring.polling.waits_without, 0);
 }
 
-/* What is done by being submitted is neither. */
+/* An operation that is done when it is submitted is neither. */
 static void test_done_at_once(void)
 {
 	rig_ring.polling = (struct ring_polling){ .misses = 3 };

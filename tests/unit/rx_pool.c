@@ -68,7 +68,7 @@ static void test_order(void)
 	check_pool(0, 0);
 }
 
-/* What is put back comes first, also when it was the last. */
+/* A chain that is put back comes first, also when it was the last. */
 static void test_untake(void)
 {
 	struct rx_buffer *taken[4];

@@ -290,7 +290,7 @@ static void test_transmit_buffer(void)
 	CHECK_EQ(serial_transmit_peek(&serial, &data), SERIAL_TX_BYTES - 100);
 	out(DATA, 'z');
 	CHECK_EQ(wakes, 2);
-	/* What lies at the other end of the ring comes in a second piece. */
+	/* The other end of the ring comes in a second piece. */
 	serial_transmitted(&serial, SERIAL_TX_BYTES - 100);
 	CHECK_EQ(serial_transmit_peek(&serial, &data), 1);
 	CHECK_EQ(*data, 'z');
@@ -340,7 +340,7 @@ static void *print_too_much(void *unused)
 	return NULL;
 }
 
-/* The vCPU waits as long as nobody takes its bytes; serial_stop() lets it go, for good. */
+/* The vCPU waits while nobody takes its bytes; serial_stop() lets it go, for good. */
 static void test_stop_frees_the_guest(void)
 {
 	pthread_t guest;

@@ -40,7 +40,7 @@ static void test_escapes(void)
 	       "\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u001f\x7f\xc3\xa4\"}\n");
 }
 
-/* What is no UTF-8 becomes U+FFFD. */
+/* Bytes that are no UTF-8 become U+FFFD. */
 static void test_not_utf8(void)
 {
 	static const struct {

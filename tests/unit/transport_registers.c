@@ -3,7 +3,7 @@
  * classes 1 and 4). */
 #include "tests/unit/transport_rig.h"
 
-/* What a 4-byte read gives on every rung alike. */
+/* The registers whose 4-byte reads give the same on every rung. */
 static bool constant_register(uint64_t offset, uint32_t *value)
 {
 	static const struct {

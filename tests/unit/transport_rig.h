@@ -126,7 +126,7 @@ static inline void climb(enum rung rung)
 		out(VIRTIO_MMIO_STATUS, STATUS_DRIVER_OK | VIRTIO_CONFIG_S_FAILED);
 }
 
-/* What must not change by writes that are not allowed where they come. */
+/* The state that no write may change on the wrong rung. */
 struct state {
 	struct virtqueue queues[VIRTIO_MAX_QUEUES];
 	uint64_t features;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every device does with its queues: a turn with its share, and one interrupt for all of them. */
+/* Every device's work on its queues: a turn with its share, and one interrupt for all of them. */
 #include <errno.h>
 #include <linux/virtio_mmio.h>
 

@@ -211,7 +211,7 @@ static void test_guest_gives_up(void)
 	close_all();
 }
 
-/* What the guest has ended before it was connected is ended then. */
+/* A direction that the guest ended before it was connected ends with that. */
 static void test_shutdown_while_waiting(void)
 {
 	for (uint32_t flags = 1; flags < 3; flags++) {

@@ -115,7 +115,7 @@ static void test_port_limits(void)
 	close_all();
 }
 
-/* What follows the line belongs to the stream; it waits for the guest's answer. */
+/* The bytes behind the line belong to the stream; they wait for the guest's answer. */
 static void test_data_behind_the_line(void)
 {
 	struct virtio_vsock_hdr header;

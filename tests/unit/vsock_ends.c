@@ -156,7 +156,7 @@ static void test_ok_line_again(void)
 	close_all();
 }
 
-/* What the guest sends before it knows that the host's program is gone is thrown away, and it gets the
+/* Data that the guest sends before it knows that the host's program is gone is thrown away, and it gets the
  * credit back: one that waits for it would not learn otherwise that writing has no sense any more. */
 static void test_late_data_gives_credit(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the host's programs can take of the monitor: time, places. */
+/* The most that the host's programs can take of the monitor: time, places. */
 #include <sys/epoll.h>
 #include <time.h>
 
@@ -8,7 +8,7 @@
 #include "tests/unit/send_descriptor.h"
 #include "tests/unit/vsock_streams_rig.h"
 
-/* What this process takes CLOCK_MONOTONIC for is earlier by so much. */
+/* CLOCK_MONOTONIC is earlier by so much for this process. */
 static int64_t lag_ms;
 
 int clock_gettime(clockid_t clock, struct timespec *now)

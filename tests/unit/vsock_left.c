@@ -121,7 +121,7 @@ static void test_left_after_the_answer(void)
 	}
 }
 
-/* What a program has sent to a guest that has accepted it is kept for the guest, also when it has left. */
+/* The guest gets the data of a program that it has accepted and that has left. */
 static void test_left_with_data(void)
 {
 	open_all();
@@ -147,7 +147,7 @@ static void test_left_with_data(void)
 	close_all();
 }
 
-/* What is left of a program that has left: nothing but a place that the next may have. */
+/* A program that has left keeps nothing but a place that the next may have. */
 static void check_left_nothing(unsigned descriptors)
 {
 	check_still();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the guest can take of the monitor: connections, memory, time. */
+/* The most that a guest can take of the monitor: connections, memory, time. */
 #include <time.h>
 
 #include "tests/unit/check.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest and the host's programs may see of vsock connections. A link is one connection from
+ * The guest's and the host programs' view of vsock connections. A link is one connection from
  * both its ends; settle() runs the ring until nothing moves and judges every packet that has come.
  */
 #ifndef TESTS_UNIT_VSOCK_MODEL_H
@@ -41,7 +41,7 @@ static struct link links[LINKS];
 static int listener;
 static uint64_t seed;
 static bool at_rest; /* nothing has happened since settle() */
-/* What the sequences reached: packets by operation, and the rarer places of a connection's life. */
+/* The sequences' reach: packets by operation, and the rarer places of a connection's life. */
 static unsigned packets_seen[8], buffered_seen, draining_seen, deaf_seen;
 
 static inline uint32_t any(uint32_t below)
@@ -149,7 +149,7 @@ static inline void judge(const struct virtio_vsock_hdr *header, const uint8_t *d
 	}
 }
 
-/* What must hold of the device at any time. */
+/* The device's invariants. */
 static inline void judge_device(void)
 {
 	CHECK(!queues_broken());

@@ -15,7 +15,7 @@ static int listen_fd = -1;
 static struct listen_socket rig_listener;
 static char rig_dir[32], rig_path[64];
 
-/* What the sockets that are made from now on hold at most, if not 0; the device's, too. */
+/* The most that sockets made from now on hold, if not 0; the device's, too. */
 static int socket_bytes;
 
 int socket(int domain, int type, int protocol)
@@ -48,7 +48,7 @@ static inline int listen_at(const char *path, int backlog)
 	return fd;
 }
 
-/* What the guest's connections to `port` reach; non-blocking for accept(). */
+/* A listener for the guest's connections to `port`; non-blocking for accept(). */
 static inline int listen_at_port(uint32_t port, int backlog)
 {
 	char path[96];

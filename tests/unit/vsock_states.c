@@ -88,7 +88,7 @@ static void test_guest_that_gives_up(void)
 	CHECK_EQ(stream.pending, 0); /* nobody is there to hear of it */
 }
 
-/* What the guest has ended before the host's socket is connected is ended with that. */
+/* A direction that the guest ended before the host's socket was connected ends with that. */
 static void test_ended_while_connecting(void)
 {
 	for (uint32_t flags = 0; flags < VSOCK_SHUTDOWN_BOTH; flags++) {

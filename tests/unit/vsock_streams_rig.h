@@ -51,7 +51,7 @@ static inline size_t host_reads_all(int fd)
 	}
 }
 
-/* What was said has been heard, and then nothing moves any more. */
+/* Waits until all has arrived and nothing moves any more. */
 static inline void check_still(void)
 {
 	for (unsigned tries = 0; rig_wake_ups(4) > 0; tries++)

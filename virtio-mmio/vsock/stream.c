@@ -115,7 +115,7 @@ unsigned vsock_stream_hung_up(struct vsock_stream *stream, bool unread)
 	return see_whether_left(stream);
 }
 
-/* What the guest has ended before the socket was connected is ended now. */
+/* The direction that the guest ended before the socket was connected ends now. */
 static unsigned establish(struct vsock_stream *stream)
 {
 	unsigned actions = VSOCK_POLL_IN;
@@ -227,7 +227,7 @@ unsigned vsock_stream_sent(struct vsock_stream *stream, uint32_t bytes)
 	return actions | vsock_stream_flushed(stream);
 }
 
-/* What the host program has written still goes to the guest. */
+/* The host program's data still goes to the guest. */
 unsigned vsock_stream_deaf(struct vsock_stream *stream)
 {
 	stream->forwarded = stream->received;

@@ -62,7 +62,7 @@ enum vsock_poll {
 	VSOCK_POLL_FAILED,
 };
 
-/* What a stream sends in its turn. */
+/* The packets that a stream sends in its turn. */
 enum vsock_next {
 	VSOCK_NEXT_NOTHING,
 	VSOCK_NEXT_PACKET, /* vsock_stream_next_packet() */
@@ -122,7 +122,7 @@ unsigned vsock_stream_drained(struct vsock_stream *stream);
 /* Ends the stream at once. tell: the guest gets a RST. */
 unsigned vsock_stream_end(struct vsock_stream *stream, bool tell);
 
-/* What it sends in its turn. May make a packet pending. */
+/* Its packet for this turn. May make a packet pending. */
 enum vsock_next vsock_stream_next(struct vsock_stream *stream);
 
 /* Takes the first of the pending packets, of which there is one. `guest_cid` is the device's. */

@@ -14,7 +14,7 @@ static void give_back(struct vsock_packet *packet)
 	pool_put(&tx->pool, packet);
 }
 
-/* What the socket has not taken moves to the buffer. */
+/* The rest, which the socket has not taken, moves to the buffer. */
 static void data_written(struct vsock_socket *socket, int32_t result)
 {
 	struct vsock_connection *connection = container_of(socket, struct vsock_connection, socket);
