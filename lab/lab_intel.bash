@@ -117,7 +117,8 @@ intel_open_disks() { # directory
 # 5 and 6, the disks 7 and 8, and host.h's: 10, 12 and 13 the ports, 14 the kernel's console, 15 the job.
 #
 # Bochs opens /dev/ptmx and draws its screen there some times a second. Nobody can read that, and Bochs stops for good when
-# it is full, after 64 KiB: minutes on a busy host. So its /dev/ptmx is /dev/null.
+# it is full, after 64 KiB: minutes on a busy host. So its /dev/ptmx is /dev/null. Each time that the machine halts, Bochs
+# waits a millisecond for its stdin to be readable: /dev/null always is.
 machine_bochs() {
 	local work
 	work=$(mktemp -d)
@@ -151,5 +152,5 @@ machine_bochs() {
 	exec 5<"$work/rc" 6<"$work/go"
 	rm -rf "$work"
 	# shellcheck disable=SC2016 # for the inner shell
-	machine=(env TERM=xterm unshare --mount sh -c 'mount --bind /dev/null /dev/ptmx && exec "$@"' sh bochs-bin -q -f /proc/self/fd/5 -rc /proc/self/fd/6)
+	machine=(env TERM=xterm unshare --mount sh -c 'mount --bind /dev/null /dev/ptmx && exec "$@" </dev/null' sh bochs-bin -q -f /proc/self/fd/5 -rc /proc/self/fd/6)
 }
