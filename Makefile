@@ -53,9 +53,10 @@ WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pro
 BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS)
 # The kernel's and liburing's headers come after musl's own.
 SYSTEM_INCLUDES = -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
-# The binary does not depend on where it is built.
+# The binary does not depend on where it is built. Nothing unwinds its stack: debuggers have .debug_frame in vmm.debug.
 VMM_CFLAGS = $(CPPFLAGS) $(CFLAGS) $(BASE_CFLAGS) $(MUSL_INCLUDES) $(SYSTEM_INCLUDES) $(if $(findstring clang,$(CC)),$(CLANG_WARNINGS)) \
-	"-ffile-prefix-map=$(CURDIR)=." -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections
+	"-ffile-prefix-map=$(CURDIR)=." -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
+	-fno-asynchronous-unwind-tables
 VMM_LDFLAGS = -Wl,-z,text -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
 LIBURING = /usr/lib/x86_64-linux-gnu/liburing.a
 # A compiler made for musl knows where that is. For all others Debian's files are named; musl-gcc is one of them, because
