@@ -112,7 +112,7 @@ recipe() {
 		;;
 	debian*)
 		recipe "package-$1"
-		cat "$here/debian.sh" "$here/vmm-extract-kernel" "$here/initrd_init.c"
+		cat "$here/debian.sh" "$here/apt-backports" "$here/vmm-extract-kernel" "$here/initrd_init.c"
 		versions musl-dev binutils
 		;;
 	rootfs | initrd)

@@ -11,41 +11,19 @@ debian_package() {
 	esac
 }
 
-# apt_backports DIR: lets apt, through apt_do, see only the release's backports, on the mirror that this machine uses;
-# its own lists stay as they are.
-apt_backports() {
-	release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-		sed -n "s/ $release main\$//p" | head -n 1)
-	[ -n "$mirror" ] || die "apt has no source for $release main"
-	mkdir -p "$1/apt/lists/partial"
-	echo "deb $mirror $release-backports main" >"$1/apt/sources.list"
-	apt_state=$1/apt
-	apt_do apt-get -q update >"$1/log" 2>&1 ||
-		{ cat "$1/log" >&2 && die "apt-get update for $release-backports failed (see above)"; }
-}
-
-# apt_do PROGRAM...: with the sources of apt_backports, or else with this machine's.
-apt_do() {
-	program=$1
-	shift
-	if [ -n "$apt_state" ]; then
-		set -- -o "Dir::Etc::sourcelist=$apt_state/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-			-o "Dir::State::lists=$apt_state/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
-	fi
-	"$program" "$@"
-}
-
 # debian_fetch KERNEL WORK: what the package holds, as WORK/result/{boot,lib}.
 debian_fetch() {
-	apt_state=
-	[ "$1" != debian-backports ] || apt_backports "$2"
-	package=$(apt_do apt-cache depends "$(debian_package "$1")" 2>/dev/null |
+	unset APT_CONFIG
+	if [ "$1" = debian-backports ]; then
+		"$here/apt-backports" "$2/apt" || die "no backports (see above)"
+		export APT_CONFIG="$2/apt/apt.conf"
+	fi
+	package=$(apt-cache depends "$(debian_package "$1")" 2>/dev/null |
 		sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
 	[ -n "$package" ] || die "apt knows no $(debian_package "$1") (run apt-get update)"
 	say "fetching $package"
 	mkdir "$2/deb"
-	(cd "$2/deb" && apt_do apt-get -q download "$package" >"$2/log" 2>&1) ||
+	(cd "$2/deb" && apt-get -q download "$package" >"$2/log" 2>&1) ||
 		{ cat "$2/log" >&2 && die "downloading $package failed (see above)"; }
 	dpkg -x "$2"/deb/*.deb "$2/tree" || die "$package cannot be unpacked"
 	mkdir "$2/result/lib"

@@ -2,20 +2,10 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the script `lab`: fetches kernels and emulators by Debian package name into the cache, once.
 
-# Gives apt a source list and a state folder of its own in $1, for the release's backports on the mirror
-# that this machine uses: its own lists stay as they are. Sets apt_options.
-backports_open() { # directory
-	local release mirror
-	release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-		sed -n "s/ $release main\$//p" | head -n 1)
-	[ -n "$mirror" ] || fail "apt has no source for $release main"
-	mkdir -p "$1/lists/partial"
-	echo "deb $mirror $release-backports main" >"$1/sources.list"
-	apt_options=(-o "Dir::Etc::sourcelist=$1/sources.list" -o Dir::Etc::sourceparts=/dev/null
-		-o "Dir::State::lists=$1/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
-	apt-get -q "${apt_options[@]}" update >"$1/log" 2>&1 ||
-		{ cat "$1/log" >&2; fail "apt-get update for $release-backports failed (see above)"; }
+# From here on apt sees the release's backports alone.
+open_backports() { # directory
+	"$here/../guest/apt-backports" "$1" || fail "no backports (see above)"
+	export APT_CONFIG="$1/apt.conf"
 }
 
 # Unpacks packages into $1/root.
@@ -23,7 +13,7 @@ packages_unpack() { # directory, package...
 	local directory=$1
 	shift
 	echo "lab: fetching $*" >&2
-	(cd "$directory" && apt-get -q "${apt_options[@]}" download "$@" >log 2>&1 &&
+	(cd "$directory" && apt-get -q download "$@" >log 2>&1 &&
 		for file in ./*.deb; do dpkg -x "$file" root || exit 1; done 2>>log) ||
 		{ cat "$directory/log" >&2; rm -rf "$directory"; fail "downloading $* failed (see above)"; }
 }
@@ -38,10 +28,10 @@ find_kernel() {
 
 # Unpacks Debian's newest cloud kernel into the cache, once; an older one already there is good enough.
 fetch_kernel() {
-	local package work release apt_options=()
+	local package work release APT_CONFIG
 	work=$(mktemp -d "$cache/new.XXXXXX")
-	[ -z "$host_kernel" ] || backports_open "$work"
-	package=$(apt-cache "${apt_options[@]}" depends linux-image-cloud-amd64 2>/dev/null |
+	[ -z "$host_kernel" ] || open_backports "$work/apt"
+	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
 		sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -n 1)
 	[ -n "$package" ] || fail "apt knows no linux-image-cloud-amd64: run apt-get update"
 	[[ $package == linux-image-${host_kernel:-[0-9]}* ]] ||
@@ -64,11 +54,11 @@ fetch_kernel() {
 # Unpacks QEMU of Debian's backports into the cache, once. It runs from there, with the libraries and the
 # BIOS that belong to the installed one.
 fetch_qemu() {
-	local work apt_options=()
+	local work APT_CONFIG
 	[ ! -d "$cache/qemu-$qemu" ] || return 0
 	work=$(mktemp -d "$cache/new.XXXXXX")
-	backports_open "$work"
-	apt-cache "${apt_options[@]}" policy qemu-system-x86 | grep -q "^ *Candidate: 1:$qemu\." ||
+	open_backports "$work/apt"
+	apt-cache policy qemu-system-x86 | grep -q "^ *Candidate: 1:$qemu\." ||
 		fail "--qemu $qemu: not in Debian's backports"
 	packages_unpack "$work" qemu-system-x86 qemu-system-data
 	"$work/root/usr/bin/qemu-system-x86_64" --version >"$work/log" 2>&1 ||
