@@ -18,6 +18,7 @@ install: $(VMM)
 	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE $(DESTDIR)$(DOCDIR)
 	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
 	install -m 755 examples/* $(DESTDIR)$(DOCDIR)/examples
+	packaging/unlink-missing $(DESTDIR)$(DOCDIR)
 
 deb: $(VMM)
 	+$(Q)packaging/deb $(VERSION) $(O)

@@ -28,6 +28,11 @@ for file in bin/vmm bin/vmm-extract-kernel share/man/man1/vmm.1 share/man/man1/v
 	share/zsh/site-functions/_vmm share/doc/vmm/README.md share/doc/vmm/examples/launcher.py share/doc/vmm/examples/vsock.sh; do
 	grep -qxF "./opt/vmm/$file" "$work/installed" || die "make install leaves no $file"
 done
+for file in "$work"/install/opt/vmm/share/doc/vmm/{,docs/}*.md; do
+	for link in $(grep -oE '\]\([^)#]+' "$file" | cut -c 3- | grep -v '^http'); do
+		[ -e "$(dirname "$file")/$link" ] || die "installed: $file leads to $link, which is not"
+	done
+done
 ! grep -v '^\./opt/vmm/' "$work/installed" || die "make install writes outside PREFIX"
 
 make -s deb >"$work/deb.out" || die "make deb: $(cat "$work/deb.out")"
