@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "host/event_line.h"
 #include "host/fail.h"
 #include "host/file.h"
 #include "host/message.h"
@@ -21,26 +22,52 @@
 
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
-/* Before all else: whatever fails from here on is reported. */
-static void open_status_report(int argc, char **argv)
+static bool open_events(int fd, struct error_text *error)
 {
-	struct error_text error;
+	return event_line_open(fd, machine.timer.exec_ns, error);
+}
+
+static const struct {
+	const char *option;
+	bool (*open)(int fd, struct error_text *error);
+} reports[] = {
+	{ "--events-fd", open_events },
+	{ "--status-fd", status_report_open },
+};
+#define REPORTS (sizeof(reports) / sizeof(reports[0]))
+
+/* Opens the first that can be had of the descriptors that the option names. Returns -1, or one that cannot if none can. */
+static int open_report(unsigned i, int argc, char **argv, struct error_text *error)
+{
 	int fd, bad_fd = -1, index = 1;
 
-	while ((fd = options_next_status_fd(argc, argv, &index)) >= 0) {
-		if (status_report_open(fd, &error))
-			return;
+	while ((fd = options_next_fd(reports[i].option, argc, argv, &index)) >= 0) {
+		if (reports[i].open(fd, error))
+			return -1;
 		bad_fd = fd;
 	}
-	if (bad_fd >= 0)
-		fail(error.code, "--status-fd %d: %s", bad_fd, error.text);
+	return bad_fd;
+}
+
+/* Before all else: whatever fails from here on is reported, also one of the two to the other. */
+static void open_reports(int argc, char **argv)
+{
+	struct error_text errors[REPORTS];
+	int bad_fds[REPORTS];
+
+	for (unsigned i = 0; i < REPORTS; i++)
+		bad_fds[i] = open_report(i, argc, argv, &errors[i]);
+	for (unsigned i = 0; i < REPORTS; i++)
+		if (bad_fds[i] >= 0)
+			fail(errors[i].code, "%s %d: %s", reports[i].option, bad_fds[i],
+			     errors[i].text);
 }
 
 static _Noreturn void print_and_exit(const char *text)
 {
 	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
 		fail_errno(EXIT_HOST_REFUSED, "stdout");
-	status_report_send(EXIT_GUEST_ENDED, 0, NULL);
+	status_report_send(&(struct vm_end){ .exit_code = EXIT_GUEST_ENDED }, NULL);
 	exit(EXIT_GUEST_ENDED);
 }
 
@@ -48,7 +75,7 @@ static void read_options(struct machine *m, int argc, char **argv)
 {
 	struct error_text error;
 
-	open_status_report(argc, argv);
+	open_reports(argc, argv);
 	file_reserve_stdio();
 	switch (options_parse(&m->config, argc, argv, &error)) {
 	case OPTIONS_HELP:
@@ -105,6 +132,7 @@ int main(int argc, char **argv)
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);
 	read_options(m, argc, argv);
 	set_up_machine(m, serve);
+	event_line_emit("started");
 	vcpu_run(&m->vcpus[0]);
 	set_up_wait_for_end();
 }

@@ -86,6 +86,7 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 {
 	descriptors->n = 0;
 	if (!take(descriptors, config->status_fd, "--status-fd ", error) ||
+	    !take(descriptors, config->events_fd, "--events-fd ", error) ||
 	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error) ||
 	    !take(descriptors, config->kvm_fd, "--kvm-fd ", error))
 		return false;

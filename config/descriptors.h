@@ -7,7 +7,7 @@
 
 #include "config/options.h"
 
-#define MAX_DESCRIPTORS (MAX_NETS + MAX_DISKS + 7)
+#define MAX_DESCRIPTORS (MAX_NETS + MAX_DISKS + 8)
 
 struct named_descriptor {
 	int fd;

@@ -31,7 +31,7 @@ const char options_help_text[] =
 	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
 	"  --serial MODE          console on stdio (default), none, file:PATH or fd=N\n"
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
-	"  --status-fd N          write the end's exit code and reason there, as JSON\n"
+	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --help, --version\n"
@@ -235,6 +235,12 @@ static bool set_status_fd(struct vm_config *config, const char *name, char *valu
 	return take_fd(&config->status_fd, name, value, error);
 }
 
+static bool set_events_fd(struct vm_config *config, const char *name, char *value,
+			  struct error_text *error)
+{
+	return take_fd(&config->events_fd, name, value, error);
+}
+
 static bool set_kvm_fd(struct vm_config *config, const char *name, char *value,
 		       struct error_text *error)
 {
@@ -267,6 +273,7 @@ static const struct option {
 	{ "--serial", true, false, set_serial },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
+	{ "--events-fd", true, false, set_events_fd },
 	{ "--lifeline-fd", true, false, set_lifeline_fd },
 	{ "--kvm-fd", true, false, set_kvm_fd },
 };
@@ -321,7 +328,7 @@ static bool take_option(struct vm_config *config, int argc, char **argv, int *in
 	return option->set(config, option->name, argv[++*index], error);
 }
 
-int options_next_status_fd(int argc, char **argv, int *index)
+int options_next_fd(const char *name, int argc, char **argv, int *index)
 {
 	int fd;
 
@@ -334,7 +341,7 @@ int options_next_status_fd(int argc, char **argv, int *index)
 		if (value == NULL && !has_value(argc, argv, i))
 			continue;
 		value = value != NULL ? value + 1 : argv[(*index)++];
-		if (option->set == set_status_fd && parse_fd(value, &fd))
+		if (strcmp(option->name, name) == 0 && parse_fd(value, &fd))
 			return fd;
 	}
 	return -1;
@@ -350,6 +357,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		.n_cpus = 1,
 		.acpi = true,
 		.status_fd = -1,
+		.events_fd = -1,
 		.lifeline_fd = -1,
 		.kvm_fd = -1,
 	};

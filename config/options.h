@@ -47,7 +47,7 @@ struct vm_config {
 	enum serial_mode serial;
 	struct file_name serial_file; /* for SERIAL_FILE */
 	bool boot_timer;
-	int status_fd, lifeline_fd, kvm_fd; /* -1: none */
+	int status_fd, events_fd, lifeline_fd, kvm_fd; /* -1: none */
 };
 
 enum options_result {
@@ -61,9 +61,9 @@ enum options_result {
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error);
 
-/* The next descriptor that a --status-fd names from argv[*index] on, also on a command line that options_parse() refuses;
+/* The next descriptor that the option `name` names from argv[*index] on, also on a command line that options_parse() refuses;
  * -1: none. */
-int options_next_status_fd(int argc, char **argv, int *index);
+int options_next_fd(const char *name, int argc, char **argv, int *index);
 
 /* The text of --help: at most 24 lines of at most 80 columns. */
 extern const char options_help_text[];

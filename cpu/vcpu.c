@@ -109,6 +109,20 @@ static void report_internal_error(const struct vcpu *vcpu)
 		     position);
 }
 
+static enum exit_kind kind_of(uint32_t exit_reason)
+{
+	switch (exit_reason) {
+	case KVM_EXIT_IO:
+		return EXIT_TO_PORT;
+	case KVM_EXIT_MMIO:
+		return EXIT_TO_MMIO;
+	case KVM_EXIT_INTR:
+		return EXIT_INTERRUPTED;
+	default:
+		return EXIT_OTHER;
+	}
+}
+
 /* Returns the status that the VM ends with, or EXIT_REQUEST_NONE. */
 static int handle_exit(const struct vcpu *vcpu)
 {
@@ -187,12 +201,14 @@ void vcpu_run(struct vcpu *vcpu)
 		boot_timer_mark(machine->timer, BOOT_FIRST_KVM_RUN);
 	while (exit_request_status(machine->exit) == EXIT_REQUEST_NONE) {
 		if (host_ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+			counter_add(&vcpu->exits[kind_of(vcpu->run->exit_reason)], 1);
 			int status = handle_exit(vcpu);
 			if (status != EXIT_REQUEST_NONE)
 				post_exit(vcpu, status);
 			continue;
 		}
 		int error = errno;
+		counter_add(&vcpu->exits[EXIT_INTERRUPTED], 1);
 		if (!is_passing(vcpu, error, &refusal))
 			post_run_error(vcpu, error);
 	}

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "cpu/cpuid.h"
+#include "host/counters.h"
 #include "host/exit_request.h"
 #include "io/boot_timer.h"
 #include "io/bus.h"
@@ -29,6 +30,7 @@ struct vcpu {
 	pthread_t thread;
 	bool started, has_own_thread;
 	sem_t left; /* posted when it has left its loop */
+	uint64_t exits[EXIT_KINDS];
 	const struct vcpu_machine *machine;
 };
 

@@ -39,7 +39,8 @@ static _Noreturn void end_process(enum exit_code code, struct message *message)
 {
 	take_turn();
 	message_print(message);
-	status_report_send((int)code, 0, message_text(message));
+	status_report_send(
+		&(struct vm_end){ .exit_code = (int)code, .message = message_text(message) }, NULL);
 	exit((int)code);
 }
 
@@ -69,6 +70,6 @@ void fail_errno(enum exit_code code, const char *format, ...)
 void fail_by_signal(int number)
 {
 	pthread_mutex_lock(&failing);
-	status_report_send(EXIT_SIGNAL_BASE + number, 0, NULL);
+	status_report_send(&(struct vm_end){ .exit_code = EXIT_SIGNAL_BASE + number }, NULL);
 	exit(EXIT_SIGNAL_BASE + number);
 }

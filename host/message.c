@@ -10,8 +10,6 @@
 #include "host/error.h"
 #include "host/write_within.h"
 
-#define STDERR_WAIT_MS 100
-
 static const char line_start[] = "vmm: ";
 
 static atomic_bool reader_is_stalled;
@@ -20,10 +18,11 @@ static atomic_bool reader_is_stalled;
  * Appended, and by one write(2): the line stays whole beside the guest's console and other processes. */
 void message_print(struct message *message)
 {
-	int wait_ms = atomic_load(&reader_is_stalled) ? 0 : STDERR_WAIT_MS;
+	int wait_ms = atomic_load(&reader_is_stalled) ? 0 : READER_WAIT_MS;
+	size_t length = message->length + 1;
 
 	message->line[message->length] = '\n';
-	bool taken = write_within(STDERR_FILENO, message->line, message->length + 1, true, wait_ms);
+	bool taken = write_within(STDERR_FILENO, message->line, length, true, wait_ms) == length;
 	atomic_store(&reader_is_stalled, !taken);
 	message->line[message->length] = '\0';
 }

@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The launcher's report, before the process has ended: one line of JSON on an inherited descriptor.
- * docs/launcher.md documents its fields. */
+/* The launcher's reports of the end, before the process has ended: a line of JSON on an inherited descriptor, and the last
+ * of the events (host/event_line.h). docs/launcher.md documents their fields. */
 #ifndef HOST_STATUS_REPORT_H
 #define HOST_STATUS_REPORT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/counters.h"
 #include "host/error.h"
+#include "host/json.h"
 
-/* The report goes to `fd`. False, and why in *error: it is not open, or not for writing. */
+struct vm_end {
+	int exit_code;              /* a value of enum exit_code or on its bases */
+	uint64_t lost_output_bytes; /* 0 is not told */
+	const char *message;        /* why the guest never started; NULL: it did */
+};
+
+/* The line goes to `fd`. False, and why in *error: it is not open, or not for writing. */
 bool status_report_open(int fd, struct error_text *error);
 
-/* Writes {"exit_code":N,"reason":"..."} with the reason's name, "lost_output_bytes" unless it is 0, and "message"
- * unless that is NULL, and closes the descriptor. No effect without one, or the second time. A reader that is
- * stalled for 100 ms loses the line; that, like any other failure to write it, is reported on stderr. */
-void status_report_send(int exit_code, uint64_t lost_output_bytes, const char *message);
+/* Writes the event `exit`, with the counters unless that is NULL, and the line, {"exit_code":N,"reason":"..."} with the
+ * reason's name and what *end has besides, and closes both descriptors. No effect without them, or the second time. A
+ * reader that is stalled for 100 ms loses the line; that, like any other failure to write it, is reported on stderr. */
+void status_report_send(const struct vm_end *end, const struct counters *counters);
 
-/* The line itself, with its newline: valid JSON whatever bytes the message has; one that is too long (none of fail()
- * is) ends early. Returns its length. */
-#define STATUS_REPORT_BYTES 4096 /* as much as a pipe takes at once */
-unsigned status_report_format(char line[STATUS_REPORT_BYTES], int exit_code,
-			      uint64_t lost_output_bytes, const char *message);
+/* The line itself, with its newline. Returns its length. */
+unsigned status_report_format(char line[JSON_LINE_BYTES], const struct vm_end *end);
 
 #endif

@@ -2,11 +2,24 @@
 #include "host/write_within.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+bool write_within_adopt(int fd, struct error_text *error)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return error_set_errno(error, "%s", strerror(errno));
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return error_set(error, "it is open for reading only");
+	return true;
+}
 
 static ssize_t write_some(int fd, const char *data, size_t length, bool append)
 {
@@ -21,12 +34,12 @@ static ssize_t write_some(int fd, const char *data, size_t length, bool append)
 	return write(fd, data, length);
 }
 
-bool write_within(int fd, const void *data, size_t length, bool append, int timeout_ms)
+size_t write_within(int fd, const void *data, size_t length, bool append, int timeout_ms)
 {
 	struct pollfd ready = { .fd = fd, .events = POLLOUT };
-	const char *at = data;
+	size_t written = 0;
 
-	while (length > 0) {
+	while (written < length) {
 		int n_ready = poll(&ready, 1, timeout_ms);
 		/* RLIMIT_NOFILE is below 1: poll() cannot tell whether the reader is stalled. */
 		if (n_ready < 0 && errno == EINVAL)
@@ -37,14 +50,12 @@ bool write_within(int fd, const void *data, size_t length, bool append, int time
 		if (n_ready == 0)
 			errno = ETIMEDOUT;
 		if (n_ready <= 0)
-			return false;
-		ssize_t n = write_some(fd, at, length, append);
+			break;
+		ssize_t n = write_some(fd, (const char *)data + written, length - written, append);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			return false;
-		if (n > 0) {
-			at += n;
-			length -= (size_t)n;
-		}
+			break;
+		if (n > 0)
+			written += (size_t)n;
 	}
-	return true;
+	return written;
 }

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "host/clock.h"
+#include "host/event_line.h"
 #include "host/message.h"
 #include "mem/layout.h"
 
@@ -37,7 +38,10 @@ static void access_timer(void *device, const struct bus_access *access)
 	}
 	if (access->offset != 0 || access->data[0] != USERSPACE_REACHED)
 		return;
-	if (boot_timer_mark(timer, BOOT_USERSPACE) && timer->report)
+	if (!boot_timer_mark(timer, BOOT_USERSPACE))
+		return;
+	event_line_emit("ready");
+	if (timer->report)
 		warn("boot-timer: process_start_us=%lld vm_created_us=%lld kernel_loaded_us=%lld "
 		     "first_kvm_run_us=%lld userspace_us=%lld",
 		     phase_us(timer, BOOT_PROCESS_START), phase_us(timer, BOOT_VM_CREATED),

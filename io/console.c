@@ -265,6 +265,11 @@ static bool drain(struct console *console, const struct console_limits *limits, 
 	return true;
 }
 
+uint64_t console_lost_bytes(const struct console *console)
+{
+	return console->reader_gone ? 0 : console->lost_bytes;
+}
+
 uint64_t console_finish(struct console *console, const struct console_limits *limits,
 			const bool *hurry)
 {

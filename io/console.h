@@ -57,6 +57,9 @@ void console_start(struct console *console);
 uint64_t console_finish(struct console *console, const struct console_limits *limits,
 			const bool *hurry);
 
+/* How many bytes failed writes have lost so far. */
+uint64_t console_lost_bytes(const struct console *console);
+
 /* At the very end, with the ring: whoever reads the output finds its end. */
 void console_close(struct console *console);
 

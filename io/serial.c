@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "host/counters.h"
 #include "mem/layout.h"
 
 static_assert((SERIAL_TX_BYTES & (SERIAL_TX_BYTES - 1)) == 0, "indexes wrap by masking");
@@ -107,6 +108,7 @@ static uint8_t pop_rx(struct serial *serial)
 
 static void transmit(struct serial *serial, uint8_t byte)
 {
+	counter_add(&serial->out_bytes, 1);
 	if (serial->mcr & MCR_LOOP) {
 		push_rx(serial, byte);
 	} else if (tx_count(serial) > 0 || !serial->host.write_now(serial->host.context, byte)) {
@@ -269,6 +271,7 @@ void serial_receive(struct serial *serial, const uint8_t *data, unsigned length)
 	pthread_mutex_lock(&serial->lock);
 	for (unsigned i = 0; i < length; i++)
 		push_rx(serial, data[i]);
+	counter_add(&serial->in_bytes, length);
 	raise_if_pending(serial);
 	pthread_mutex_unlock(&serial->lock);
 }

@@ -38,9 +38,10 @@ struct serial {
 	bool fifo_enabled, thr_empty_pending, output_unseen, stopped;
 	uint8_t rx[SERIAL_RX_BYTES];
 	unsigned rx_head, rx_count;
-	unsigned tx_head, tx_tail;   /* free-running; head - tail bytes wait */
-	uint64_t tx_dropped;         /* bytes that found no room after serial_stop() */
-	uint8_t tx[SERIAL_TX_BYTES]; /* untouched until it is used */
+	unsigned tx_head, tx_tail;    /* free-running; head - tail bytes wait */
+	uint64_t tx_dropped;          /* bytes that found no room after serial_stop() */
+	uint64_t in_bytes, out_bytes; /* counters: received and transmitted */
+	uint8_t tx[SERIAL_TX_BYTES];  /* untouched until it is used */
 };
 
 void serial_init(struct serial *serial, struct serial_host host);

@@ -46,6 +46,16 @@ static bool is_guests_own(int status)
 	       status >= EXIT_GUEST_STATUS;
 }
 
+static void report(const struct machine *m, int status, uint64_t lost_output_bytes)
+{
+	const struct vm_end end = { .exit_code = status, .lost_output_bytes = lost_output_bytes };
+	struct counters counters;
+
+	machine_count(m, &counters);
+	counters.lost_output_bytes = lost_output_bytes;
+	status_report_send(&end, &counters);
+}
+
 int machine_finish_devices(struct machine *m)
 {
 	int status = exit_request_status(&m->exit);
@@ -54,6 +64,6 @@ int machine_finish_devices(struct machine *m)
 		status = EXIT_GUEST_PANICKED;
 	if (!finish_disks(m) && is_guests_own(status))
 		status = EXIT_MONITOR_FAILED;
-	status_report_send(status, finish_console(m), NULL);
+	report(m, status, finish_console(m));
 	return exit_status_of(status);
 }

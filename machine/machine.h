@@ -15,6 +15,7 @@
 #include "config/options.h"
 #include "cpu/cpuid.h"
 #include "cpu/vcpu.h"
+#include "host/counters.h"
 #include "host/exit_request.h"
 #include "host/listen_socket.h"
 #include "host/ring.h"
@@ -105,6 +106,9 @@ void machine_detach_devices(struct machine *m);
 /* finish.c, on the second thread: flushes the disks, writes the guest's output out, and reports the exit status, which
  * it returns. */
 int machine_finish_devices(struct machine *m);
+
+/* count.c, on the second thread while the guest runs and at its end: what the VM has done so far. */
+void machine_count(const struct machine *m, struct counters *counters);
 
 /* vm.c, at the end, on the second thread. */
 void machine_stop_vcpus(struct machine *m);

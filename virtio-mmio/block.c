@@ -42,6 +42,11 @@ static struct block_request *get_request(struct block *block)
 /* Answers the guest. The chain's used length counts the status byte, too. */
 static void finish(struct block *block, struct block_request *request, uint8_t status)
 {
+	struct device_counters *count = &block->device.count;
+
+	count->requests++;
+	count->in_bytes += request->written;
+	count->errors += status != VIRTIO_BLK_S_OK;
 	__atomic_store_n(request->status, status, __ATOMIC_RELAXED);
 	virtqueue_push(&block->device.queues[REQUEST_QUEUE], request->chain.head,
 		       request->written + 1);
@@ -89,6 +94,13 @@ static void take_requests(struct virtio_device *device, unsigned queue)
 		forget_waiting(block);
 }
 
+static int step_done(struct block *block, struct block_request *request, int32_t result)
+{
+	if (request->type == VIRTIO_BLK_T_OUT && result > 0)
+		block->device.count.out_bytes += (uint64_t)result;
+	return block_request_step_done(request, result);
+}
+
 static void complete(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
@@ -100,7 +112,7 @@ static void complete(struct ring_op *op, int32_t result)
 	if (!virtio_device_awaits(device, request->generation))
 		pool_put(&block->free_requests, request);
 	else if (!block_lanes_try_again(&block->lanes, request, result))
-		go_on(block, request, block_request_step_done(request, result));
+		go_on(block, request, step_done(block, request, result));
 	block_lanes_start_waiting(&block->lanes);
 	if (device->in_flight == 0)
 		virtio_device_drained(device);
@@ -196,6 +208,11 @@ bool block_is_busy(const struct block *block)
 	return block_lanes_are_busy(&block->lanes);
 }
 
+bool block_is_unflushed(const struct block *block)
+{
+	return block->store.writes != block->store.flushed_writes || block_is_busy(block);
+}
+
 static void final_flush_done(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
@@ -208,6 +225,8 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 		block->store.error_reported = false; /* this one is always told */
 		block_request_fail(request, -result);
 		block->final_flush_failed = true;
+	} else {
+		block->store.flushed_writes = request->writes_before;
 	}
 }
 

@@ -136,14 +136,20 @@ static void frame_read(struct net_rx *rx, struct net_read *read, int32_t length)
 {
 	struct virtio_net_hdr_v1 header;
 
+	struct device_counters *count = &rx->link->device->count;
+
 	rx->frames_read += length > 0;
+	count->requests += length > 0;
 	if (length >= (int32_t)sizeof(header) && (uint32_t)length <= read->bytes &&
 	    iov_read(&read->frame, &header, sizeof(header)) == sizeof(header) &&
-	    frame_acceptable(rx, &header))
+	    frame_acceptable(rx, &header)) {
+		count->in_bytes += (uint64_t)length - sizeof(header);
 		deliver(rx, read, &header, (uint32_t)length);
-	else
+	} else {
+		count->errors += length > 0;
 		for (unsigned i = read->n_buffers; i > 0; i--)
 			rx_pool_untake(&rx->pool, read->buffers[i - 1]);
+	}
 }
 
 static void finish_batch(struct net_rx *rx)

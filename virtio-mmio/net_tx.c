@@ -16,6 +16,15 @@ static void finish(struct net_tx *tx, struct net_write *write)
 	pool_put(&tx->free_writes, write);
 }
 
+static void count(struct virtio_device *device, int32_t result)
+{
+	device->count.requests++;
+	if (result > (int32_t)TAP_HEADER_BYTES)
+		device->count.out_bytes += (uint64_t)result - TAP_HEADER_BYTES;
+	else
+		device->count.errors++;
+}
+
 static void write_done(struct ring_op *op, int32_t result)
 {
 	struct net_write *write = container_of(op, struct net_write, op);
@@ -24,6 +33,7 @@ static void write_done(struct ring_op *op, int32_t result)
 
 	virtio_device_lock(device);
 	device->in_flight--;
+	count(device, result);
 	if (result == -EBADFD)
 		net_link_set_gone(tx->link);
 	if (virtio_device_awaits(device, write->generation))
@@ -79,10 +89,12 @@ void net_tx_take(struct net_tx *tx)
 
 	while ((write = pool_get(&tx->free_writes)) != NULL &&
 	       virtio_turn_take(&turn, &write->chain)) {
-		if (!tx->link->gone && is_frame(&write->chain))
+		if (!tx->link->gone && is_frame(&write->chain)) {
 			submit(tx, write);
-		else
+		} else {
+			count(tx->link->device, 0);
 			finish(tx, write);
+		}
 	}
 	tx->starved = write == NULL; /* write_done() goes on */
 	if (write != NULL)

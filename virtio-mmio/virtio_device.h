@@ -17,6 +17,7 @@
 
 #include <linux/virtio_config.h>
 
+#include "host/counters.h"
 #include "host/ring.h"
 #include "irq/irq_line.h"
 #include "mem/guest_memory.h"
@@ -67,6 +68,7 @@ struct virtio_device {
 	pthread_cond_t drained;
 	unsigned
 		reset_wait_ms; /* how long a reset waits for that; 0 where one thread does everything */
+	struct device_counters count;
 	_Atomic uint32_t interrupt_status;
 	struct irq_line irq;
 	int kick_fds

@@ -35,7 +35,7 @@ static int status_fd(const char *first, ...)
 	va_start(list, first);
 	int argc = set(first, list);
 	va_end(list);
-	return options_next_status_fd(argc, argv, &index);
+	return options_next_fd("--status-fd", argc, argv, &index);
 }
 
 static bool collect(const char *first, ...)
@@ -98,9 +98,9 @@ static void test_several_status_fds(void)
 	char *arguments_of_two[] = { "vmm", "--status-fd", "999", "--mem=2", "--status-fd=7" };
 	int index = 1;
 
-	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), 999);
-	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), 7);
-	CHECK_EQ(options_next_status_fd(5, arguments_of_two, &index), -1);
+	CHECK_EQ(options_next_fd("--status-fd", 5, arguments_of_two, &index), 999);
+	CHECK_EQ(options_next_fd("--status-fd", 5, arguments_of_two, &index), 7);
+	CHECK_EQ(options_next_fd("--status-fd", 5, arguments_of_two, &index), -1);
 }
 
 static void test_files(void)

@@ -3,10 +3,17 @@
 #include "host/status_report.h"
 #include "tests/unit/check.h"
 
+static unsigned format(char *line, int exit_code, const char *message)
+{
+	const struct vm_end end = { .exit_code = exit_code, .message = message };
+
+	return status_report_format(line, &end);
+}
+
 static void expect(int exit_code, const char *message, const char *expected)
 {
-	char line[STATUS_REPORT_BYTES];
-	unsigned length = status_report_format(line, exit_code, 0, message);
+	char line[JSON_LINE_BYTES];
+	unsigned length = format(line, exit_code, message);
 
 	CHECK_EQ(length, strlen(expected));
 	CHECK_BYTES(line, expected, length);
@@ -27,9 +34,10 @@ static void test_lost_output(void)
 {
 	static const char expected[] =
 		"{\"exit_code\":0,\"reason\":\"guest_ended\",\"lost_output_bytes\":17179869184}\n";
-	char line[STATUS_REPORT_BYTES];
+	char line[JSON_LINE_BYTES];
 
-	CHECK_EQ(status_report_format(line, 0, (uint64_t)1 << 34, NULL), sizeof(expected) - 1);
+	const struct vm_end end = { .lost_output_bytes = (uint64_t)1 << 34 };
+	CHECK_EQ(status_report_format(line, &end), sizeof(expected) - 1);
 	CHECK_BYTES(line, expected, sizeof(expected) - 1);
 }
 
@@ -78,7 +86,7 @@ static void test_not_utf8(void)
 /* A message that is too long ends between two characters. */
 static void test_cut_between_characters(void)
 {
-	char message[STATUS_REPORT_BYTES + 64], line[STATUS_REPORT_BYTES];
+	char message[JSON_LINE_BYTES + 64], line[JSON_LINE_BYTES];
 
 	for (unsigned shift = 0; shift < 8; shift++) {
 		unsigned used = shift;
@@ -86,7 +94,7 @@ static void test_cut_between_characters(void)
 		while (used + 4 < sizeof(message))
 			memcpy(message + used, "\xf0\x9f\x98\x80", 4), used += 4;
 		message[used] = '\0';
-		used = status_report_format(line, 2, 0, message);
+		used = format(line, 2, message);
 		CHECK_BYTES(line + used - 7, "\xf0\x9f\x98\x80\"}\n", 7);
 	}
 }
@@ -94,13 +102,13 @@ static void test_cut_between_characters(void)
 /* Of every length, and of the bytes that take the most room. */
 static void test_long_messages(void)
 {
-	char message[2 * STATUS_REPORT_BYTES], line[STATUS_REPORT_BYTES];
+	char message[2 * JSON_LINE_BYTES], line[JSON_LINE_BYTES];
 
 	for (size_t length = 0; length < sizeof(message); length++) {
 		for (int byte = 1; byte < 'a'; byte += 'a' - 2) {
 			memset(message, byte, length);
 			message[length] = '\0';
-			unsigned used = status_report_format(line, 2, 0, message);
+			unsigned used = format(line, 2, message);
 			CHECK(used < sizeof(line));
 			CHECK_BYTES(line + used - 3, "\"}\n", 3);
 		}

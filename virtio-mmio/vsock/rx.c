@@ -42,8 +42,10 @@ static void deliver(struct vsock_rx *rx, struct vsock_receive *receive, uint32_t
 		iov_write(&buffer->parts, &header, sizeof(header));
 		virtqueue_put(queue, used, buffer->head, VSOCK_HEADER_BYTES + n);
 		rx_pool_put(&rx->pool, buffer);
+		rx->device->count.in_bytes += n;
 		length -= n;
 	}
+	rx->device->count.requests += used;
 	virtqueue_publish(queue, used);
 	for (unsigned i = receive->n_buffers; i > used; i--)
 		rx_pool_untake(&rx->pool, receive->buffers[i - 1]);

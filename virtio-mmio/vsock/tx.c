@@ -70,7 +70,10 @@ static bool packet_of_connection(struct vsock_connection *connection, struct vso
 		actions = vsock_stream_end(stream, true); /* the stream would miss bytes */
 	if (actions & ~(unsigned)VSOCK_TAKE_DATA)
 		vsock_connection_act(connection, actions);
-	return (actions & VSOCK_TAKE_DATA) && send_data(connection, packet, header->len);
+	if (!(actions & VSOCK_TAKE_DATA))
+		return false;
+	packet->tx->device->count.out_bytes += header->len;
+	return send_data(connection, packet, header->len);
 }
 
 /* Returns whether the chain is kept. */
@@ -91,6 +94,7 @@ static bool take_packet(struct vsock_tx *tx, struct vsock_packet *packet)
 			return false;
 	}
 	if (header.op != VIRTIO_VSOCK_OP_RST) { /* no such connection, or not any more */
+		tx->device->count.errors++;
 		vsock_stream_refuse(&reply, &header);
 		vsock_table_add_reply(&tx->all->table, &reply);
 	}
@@ -114,6 +118,7 @@ static void take_packets(struct vsock_tx *tx)
 
 	while ((packet = get_packet(tx)) != NULL && virtio_turn_take(&turn, &packet->chain)) {
 		packet->tx = tx;
+		tx->device->count.requests++;
 		if (!take_packet(tx, packet))
 			give_back(packet);
 	}
