@@ -55,7 +55,7 @@ _vmm() {
 		;;
 	--acpi) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$value") ;;
 	--net) _vmm_net "$value" ;;
-	--vsock) _vmm_keys "$value" cid= uds= uds-fd= ;;
+	--vsock) _vmm_keys "$value" cid= uds= uds-fd= connect-fd= ;;
 	--cmdline | --mem | --cpus | --status-fd | --events-fd | --lifeline-fd | --kvm-fd) ;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
 	esac

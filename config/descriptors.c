@@ -94,7 +94,8 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 		if (!take(descriptors, config->nets[i].fd, "--net fd=", error))
 			return false;
 	if (config->vsock.guest_cid != 0 &&
-	    !take(descriptors, config->vsock.uds_fd, "--vsock uds-fd=", error))
+	    (!take(descriptors, config->vsock.uds_fd, "--vsock uds-fd=", error) ||
+	     !take(descriptors, config->vsock.connect_fd, "--vsock connect-fd=", error)))
 		return false;
 	return take_file(descriptors, &config->kernel, "--kernel ", "--kernel fd=", error) &&
 	       take_file(descriptors, &config->initrd, "--initrd ", "--initrd fd=", error) &&

@@ -104,6 +104,15 @@ static bool once(bool given, const char *name, const char *key, struct error_tex
 	return !given || error_set(error, "%s: %s= is given twice", name, key);
 }
 
+static bool take_fd(int *fd, const char *name, const char *key, const char *value,
+		    struct error_text *error)
+{
+	return once(*fd >= 0, name, key, error) &&
+	       (parse_fd(value, fd) ||
+		error_set(error, "%s %s=%s: expected a descriptor number from 3", name, key,
+			  value));
+}
+
 static bool parse_net_word(struct net_config *net, const char *name, const char *word,
 			   struct error_text *error)
 {
@@ -115,11 +124,7 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 			return false;
 		net->tap_name = value;
 	} else if ((value = value_of(word, "fd")) != NULL) {
-		if (!once(net->fd >= 0, name, "fd", error))
-			return false;
-		if (!parse_fd(value, &net->fd))
-			return error_set(error, "%s fd=%s: expected a descriptor number from 3",
-					 name, value);
+		return take_fd(&net->fd, name, "fd", value, error);
 	} else if ((value = value_of(word, "mac")) != NULL) {
 		if (!once(net->has_mac, name, "mac", error))
 			return false;
@@ -177,13 +182,12 @@ static bool parse_vsock_word(struct vsock_config *vsock, const char *name, const
 					 value, VSOCK_PATH_MAX);
 		vsock->uds_path = value;
 	} else if ((value = value_of(word, "uds-fd")) != NULL) {
-		if (!once(vsock->uds_fd >= 0, name, "uds-fd", error))
-			return false;
-		if (!parse_fd(value, &vsock->uds_fd))
-			return error_set(error, "%s uds-fd=%s: expected a descriptor number from 3",
-					 name, value);
+		return take_fd(&vsock->uds_fd, name, "uds-fd", value, error);
+	} else if ((value = value_of(word, "connect-fd")) != NULL) {
+		return take_fd(&vsock->connect_fd, name, "connect-fd", value, error);
 	} else {
-		return error_set(error, "%s: '%s' is not cid=, uds= or uds-fd=", name, word);
+		return error_set(error, "%s: '%s' is not cid=, uds=, uds-fd= or connect-fd=", name,
+				 word);
 	}
 	return true;
 }
@@ -193,11 +197,16 @@ bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
 {
 	char *word;
 
-	*vsock = (struct vsock_config){ .uds_fd = -1 };
+	*vsock = (struct vsock_config){ .uds_fd = -1, .connect_fd = -1 };
 	while ((word = next_word(&value)) != NULL)
 		if (!parse_vsock_word(vsock, name, word, error))
 			return false;
-	if (vsock->guest_cid == 0 || (vsock->uds_path == NULL && vsock->uds_fd < 0))
-		return error_set(error, "%s: expected cid=N and uds=PATH or uds-fd=N", name);
+	if (vsock->guest_cid == 0 ||
+	    (vsock->uds_path == NULL && vsock->uds_fd < 0 && vsock->connect_fd < 0))
+		return error_set(error, "%s: expected cid=N and uds=PATH, uds-fd=N or connect-fd=N",
+				 name);
+	if (vsock->uds_path != NULL && vsock->uds_fd >= 0 && vsock->connect_fd >= 0)
+		return error_set(error,
+				 "%s: uds= is of no use beside uds-fd= and connect-fd=", name);
 	return true;
 }

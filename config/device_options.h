@@ -26,6 +26,7 @@ struct vsock_config {
 	uint32_t guest_cid;   /* 0: no vsock */
 	const char *uds_path; /* NULL: none */
 	int uds_fd;           /* inherited listening socket, or -1: one is made at uds_path */
+	int connect_fd; /* inherited socket for the guest's connections, or -1: they go to uds_path */
 };
 
 /* Each reads the value of option `name`, and cuts it at its commas. */

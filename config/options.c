@@ -21,7 +21,7 @@ const char options_help_text[] =
 	"  --rootfs PATH[,ro]     image or block device: /dev/vda, the guest's root\n"
 	"  --disk PATH[,ro]       a further disk: /dev/vdb, ... (repeatable)\n"
 	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]  interface on a TAP (repeatable)\n"
-	"  --vsock cid=N,uds=PATH|uds-fd=N  in the host's sockets PATH and PATH_PORT\n"
+	"  --vsock cid=N,uds=PATH|uds-fd=N|connect-fd=N  PATH, PATH_PORT; inherited\n"
 	"  --initrd FILE          initial RAM disk\n"
 	"  --cmdline STRING       added to the default kernel command line\n"
 	"  --no-default-cmdline   only the devices' words and --cmdline, no defaults\n"

@@ -6,17 +6,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "host/socket.h"
+
 static int adopted_fd = -1;
 
 /* Not a listening one, nor one of datagrams: nobody closes these from afar. */
 static bool is_connection(int fd)
 {
-	int type = 0, listening = 1;
-	socklen_t type_length = sizeof(type), length = sizeof(listening);
+	struct socket_kind kind;
 
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) == 0 &&
-	       (type == SOCK_STREAM || type == SOCK_SEQPACKET) &&
-	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && !listening;
+	return socket_look(fd, &kind) && !kind.listening &&
+	       (kind.type == SOCK_STREAM || kind.type == SOCK_SEQPACKET);
 }
 
 /* One that is open for both is its own other end. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/release.h"
+#include "host/socket.h"
 
 #define BACKLOG 1024
 
@@ -124,19 +125,14 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)
 {
-	int listening = 0, type = 0;
-	struct sockaddr_un address = { 0 };
-	socklen_t length = sizeof(listening), type_length = sizeof(type);
-	socklen_t address_length = sizeof(address);
+	struct socket_kind kind;
 
 	*listener = (struct listen_socket){ .fd = fd };
 	/* That is the descriptor's own; O_NONBLOCK belongs to all who share the socket, and stays. */
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_length) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &address_length) < 0 ||
-	    address.sun_family != AF_UNIX || type != SOCK_STREAM || !listening)
+	if (!socket_look(fd, &kind) || kind.domain != AF_UNIX || kind.type != SOCK_STREAM ||
+	    !kind.listening)
 		return error_set(error, "expected a listening Unix stream socket");
 	listen_socket_refuse_descriptors(fd);
 	return true;

@@ -66,8 +66,8 @@ static void attach_vsock(struct machine *m)
 
 	if (vsock->guest_cid == 0)
 		return;
-	vsock_open(&port->vsock, vsock->guest_cid, &port->listener, vsock->uds_path, &m->memory,
-		   &m->ring);
+	struct vsock_target target = { vsock->uds_path, vsock->connect_fd };
+	vsock_open(&port->vsock, vsock->guest_cid, &port->listener, target, &m->memory, &m->ring);
 	attach_virtio(m, &port->transport, &port->vsock.device, m->plan.n_virtio - 1);
 }
 

@@ -18,6 +18,7 @@
 #include "host/fail.h"
 #include "host/file.h"
 #include "host/lifeline.h"
+#include "host/socket.h"
 #include "machine/machine.h"
 #include "mem/page.h"
 #include "virtio-mmio/block_look.h"
@@ -185,10 +186,13 @@ void machine_open_vsock(struct machine *m)
 	m->vsock.listener.fd = -1;
 	if (vsock->guest_cid == 0)
 		return;
+	if (vsock->connect_fd >= 0 && !socket_adopt_packets(vsock->connect_fd, &error))
+		fail(error.code, "--vsock connect-fd=%d: %s", vsock->connect_fd, error.text);
 	if (vsock->uds_fd >= 0) {
 		if (!listen_socket_adopt(&m->vsock.listener, vsock->uds_fd, &error))
 			fail(error.code, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
-	} else if (!listen_socket_open(&m->vsock.listener, vsock->uds_path, &error)) {
+	} else if (vsock->uds_path != NULL &&
+		   !listen_socket_open(&m->vsock.listener, vsock->uds_path, &error)) {
 		fail(error.code, "--vsock uds=%s: %s", vsock->uds_path, error.text);
 	}
 }

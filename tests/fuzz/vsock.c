@@ -23,7 +23,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	queues_open();
 	hostile_memory();
 	vsock_socket.fd = vsock_listener;
-	vsock_open(&vsock, GUEST_CID, &vsock_socket, vsock_path, &rig.memory, &rig_ring);
+	vsock_open(&vsock, GUEST_CID, &vsock_socket, (struct vsock_target){ vsock_path, -1 },
+		   &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
 	shrink_pools();

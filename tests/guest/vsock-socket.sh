@@ -51,7 +51,7 @@ refused "^vmm: --vsock uds=$sock: the path exists and is no socket" --vsock "cid
 refused "^vmm: --vsock uds=$tmp/no/v: No such file or directory" --vsock "cid=3,uds=$tmp/no/v"
 refused '^vmm: --vsock uds=x*: expected a path of 1 to 96 bytes' --vsock "cid=3,uds=$(printf 'x%.0s' {1..97})"
 refused '^vmm: --vsock cid=2: expected 3 to 4294967294' --vsock "cid=2,uds=$sock"
-refused '^vmm: --vsock: expected cid=N and uds=PATH or uds-fd=N' --vsock cid=3
+refused '^vmm: --vsock: expected cid=N and uds=PATH, uds-fd=N or connect-fd=N' --vsock cid=3
 refused '^vmm: --vsock uds-fd=77: Bad file descriptor' --vsock cid=3,uds-fd=77
 refused '^vmm: --vsock uds-fd=9: expected a listening Unix stream socket' --vsock cid=3,uds-fd=9 9<"$sock"
 [ "$(cat "$sock")" = mine ] || die "a refused monitor has changed the file"

@@ -7,10 +7,14 @@
                                           COMMAND with a listening socket at PATH as descriptor FD
     vsock_host.py with-non-blocking-listener FD PATH -- COMMAND...
                                           the same, O_NONBLOCK
+    vsock_host.py with-launcher FD LOG -- COMMAND...
+                                          COMMAND with a socket of packets as descriptor FD, and beside it a launcher
+                                          that takes the guest's connections from the other end; it tells LOG
 """
 import hashlib
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -245,6 +249,21 @@ def test_reset(path):
     print("reset ok")
 
 
+def test_launcher(path):
+    """The guest connects to the launcher: one who echoes, one who is late for hundreds, nobody any more."""
+    if command(path, "connect 6000 5\n") != "opened 0005 refused 0000":
+        fail("the guest cannot connect to the launcher")
+    if command(path, "connect 6001 600\n") != "opened 0600 refused 0000":
+        fail("600 connections at once are not all opened")
+    if command(path, "connect 6666 1\n") != "opened 0001 refused 0000":
+        fail("the guest cannot connect to port 6666")
+    end = time.monotonic() + WAIT_S
+    while command(path, "connect 6000 1\n") != "opened 0000 refused 0001":
+        if time.monotonic() > end:
+            fail("a connection to a launcher that has gone is not refused")
+    print("launcher ok")
+
+
 def test_wait(path):
     """Connections for which the guest does nothing, half of them without a whole line."""
     streams = []
@@ -272,6 +291,44 @@ def with_listener(number, path, arguments, blocking):
     os.execvp(arguments[0], arguments)
 
 
+def launcher(packets, log):
+    """Port 6000: a hash of what the guest echoes. 6001: kept, and the first one makes it late. 6666: the end."""
+    kept = []
+    while packet := socket.recv_fds(packets, 100, 4):
+        data, fds = packet[:2]
+        if data == b"":
+            return
+        if len(data) != 4 or len(fds) != 1:
+            fail("a packet of %d bytes with %d descriptors" % (len(data), len(fds)))
+        s = socket.socket(fileno=fds[0])
+        (port,) = struct.unpack("<I", data)
+        if port == 6000:
+            s.settimeout(WAIT_S)
+            echo(s, 300000, 6)
+            print("echo ok", file=log, flush=True)
+        elif port == 6001:
+            if not kept:
+                time.sleep(0.5)
+            kept.append(s)
+        else:
+            print("port", port, "after", len(kept), file=log, flush=True)
+            return
+
+
+def with_launcher(number, log, arguments):
+    ours, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    log = open(log, "w")
+    if os.fork() == 0:
+        others.close()
+        os.closerange(1, 3)
+        launcher(ours, log)
+        os._exit(0)
+    os.dup2(others.fileno(), number)
+    os.execvp(arguments[0], arguments)
+
+
+if sys.argv[1] == "with-launcher":
+    with_launcher(int(sys.argv[2]), sys.argv[3], sys.argv[5:])
 if sys.argv[1] in ("with-listener", "with-non-blocking-listener"):
     with_listener(int(sys.argv[2]), sys.argv[3], sys.argv[5:], sys.argv[1] == "with-listener")
 globals()["test_" + sys.argv[1]](sys.argv[2])

@@ -86,8 +86,9 @@ static void test_ascending(void)
 	CHECK(collect("vmm", "--kernel=k", NULL));
 	check_list(0, NULL);
 	CHECK(collect("vmm", "--kernel=k", "--net=fd=9", "--net=tap=t", "--net=fd=5",
-		      "--vsock=cid=3,uds-fd=7", "--status-fd=6", "--lifeline-fd=8", NULL));
-	check_list(5, (int[]){ 5, 6, 7, 8, 9 });
+		      "--vsock=cid=3,uds-fd=7,connect-fd=11", "--status-fd=6", "--lifeline-fd=8",
+		      NULL));
+	check_list(6, (int[]){ 5, 6, 7, 8, 9, 11 });
 	CHECK(descriptors_have(&descriptors, 7));
 	CHECK(descriptors_have(&descriptors, 8));
 	CHECK(!descriptors_have(&descriptors, 10));

@@ -214,7 +214,7 @@ static void test_gone_before_the_answer(void)
 static void test_nobody_at_the_path(void)
 {
 	for (int with_path = 0; with_path < 2; with_path++) {
-		vsock_rig_open_with(with_path);
+		vsock_rig_open_at((struct vsock_target){ with_path ? rig_path : NULL, -1 });
 		guest_start();
 		guest_offer(RIG_QUEUE_SIZE, 4096);
 		for (uint32_t port = 1; port < 100; port++) {

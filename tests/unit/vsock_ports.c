@@ -24,7 +24,7 @@ static unsigned longest_chain(void)
 /* Puts connections into the table whose guest ports are these. */
 static void fill_table(const uint32_t *ports)
 {
-	vsock_rig_open_with(false);
+	vsock_rig_open_at((struct vsock_target){ NULL, -1 });
 	for (unsigned i = 0; i < MOST; i++) {
 		struct vsock_connection *connection = vsock_connection_get(&vsock.connections);
 		CHECK(connection != NULL);

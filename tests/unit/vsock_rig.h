@@ -60,7 +60,7 @@ static inline int listen_at_port(uint32_t port, int backlog)
 	return fd;
 }
 
-static inline void vsock_rig_open_with(bool with_path)
+static inline void vsock_rig_open_at(struct vsock_target target)
 {
 	strcpy(rig_dir, "/tmp/vsock-XXXXXX");
 	CHECK(mkdtemp(rig_dir) != NULL);
@@ -71,15 +71,14 @@ static inline void vsock_rig_open_with(bool with_path)
 	queues_open();
 	memset(&vsock, 0, sizeof(vsock));
 	rig_listener.fd = listen_fd;
-	vsock_open(&vsock, GUEST_CID, &rig_listener, with_path ? rig_path : NULL, &rig.memory,
-		   &rig_ring);
+	vsock_open(&vsock, GUEST_CID, &rig_listener, target, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
 	vsock_start(&vsock);
 }
 
 static inline void vsock_rig_open(void)
 {
-	vsock_rig_open_with(true);
+	vsock_rig_open_at((struct vsock_target){ rig_path, -1 });
 }
 
 static inline void vsock_rig_close(void)

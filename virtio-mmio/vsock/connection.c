@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "host/container_of.h"
 
@@ -13,11 +12,13 @@ static struct vsock_connection *connection_of(struct vsock_socket *socket)
 	return container_of(socket, struct vsock_connection, socket);
 }
 
-void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets)
+void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets,
+			    struct vsock_target target)
 {
 	vsock_table_init(&all->table, all->places, sizeof(all->places[0]));
 	vsock_list_init(&all->backlogs);
 	all->sockets = sockets;
+	all->target = target;
 	all->buffers = vsock_buffers_open(VSOCK_MAX_CONNECTIONS);
 }
 
@@ -204,15 +205,22 @@ bool vsock_connection_send(struct vsock_connection *connection, uint32_t positio
 	return false;
 }
 
-static void try_to_connect(struct vsock_connection *connection);
+static void pause_is_over(struct vsock_socket *socket, int32_t result);
 
+static void pause_before_try(struct vsock_connection *connection, unsigned ms)
+{
+	connection->pause = (struct __kernel_timespec){ .tv_nsec = ms * 1000000L };
+	vsock_socket_pause(&connection->socket, &connection->pause, pause_is_over);
+}
+
+/* The next one does not try right here: a whole line would go through one inside the other. */
 static void stop_waiting(struct vsock_connection *connection)
 {
 	struct vsock_waiter *next =
 		vsock_backlog_leave(&connection->all->backlogs, &connection->waiter);
 
 	if (next != NULL)
-		try_to_connect(container_of(next, struct vsock_connection, waiter));
+		pause_before_try(container_of(next, struct vsock_connection, waiter), 0);
 }
 
 /* The guest finds it no more. The end of the socket brings its polls back. */
@@ -291,15 +299,6 @@ void vsock_connections_drop_old(struct vsock_connections *all)
 	}
 }
 
-static void pause_is_over(struct vsock_socket *socket, int32_t result)
-{
-	struct vsock_connection *connection = connection_of(socket);
-
-	(void)result; /* ETIME */
-	if (vsock_connection_goes_on(connection))
-		try_to_connect(connection);
-}
-
 /* The listener's backlog is full. False: it has waited long enough. */
 static bool wait_for_listener(struct vsock_connection *connection)
 {
@@ -307,10 +306,7 @@ static bool wait_for_listener(struct vsock_connection *connection)
 	case VSOCK_BACKLOG_STAND:
 		return true;
 	case VSOCK_BACKLOG_PAUSE:
-		connection->pause = (struct __kernel_timespec){
-			.tv_nsec = connection->waiter.pause_ms * 1000000L,
-		};
-		vsock_socket_pause(&connection->socket, &connection->pause, pause_is_over);
+		pause_before_try(connection, connection->waiter.pause_ms);
 		return true;
 	default:
 		return false;
@@ -334,32 +330,49 @@ static void connected(struct vsock_socket *socket, int32_t result)
 
 static void try_to_connect(struct vsock_connection *connection)
 {
-	vsock_socket_connect(&connection->socket, &connection->address, connected);
+	const struct vsock_target *target = &connection->all->target;
+	struct vsock_socket *socket = &connection->socket;
+
+	if (!vsock_target_is_launcher(target)) {
+		vsock_socket_connect(socket, &connection->address, connected);
+		return;
+	}
+	int32_t result = vsock_target_offer(target, connection->stream.host_port, &socket->fd);
+
+	connected(socket, result);
 }
 
-bool vsock_connection_connect(struct vsock_connections *all, const char *path,
-			      const struct virtio_vsock_hdr *request)
+static void pause_is_over(struct vsock_socket *socket, int32_t result)
 {
-	struct vsock_connection *connection = vsock_connection_get(all);
+	struct vsock_connection *connection = connection_of(socket);
 
-	if (connection == NULL)
+	(void)result; /* ETIME */
+	if (vsock_connection_goes_on(connection))
+		try_to_connect(connection);
+}
+
+bool vsock_connection_connect(struct vsock_connections *all, const struct virtio_vsock_hdr *request)
+{
+	bool to_launcher = vsock_target_is_launcher(&all->target);
+	struct vsock_connection *connection;
+
+	if (vsock_target_is_nowhere(&all->target) || !(connection = vsock_connection_get(all)))
 		return false;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
+	if (!to_launcher)
+		connection->socket.fd =
+			vsock_target_socket(&all->target, request->dst_port, &connection->address);
+	if (!to_launcher && connection->socket.fd < 0) {
 		vsock_connection_put(connection);
 		return false;
 	}
-	vsock_socket_prepare(fd);
-	connection->socket.fd = fd;
 	connection->stream.state = VSOCK_CONNECTING;
 	connection->stream.guest_port = request->src_port;
 	connection->stream.host_port = request->dst_port;
 	vsock_stream_update_credit(&connection->stream, request);
 	vsock_table_insert(&all->table, &connection->entry, request->src_port, request->dst_port);
-	connection->address.sun_family = AF_UNIX;
-	snprintf(connection->address.sun_path, sizeof(connection->address.sun_path), "%s_%u", path,
-		 request->dst_port);
-	if (!vsock_backlog_join(&all->backlogs, &connection->waiter, request->dst_port))
+	/* The launcher has one queue for all ports. */
+	if (!vsock_backlog_join(&all->backlogs, &connection->waiter,
+				to_launcher ? 0 : request->dst_port))
 		try_to_connect(connection);
 	return true;
 }

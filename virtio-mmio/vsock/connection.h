@@ -21,6 +21,7 @@
 #include "virtio-mmio/vsock/socket.h"
 #include "virtio-mmio/vsock/stream.h"
 #include "virtio-mmio/vsock/table.h"
+#include "virtio-mmio/vsock/target.h"
 
 struct vsock_connections;
 struct vsock_packet;
@@ -51,6 +52,7 @@ struct vsock_connection {
 struct vsock_connections {
 	struct vsock_table table;
 	struct vsock_sockets *sockets;
+	struct vsock_target target;
 	uint32_t generation;        /* of the driver: the connections of an earlier one are over */
 	struct vsock_link backlogs; /* of those that wait for a listener: the first of each line */
 	uint8_t *buffers;
@@ -58,7 +60,8 @@ struct vsock_connections {
 };
 
 /* Does not return on failure (exit 122). */
-void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets);
+void vsock_connections_open(struct vsock_connections *all, struct vsock_sockets *sockets,
+			    struct vsock_target target);
 
 /* The driver has reset the device. On any thread; then vsock_connections_drop_old() on the ring's. */
 void vsock_connections_reset(struct vsock_connections *all);
@@ -84,8 +87,8 @@ vsock_connection_find(struct vsock_connections *all, uint32_t guest_port, uint32
 	return vsock_connection_of(vsock_table_find(&all->table, guest_port, host_port));
 }
 
-/* The guest asks for the host's socket PATH_PORT. False: there is no place or no descriptor for it. */
-bool vsock_connection_connect(struct vsock_connections *all, const char *path,
+/* The guest asks for a port of the host. False: its connections go nowhere, or there is no place or no descriptor for one. */
+bool vsock_connection_connect(struct vsock_connections *all,
 			      const struct virtio_vsock_hdr *request);
 
 /* A host program on socket `fd` asks for guest_port; `connection` has only kept a place. */

@@ -89,8 +89,8 @@ static bool take_packet(struct vsock_tx *tx, struct vsock_packet *packet)
 	if (header.type == VIRTIO_VSOCK_TYPE_STREAM) {
 		if (connection != NULL)
 			return packet_of_connection(connection, packet, &header);
-		if (header.op == VIRTIO_VSOCK_OP_REQUEST && tx->path != NULL &&
-		    vsock_connection_connect(tx->all, tx->path, &header))
+		if (header.op == VIRTIO_VSOCK_OP_REQUEST &&
+		    vsock_connection_connect(tx->all, &header))
 			return false;
 	}
 	if (header.op != VIRTIO_VSOCK_OP_RST) { /* no such connection, or not any more */
@@ -139,12 +139,11 @@ void vsock_tx_reset(struct vsock_tx *tx)
 }
 
 void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, unsigned queue,
-		   struct vsock_connections *all, uint64_t guest_cid, const char *path)
+		   struct vsock_connections *all, uint64_t guest_cid)
 {
 	tx->device = device;
 	tx->queue = queue;
 	tx->all = all;
 	tx->guest_cid = guest_cid;
-	tx->path = path;
 	pool_init(&tx->pool, tx->packets, sizeof(tx->packets[0]), VIRTQUEUE_MAX_SIZE);
 }

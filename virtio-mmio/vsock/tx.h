@@ -29,7 +29,6 @@ struct vsock_tx {
 	unsigned queue; /* of the device */
 	struct vsock_connections *all;
 	uint64_t guest_cid;
-	const char *path; /* of the guest's connections, "_PORT" is added; NULL: none */
 	bool kicked;
 	bool stalled; /* until a reply or a packet has been sent */
 	struct pool pool;
@@ -37,7 +36,7 @@ struct vsock_tx {
 };
 
 void vsock_tx_init(struct vsock_tx *tx, struct virtio_device *device, unsigned queue,
-		   struct vsock_connections *all, uint64_t guest_cid, const char *path);
+		   struct vsock_connections *all, uint64_t guest_cid);
 
 /* The driver has reset the device. */
 void vsock_tx_reset(struct vsock_tx *tx);

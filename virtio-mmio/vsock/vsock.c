@@ -86,7 +86,7 @@ static const struct virtio_device_type vsock_type = {
 };
 
 void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_socket *listener,
-		const char *path, const struct guest_memory *memory, struct ring *ring)
+		struct vsock_target target, const struct guest_memory *memory, struct ring *ring)
 {
 	struct virtio_device *device = &vsock->device;
 
@@ -96,8 +96,8 @@ void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_soc
 	device->config_bytes = sizeof(vsock->config);
 	vsock->task.run = after_batch;
 	vsock_sockets_open(&vsock->sockets, ring, &device->lock, &vsock->task);
-	vsock_connections_open(&vsock->connections, &vsock->sockets);
-	vsock_tx_init(&vsock->tx, device, VSOCK_TX, &vsock->connections, guest_cid, path);
+	vsock_connections_open(&vsock->connections, &vsock->sockets, target);
+	vsock_tx_init(&vsock->tx, device, VSOCK_TX, &vsock->connections, guest_cid);
 	vsock_rx_init(&vsock->rx, device, VSOCK_RX, &vsock->connections, guest_cid);
 	vsock_listener_init(&vsock->listener, device, &vsock->connections, listener);
 }

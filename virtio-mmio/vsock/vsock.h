@@ -2,10 +2,10 @@
 /*
  * virtio-vsock (virtio 1.2, 5.10) between the guest and Unix sockets of the host, in Firecracker's
  * dialect: a host program connects to PATH, sends "CONNECT <port>\n" and reads "OK <host_port>\n"; the
- * guest's connection to CID 2, port P, goes to the socket PATH_P.
+ * guest's connection to CID 2, port P, goes to the socket PATH_P, or to the launcher (target.h).
  *
  * This is the folder's only public header. The files depend in one direction: vsock on tx, rx and listen, these on
- * connection, that on socket, stream and buffer; table and backlog stand beside. A completion on the ring becomes an
+ * connection, that on target, socket, stream and buffer; table and backlog stand beside. A completion on the ring becomes an
  * event of a stream; the device's one task does the rest after the batch.
  */
 #ifndef VIRTIO_MMIO_VSOCK_VSOCK_H
@@ -43,10 +43,10 @@ struct vsock {
 	struct vsock_listener listener;
 };
 
-/* listener: of the host programs. path: of the guest's connections, as above, or NULL. Both outlive the vsock. Before
- * ring_start(). Does not return on failure (exit 122). */
+/* listener: of the host programs. target: of the guest's connections. Both outlive the vsock. Before ring_start(). Does not
+ * return on failure (exit 122). */
 void vsock_open(struct vsock *vsock, uint32_t guest_cid, const struct listen_socket *listener,
-		const char *path, const struct guest_memory *memory, struct ring *ring);
+		struct vsock_target target, const struct guest_memory *memory, struct ring *ring);
 
 /* Starts to accept connections: after ring_start(). */
 void vsock_start(struct vsock *vsock);
