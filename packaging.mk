@@ -14,10 +14,11 @@ install: $(VMM)
 	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man1 vmm.1 vmm-extract-kernel.1
 	install -D -m 644 completions/vmm.bash $(DESTDIR)$(BASH_COMPLETIONS)/vmm
 	install -D -m 644 completions/_vmm $(DESTDIR)$(ZSH_COMPLETIONS)/_vmm
-	install -d $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DOCDIR)/examples
+	install -d $(DESTDIR)$(DOCDIR)/docs
 	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE $(DESTDIR)$(DOCDIR)
 	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
-	install -m 755 examples/* $(DESTDIR)$(DOCDIR)/examples
+	$(Q)find examples -type f -exec sh -ec 'for file; do \
+		install -D -m $$([ -x $$file ] && echo 755 || echo 644) $$file "$(DESTDIR)$(DOCDIR)/$$file"; done' - {} +
 	packaging/unlink-missing $(DESTDIR)$(DOCDIR)
 
 deb: $(VMM)

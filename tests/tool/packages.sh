@@ -25,7 +25,7 @@ newest=$(sed -n 's/^## \[\([0-9].*\)\] - [0-9]*-[0-9]*-[0-9]*$/\1/p' CHANGELOG.m
 make -s install DESTDIR="$work/install" PREFIX=/opt/vmm
 (cd "$work/install" && find . -type f | sort) >"$work/installed"
 for file in bin/vmm bin/vmm-extract-kernel share/man/man1/vmm.1 share/man/man1/vmm-extract-kernel.1 share/bash-completion/completions/vmm \
-	share/zsh/site-functions/_vmm share/doc/vmm/README.md share/doc/vmm/examples/launcher.py share/doc/vmm/examples/vsock.sh; do
+	share/zsh/site-functions/_vmm share/doc/vmm/README.md share/doc/vmm/examples/launcher.py share/doc/vmm/examples/oci/bundle; do
 	grep -qxF "./opt/vmm/$file" "$work/installed" || die "make install leaves no $file"
 done
 for file in "$work"/install/opt/vmm/share/doc/vmm/{,docs/}*.md; do
