@@ -59,8 +59,7 @@ static void open_reports(int argc, char **argv)
 		bad_fds[i] = open_report(i, argc, argv, &errors[i]);
 	for (unsigned i = 0; i < REPORTS; i++)
 		if (bad_fds[i] >= 0)
-			fail(errors[i].code, "%s %d: %s", reports[i].option, bad_fds[i],
-			     errors[i].text);
+			fail_option(&errors[i], "%s %d", reports[i].option, bad_fds[i]);
 }
 
 static _Noreturn void print_and_exit(const char *text)
@@ -83,12 +82,12 @@ static void read_options(struct machine *m, int argc, char **argv)
 	case OPTIONS_VERSION:
 		print_and_exit("vmm " VMM_VERSION "\n");
 	case OPTIONS_BAD:
-		fail(EXIT_BAD_INPUT, "%s", error.text);
+		fail_error(&error);
 	case OPTIONS_RUN:
 		break;
 	}
 	if (!machine_plan_make(&m->plan, &m->config, &error))
-		fail(EXIT_BAD_INPUT, "%s", error.text);
+		fail_error(&error);
 	machine_keep_descriptors(m);
 	machine_adopt_lifeline(m);
 	if (m->config.vsock.guest_cid != 0)

@@ -98,11 +98,12 @@ bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config
 	}
 	if (config->cmdline[0] != '\0')
 		add_word(&writer, "%s", config->cmdline);
-	if (writer.length >= sizeof(plan->cmdline))
-		return error_set(
-			error,
-			"--cmdline: the kernel command line would be %zu bytes, Linux takes "
-			"at most %d",
-			writer.length, CMDLINE_MAX_BYTES - 1);
-	return true;
+	if (writer.length < sizeof(plan->cmdline))
+		return true;
+	error_set(error,
+		  "--cmdline: the kernel command line would be %zu bytes, Linux takes at most %d",
+		  writer.length, CMDLINE_MAX_BYTES - 1);
+	error->option = "--cmdline";
+	error->value = config->cmdline;
+	return false;
 }

@@ -298,6 +298,34 @@ static bool has_value(int argc, char **argv, int index)
 	return index + 1 < argc && option_at(argv[index + 1]) == NULL;
 }
 
+static bool refuse(char *argument, struct error_text *error)
+{
+	if (argument[0] != '-') {
+		error_set(error, "unexpected argument '%s' (try --help)", argument);
+		error->value = argument;
+		return false;
+	}
+	argument[strcspn(argument, "=")] = '\0';
+	error_set(error, "unknown option %s (try --help)", argument);
+	error->option = argument;
+	return false;
+}
+
+/* Parsers cut a value at its commas: what is told of it is whole again. */
+static bool set(struct vm_config *config, const struct option *option, char *value,
+		struct error_text *error)
+{
+	size_t length = value != NULL ? strlen(value) : 0;
+
+	if (option->set(config, option->name, value, error))
+		return true;
+	for (size_t i = 0; i < length; i++)
+		if (value[i] == '\0')
+			value[i] = ',';
+	error->value = value;
+	return false;
+}
+
 /* Takes the option at argv[*index], and its value from the next argument if it is not in "=". *seen
  * has a bit for each entry of the table that was given. */
 static bool take_option(struct vm_config *config, int argc, char **argv, int *index, uint32_t *seen,
@@ -307,25 +335,25 @@ static bool take_option(struct vm_config *config, int argc, char **argv, int *in
 	char *equals = strchr(argument, '=');
 	const struct option *option = option_at(argument);
 
-	if (option == NULL && argument[0] != '-')
-		return error_set(error, "unexpected argument '%s' (try --help)", argument);
 	if (option == NULL)
-		return error_set(error, "unknown option %.*s (try --help)",
-				 (int)strcspn(argument, "="), argument);
+		return refuse(argument, error);
 	uint32_t bit = 1u << (option - option_table);
 	if ((*seen & bit) && !option->repeatable)
-		return error_set(error, "%s is given twice", option->name);
-	*seen |= bit;
-	if (!option->takes_value) {
-		if (equals != NULL)
-			return error_set(error, "%s takes no value", option->name);
-		return option->set(config, option->name, NULL, error);
+		error_set(error, "%s is given twice", option->name);
+	else if (!option->takes_value && equals != NULL)
+		error_set(error, "%s takes no value", option->name);
+	else if (option->takes_value && equals == NULL && !has_value(argc, argv, *index))
+		error_set(error, "%s: a value is missing", option->name);
+	else if (set(config, option,
+		     !option->takes_value ? NULL
+		     : equals != NULL     ? equals + 1
+					  : argv[++*index],
+		     error)) {
+		*seen |= bit;
+		return true;
 	}
-	if (equals != NULL)
-		return option->set(config, option->name, equals + 1, error);
-	if (!has_value(argc, argv, *index))
-		return error_set(error, "%s: a value is missing", option->name);
-	return option->set(config, option->name, argv[++*index], error);
+	error->option = option->name;
+	return false;
 }
 
 int options_next_fd(const char *name, int argc, char **argv, int *index)
@@ -371,6 +399,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 	}
 	if (config->kernel.text == NULL) {
 		error_set(error, "--kernel FILE is required (try --help)");
+		error->option = "--kernel";
 		return OPTIONS_BAD;
 	}
 	if (config->cmdline == NULL)

@@ -62,6 +62,8 @@ __attribute__((format(printf, 3, 0))) static void
 set_error(struct error_text *error, enum exit_code code, const char *format, va_list args)
 {
 	error->code = code;
+	error->option = error->value = NULL;
+	error->os_error = 0;
 	error_format(error->text, sizeof(error->text), format, args);
 }
 
@@ -87,11 +89,12 @@ bool error_set_refused(struct error_text *error, const char *format, ...)
 
 bool error_set_errno(struct error_text *error, const char *format, ...)
 {
-	enum exit_code code = exit_code_of_errno(errno);
+	int os_error = errno;
 	va_list args;
 
 	va_start(args, format);
-	set_error(error, code, format, args);
+	set_error(error, exit_code_of_errno(os_error), format, args);
 	va_end(args);
+	error->os_error = os_error;
 	return false;
 }

@@ -30,6 +30,9 @@ static inline int exit_status_of(int end)
 /* The result of a function that does not fail by itself: a short text, and the exit status that belongs to it. */
 struct error_text {
 	enum exit_code code; /* EXIT_BAD_INPUT or EXIT_HOST_REFUSED */
+	const char *option,
+		*value; /* what it is about, if the text says it, too; NULL: not known */
+	int os_error;   /* 0: not known */
 	char text[256];
 };
 
@@ -42,7 +45,7 @@ _Bool error_set(struct error_text *error, const char *format, ...)
 _Bool error_set_refused(struct error_text *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* A system call failed: errno tells which of the two. It does not appear in the text by itself. */
+/* A system call failed: errno tells which of the two, and is kept. It does not appear in the text by itself. */
 _Bool error_set_errno(struct error_text *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

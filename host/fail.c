@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,28 +36,30 @@ static void take_turn(void)
 	pthread_mutex_lock(&failing);
 }
 
-static _Noreturn void end_process(enum exit_code code, struct message *message)
+static _Noreturn void end_process(struct vm_end *end, struct message *message)
 {
 	take_turn();
 	message_print(message);
-	status_report_send(
-		&(struct vm_end){ .exit_code = (int)code, .message = message_text(message) }, NULL);
-	exit((int)code);
+	end->message = message_text(message);
+	status_report_send(end, NULL);
+	exit(end->exit_code);
 }
 
 void fail(enum exit_code code, const char *format, ...)
 {
+	struct vm_end end = { .exit_code = (int)code };
 	struct message message;
 	va_list args;
 
 	va_start(args, format);
 	message_format(&message, format, args, NULL);
 	va_end(args);
-	end_process(code, &message);
+	end_process(&end, &message);
 }
 
 void fail_errno(enum exit_code code, const char *format, ...)
 {
+	struct vm_end end = { .exit_code = (int)code, .os_error = errno };
 	const char *reason = strerror(errno);
 	struct message message;
 	va_list args;
@@ -64,7 +67,45 @@ void fail_errno(enum exit_code code, const char *format, ...)
 	va_start(args, format);
 	message_format(&message, format, args, reason);
 	va_end(args);
-	end_process(code, &message);
+	end_process(&end, &message);
+}
+
+__attribute__((format(printf, 2, 3))) static _Noreturn void
+fail_with(const struct error_text *error, const char *format, ...)
+{
+	struct vm_end end = {
+		.exit_code = (int)error->code,
+		.option = error->option,
+		.value = error->value,
+		.os_error = error->os_error,
+	};
+	struct message message;
+	va_list args;
+
+	va_start(args, format);
+	message_format(&message, format, args, NULL);
+	va_end(args);
+	end_process(&end, &message);
+}
+
+void fail_error(const struct error_text *error)
+{
+	fail_with(error, "%s", error->text);
+}
+
+void fail_option(struct error_text *error, const char *format, ...)
+{
+	char subject[JSON_LINE_BYTES], option[32];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(subject, sizeof(subject), format, args);
+	va_end(args);
+	size_t length = strcspn(subject, " ");
+	snprintf(option, sizeof(option), "%.*s", (int)length, subject);
+	error->option = option;
+	error->value = subject[length] != '\0' ? subject + length + 1 : NULL;
+	fail_with(error, "%s: %s", subject, error->text);
 }
 
 void fail_by_signal(int number)

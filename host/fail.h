@@ -14,6 +14,13 @@ _Noreturn void fail(enum exit_code code, const char *format, ...)
 _Noreturn void fail_errno(enum exit_code code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same with the text, exit status and details of a check. */
+_Noreturn void fail_error(const struct error_text *error);
+
+/* And in front of the text the option and its value, as on a command line, and ": ". */
+_Noreturn void fail_option(struct error_text *error, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* A signal ends the set-up: exits with 128 + N and no line on stderr. */
 _Noreturn void fail_by_signal(int number);
 

@@ -50,8 +50,11 @@ int kvm_open(int inherited_fd)
 	if (kvm_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot open /dev/kvm%s", open_hint(errno));
 	int version = host_ioctl(kvm_fd, KVM_GET_API_VERSION, 0);
-	if (version < 0 && inherited_fd >= 0)
-		fail(EXIT_BAD_INPUT, "--kvm-fd %d: expected /dev/kvm", kvm_fd);
+	if (version < 0 && inherited_fd >= 0) {
+		struct error_text error;
+		error_set(&error, "expected /dev/kvm");
+		fail_option(&error, "--kvm-fd %d", kvm_fd);
+	}
 	if (version < 0)
 		fail_errno(EXIT_HOST_REFUSED, "/dev/kvm: KVM_GET_API_VERSION");
 	if (version != KVM_API_VERSION)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/errno_name.h"
 #include "host/event_line.h"
 #include "host/message.h"
 #include "host/write_within.h"
@@ -48,6 +49,9 @@ static void add_end(struct json *json, const struct vm_end *end)
 	if (end->lost_output_bytes > 0)
 		json_add_number(json, "lost_output_bytes", end->lost_output_bytes);
 	json_add_text(json, "message", end->message);
+	json_add_text(json, "option", end->option);
+	json_add_text(json, "errno", errno_name(end->os_error));
+	json_add_text(json, "value", end->value);
 }
 
 unsigned status_report_format(char line[JSON_LINE_BYTES], const struct vm_end *end)

@@ -146,27 +146,25 @@ static bool write_now(void *context, uint8_t byte)
 
 /* Locked before it is emptied: it may be an image in use. Appended to: log rotation may empty it meanwhile. A FIFO
  * is not waited for. */
-static int open_output(const char *path)
+static bool open_output(int *output_fd, const char *path, struct error_text *error)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd =
 		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
 	struct stat status;
 
+	*output_fd = fd;
 	if (fd < 0 && errno == ENXIO && stat(path, &status) == 0 && S_ISFIFO(status.st_mode))
-		fail(EXIT_BAD_INPUT, "--serial file:%s: nobody reads this FIFO", path);
+		return error_set(error, "nobody reads this FIFO");
 	if (fd < 0 || fstat(fd, &status) < 0)
-		fail_errno(exit_code_of_errno(errno), "--serial file:%s", path);
+		return error_set_errno(error, "%s", strerror(errno));
 	if (S_ISBLK(status.st_mode))
-		fail(EXIT_BAD_INPUT, "--serial file:%s: this is a block device", path);
+		return error_set(error, "this is a block device");
 	if (!S_ISREG(status.st_mode))
-		return fd;
+		return true;
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0 && (errno == EAGAIN || errno == EACCES))
-		fail(EXIT_HOST_REFUSED,
-		     "--serial file:%s: it is in use, as an image or by another VM", path);
-	if (ftruncate(fd, 0) < 0)
-		fail_errno(exit_code_of_errno(errno), "--serial file:%s", path);
-	return fd;
+		return error_set_refused(error, "it is in use, as an image or by another VM");
+	return ftruncate(fd, 0) == 0 || error_set_errno(error, "%s", strerror(errno));
 }
 
 /* `vmm >log 2>&1`: the guest's bytes and our lines share one file, and neither may overwrite the other. */
@@ -202,12 +200,14 @@ static void open_file(struct console *console, const struct file_name *file)
 {
 	struct error_text error;
 
-	if (file->fd == 0)
-		console->output_fd = open_output(file->text);
-	else if (file_check_access(file->fd, true, &error))
+	if (file->fd == 0) {
+		if (!open_output(&console->output_fd, file->text, &error))
+			fail_option(&error, "--serial file:%s", file->text);
+	} else if (file_check_access(file->fd, true, &error)) {
 		open_inherited(console, file->fd);
-	else
-		fail(error.code, "--serial %s: %s", file->text, error.text);
+	} else {
+		fail_option(&error, "--serial %s", file->text);
+	}
 }
 
 void console_open(struct console *console, const struct file_name *file, int vm_fd,

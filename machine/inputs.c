@@ -29,15 +29,16 @@ void machine_keep_descriptors(struct machine *m)
 	int kept[MAX_DESCRIPTORS];
 
 	if (!descriptors_collect(&m->descriptors, &m->config, &error))
-		fail(error.code, "%s", error.text);
+		fail_error(&error);
 	for (unsigned i = 0; i < m->descriptors.n; i++) {
 		const struct named_descriptor *named = &m->descriptors.list[i];
 		kept[i] = named->fd;
 		if (fcntl(named->fd, F_GETFD) >= 0)
 			continue;
+		error_set_errno(&error, "%s", strerror(errno));
 		if (named->path != NULL)
-			fail_errno(EXIT_BAD_INPUT, "%s%s", named->option, named->path);
-		fail_errno(EXIT_BAD_INPUT, "%s%d", named->option, named->fd);
+			fail_option(&error, "%s%s", named->option, named->path);
+		fail_option(&error, "%s%d", named->option, named->fd);
 	}
 	file_close_others(kept, m->descriptors.n);
 }
@@ -50,7 +51,7 @@ void machine_adopt_lifeline(const struct machine *m)
 	if (fd < 0)
 		return;
 	if (!lifeline_adopt(fd, &error))
-		fail(error.code, "--lifeline-fd %d: %s", fd, error.text);
+		fail_option(&error, "--lifeline-fd %d", fd);
 	if (lifeline_has_ended())
 		fail_by_signal(SIGTERM);
 }
@@ -75,11 +76,16 @@ static bool is_same_file(const struct file_name *name, const struct file_name *o
 /* An image in use is the user's mistake if this VM itself has it, by any name. */
 static void fail_if_image_twice(const struct machine *m, unsigned i)
 {
-	for (unsigned j = 0; j < i; j++)
-		if (is_same_file(&m->config.disks[i].file, &m->config.disks[j].file))
-			fail(EXIT_BAD_INPUT, "%s %s: it is in use: it is also %s %s",
-			     disk_option(m, i), m->config.disks[i].file.text, disk_option(m, j),
-			     m->config.disks[j].file.text);
+	const struct disk_config *disks = m->config.disks;
+	struct error_text error;
+
+	for (unsigned j = 0; j < i; j++) {
+		if (!is_same_file(&disks[i].file, &disks[j].file))
+			continue;
+		error_set(&error, "it is in use: it is also %s %s", disk_option(m, j),
+			  disks[j].file.text);
+		fail_option(&error, "%s %s", disk_option(m, i), disks[i].file.text);
+	}
 }
 
 static bool open_image(struct block_image *image, const struct disk_config *disk,
@@ -119,7 +125,7 @@ void machine_open_images(struct machine *m)
 		}
 		if (error.code == EXIT_HOST_REFUSED)
 			fail_if_image_twice(m, i);
-		fail(error.code, "%s %s: %s", disk_option(m, i), disk->file.text, error.text);
+		fail_option(&error, "%s %s", disk_option(m, i), disk->file.text);
 	}
 }
 
@@ -149,10 +155,12 @@ static void adopt_tap(struct machine *m, unsigned i)
 	int fd = m->config.nets[i].fd;
 	struct error_text error;
 
-	if (!tap_adopt(&m->nics[i].tap, fd, &error))
-		fail(error.code, "--net fd=%d: %s", fd, error.text);
-	if (find_tap_twice(m, i, m->nics[i].tap.name) != NULL)
-		fail(EXIT_BAD_INPUT, "--net fd=%d: %s is given twice", fd, m->nics[i].tap.name);
+	if (tap_adopt(&m->nics[i].tap, fd, &error)) {
+		if (find_tap_twice(m, i, m->nics[i].tap.name) == NULL)
+			return;
+		error_set(&error, "%s is given twice", m->nics[i].tap.name);
+	}
+	fail_option(&error, "--net fd=%d", fd);
 }
 
 static void open_tap(struct machine *m, unsigned i)
@@ -163,8 +171,8 @@ static void open_tap(struct machine *m, unsigned i)
 	if (tap_open(&m->nics[i].tap, name, &error))
 		return;
 	if (error.code == EXIT_HOST_REFUSED && (twice = find_tap_twice(m, i, name)) != NULL)
-		fail(EXIT_BAD_INPUT, "--net tap=%s: %s is given twice", name, twice);
-	fail(error.code, "--net tap=%s: %s", name, error.text);
+		error_set(&error, "%s is given twice", twice);
+	fail_option(&error, "--net tap=%s", name);
 }
 
 /* The inherited ones first: they are busy already. */
@@ -187,13 +195,13 @@ void machine_open_vsock(struct machine *m)
 	if (vsock->guest_cid == 0)
 		return;
 	if (vsock->connect_fd >= 0 && !socket_adopt_packets(vsock->connect_fd, &error))
-		fail(error.code, "--vsock connect-fd=%d: %s", vsock->connect_fd, error.text);
+		fail_option(&error, "--vsock connect-fd=%d", vsock->connect_fd);
 	if (vsock->uds_fd >= 0) {
 		if (!listen_socket_adopt(&m->vsock.listener, vsock->uds_fd, &error))
-			fail(error.code, "--vsock uds-fd=%d: %s", vsock->uds_fd, error.text);
+			fail_option(&error, "--vsock uds-fd=%d", vsock->uds_fd);
 	} else if (vsock->uds_path != NULL &&
 		   !listen_socket_open(&m->vsock.listener, vsock->uds_path, &error)) {
-		fail(error.code, "--vsock uds=%s: %s", vsock->uds_path, error.text);
+		fail_option(&error, "--vsock uds=%s", vsock->uds_path);
 	}
 }
 
@@ -202,10 +210,12 @@ static void fail_if_serial_is(const struct machine *m, const char *option,
 			      const struct file_name *file)
 {
 	const struct file_name *serial = &m->config.serial_file;
+	struct error_text error;
 
-	if (file->text != NULL && is_same_file(serial, file))
-		fail(EXIT_BAD_INPUT, "--serial %s%s: it is also %s %s",
-		     serial->fd > 0 ? "" : "file:", serial->text, option, file->text);
+	if (file->text == NULL || !is_same_file(serial, file))
+		return;
+	error_set(&error, "it is also %s %s", option, file->text);
+	fail_option(&error, "--serial %s%s", serial->fd > 0 ? "" : "file:", serial->text);
 }
 
 void machine_check_serial_file(const struct machine *m)
@@ -227,18 +237,23 @@ static bool open_input(const struct machine *m, struct input_file *file, const c
 		return false;
 	if (!(name->fd > 0 ? input_file_adopt(file, name->fd, m->config.mem_bytes, &error)
 			   : input_file_open(file, name->text, &error)))
-		fail(error.code, "%s %s: %s", option, name->text, error.text);
+		fail_option(&error, "%s %s", option, name->text);
 	return true;
 }
 
 static void write_tables(const struct machine *m)
 {
+	struct error_text error;
+
 	if (!mptable_write(&m->memory, m->config.n_cpus) || !reset_vector_write(&m->memory) ||
 	    !boot_state_write_tables(&m->memory))
-		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the boot tables");
-	if (m->config.acpi && !acpi_write(&m->memory, m->config.n_cpus, m->plan.virtio,
-					  m->plan.n_virtio, m->config.serial != SERIAL_NONE))
-		fail(EXIT_BAD_INPUT, "--mem: there is no RAM for the ACPI tables");
+		error_set(&error, "there is no RAM for the boot tables");
+	else if (m->config.acpi && !acpi_write(&m->memory, m->config.n_cpus, m->plan.virtio,
+					       m->plan.n_virtio, m->config.serial != SERIAL_NONE))
+		error_set(&error, "there is no RAM for the ACPI tables");
+	else
+		return;
+	fail_option(&error, "--mem");
 }
 
 static void load_kernel(struct machine *m, struct input_file *file, uint64_t initrd_bytes)
@@ -249,7 +264,7 @@ static void load_kernel(struct machine *m, struct input_file *file, uint64_t ini
 	if (file->bytes > HUGE_PAGE_BYTES && m->config.mem_pages == PAGES_TRANSPARENT)
 		guest_memory_prefer_huge_pages(&m->memory);
 	if (!kernel_load(&m->kernel, &m->memory, file, initrd_bytes, &error))
-		fail(error.code, "--kernel %s: %s", m->config.kernel.text, error.text);
+		fail_option(&error, "--kernel %s", m->config.kernel.text);
 	input_file_close(file);
 }
 
@@ -265,12 +280,12 @@ void machine_load_guest(struct machine *m)
 	load_kernel(m, &kernel_file, initrd_file.bytes);
 	if (has_initrd) {
 		if (!initrd_load(&initrd, &m->memory, &m->kernel, &initrd_file, &error))
-			fail(error.code, "--initrd %s: %s", m->config.initrd.text, error.text);
+			fail_option(&error, "--initrd %s", m->config.initrd.text);
 		input_file_close(&initrd_file);
 	}
 	if (!boot_params_write(&m->memory, &m->kernel, &initrd, m->plan.cmdline,
 			       m->config.acpi ? LAYOUT_RSDP_GPA : 0, &error))
-		fail(error.code, "--kernel %s: %s", m->config.kernel.text, error.text);
+		fail_option(&error, "--kernel %s", m->config.kernel.text);
 	write_tables(m);
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The VM, its memory slots, interrupt chips and vCPUs: made by KVM. */
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -12,16 +14,17 @@
 void machine_map_memory(struct machine *m)
 {
 	uint64_t bytes = m->config.mem_bytes;
+	struct error_text error;
 
 	if (m->config.mem_pages == PAGES_HUGETLB) {
-		if (!guest_memory_map_hugetlb(&m->memory, bytes))
-			fail_errno(
-				EXIT_HOST_REFUSED,
-				"--mem %lluM,hugetlb: the host has not %llu free 2M pages in its "
-				"pool (vm.nr_hugepages)",
-				(unsigned long long)(bytes >> 20),
-				(unsigned long long)(bytes >> 21));
-		return;
+		if (guest_memory_map_hugetlb(&m->memory, bytes))
+			return;
+		error_set_errno(&error,
+				"the host has not %llu free 2M pages in its pool "
+				"(vm.nr_hugepages): %s",
+				(unsigned long long)(bytes >> 21), strerror(errno));
+		error.code = EXIT_HOST_REFUSED;
+		fail_option(&error, "--mem %lluM,hugetlb", (unsigned long long)(bytes >> 20));
 	}
 	if (!guest_memory_map(&m->memory, bytes))
 		fail_errno(EXIT_HOST_REFUSED, "cannot map %llu MiB of guest memory",
@@ -57,10 +60,12 @@ void machine_create_irqchip(struct machine *m)
 void machine_create_vcpus(struct machine *m)
 {
 	int limit = kvm_capability(m->kvm_fd, KVM_CAP_MAX_VCPUS);
+	struct error_text error;
 
-	if (limit > 0 && m->config.n_cpus > (unsigned)limit)
-		fail(EXIT_HOST_REFUSED, "--cpus %u: this host's KVM allows %d", m->config.n_cpus,
-		     limit);
+	if (limit > 0 && m->config.n_cpus > (unsigned)limit) {
+		error_set_refused(&error, "this host's KVM allows %d", limit);
+		fail_option(&error, "--cpus %u", m->config.n_cpus);
+	}
 	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer };
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The line of --status-fd: always whole, always JSON, whatever the message. */
 #include "host/status_report.h"
-#include "tests/unit/check.h"
+
+#include <locale.h>
+
+#include "tests/unit/json_check.h"
 
 static unsigned format(char *line, int exit_code, const char *message)
 {
@@ -83,6 +86,31 @@ static void test_not_utf8(void)
 	}
 }
 
+/* What a failure is about, the value last: that is cut where there is no room. */
+static void test_details(void)
+{
+	char line[JSON_LINE_BYTES], value[2 * JSON_LINE_BYTES];
+	struct vm_end end = { .exit_code = 121,
+			      .message = "m",
+			      .option = "--disk",
+			      .value = "a\xff",
+			      .os_error = EACCES };
+	static const char expected[] =
+		"{\"exit_code\":121,\"reason\":\"bad_input\",\"message\":\"m\","
+		"\"option\":\"--disk\",\"errno\":\"EACCES\",\"value\":\"a\xef\xbf\xbd\"}\n";
+
+	CHECK_EQ(status_report_format(line, &end), sizeof(expected) - 1);
+	CHECK_STRING(line, expected);
+	for (size_t n = 0; n < sizeof(value); n++) {
+		memset(value, '\x80', n);
+		value[n] = '\0';
+		end.value = value;
+		unsigned length = status_report_format(line, &end);
+		CHECK(json_is_line(line, length));
+		CHECK_HAS(line, "\"errno\":\"EACCES\",\"value\":\"");
+	}
+}
+
 /* A message that is too long ends between two characters. */
 static void test_cut_between_characters(void)
 {
@@ -117,9 +145,11 @@ static void test_long_messages(void)
 
 int main(void)
 {
+	CHECK(setlocale(LC_CTYPE, "C.UTF-8") != NULL);
 	RUN(test_reasons);
 	RUN(test_lost_output);
 	RUN(test_escapes);
+	RUN(test_details);
 	RUN(test_not_utf8);
 	RUN(test_cut_between_characters);
 	RUN(test_long_messages);
