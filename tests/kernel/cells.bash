@@ -71,11 +71,8 @@ boot_devices() { # KERNEL KERNEL-FILE ACPI CPUS
 	root=$(image_copy root)
 	cell_script
 	[[ $1 != debian* ]] || initrd=(--initrd "$(guest_file "initrd-$1.cpio")")
-	echo greeting | busybox nc -l -p 8000 >"$work/tcp" &
-	child_pids+=($!)
-	# Half a second after the guest's last byte, socat's default, a busy machine may not have started the shell.
-	socat -t 60 UNIX-LISTEN:"$work/v.sock_6000" SYSTEM:'echo greeting; cat >&2' 2>"$work/vsock" &
-	child_pids+=($!)
+	greet TCP-LISTEN:8000,reuseaddr "$work/tcp"
+	greet UNIX-LISTEN:"$work/v.sock_6000" "$work/vsock"
 	vm_run devices --kernel "$(guest_file "$2")" --acpi "$3" --cpus "$4" --mem 256M --rootfs "$root" "${initrd[@]}" \
 		--net tap=$tap --vsock "cid=3,uds=$work/v.sock" --cmdline "$run_script"
 	expect_status 0 devices

@@ -139,6 +139,14 @@ now_ms() {
 	date +%s%3N
 }
 
+# Says "greeting" to the first who connects, and writes what comes to FILE. The host's end of the stream comes after the guest's: busybox'
+# nc leaves at the end of what it hears, even if it has not said all. Half a second after the guest's last byte, socat's
+# default, a busy machine may not have started the shell.
+greet() { # SOCAT-ADDRESS FILE
+	socat -t 60 "$1" SYSTEM:'echo greeting; cat >&2' 2>"$2" &
+	child_pids+=("$!")
+}
+
 # Runs a VM to its end. Sets status and elapsed_ms; the output is in $work/NAME.out and .err.
 vm_run() { # NAME OPTION...
 	vm_start "$@" </dev/null
