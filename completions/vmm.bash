@@ -33,6 +33,18 @@ _vmm_net() {
 	esac
 }
 
+_vmm_disk() {
+	case $1 in
+	*,overlay=*) _vmm_files "${1##*,overlay=}" "${1%,overlay=*},overlay=" ;;
+	*,overlay-dir=*) _vmm_files "${1##*,overlay-dir=}" "${1%,overlay-dir=*},overlay-dir=" ;;
+	*,*)
+		compopt -o nospace 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -P "${1%,*}," -W 'ro overlay overlay= overlay-dir=' -- "${1##*,}")
+		;;
+	*) _vmm_files "$1" ;;
+	esac
+}
+
 _vmm() {
 	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
 		--no-default-cmdline --mem --cpus --acpi --serial --boot-timer --status-fd --events-fd --lifeline-fd --kvm-fd --help --version'
@@ -44,7 +56,8 @@ _vmm() {
 	[[ $word != --*=* ]] || option=${word%%=*} value=${word#*=}
 	COMPREPLY=()
 	case $option in
-	--kernel | --initrd | --rootfs | --disk) _vmm_files "$value" ;;
+	--kernel | --initrd) _vmm_files "$value" ;;
+	--rootfs | --disk) _vmm_disk "$value" ;;
 	--serial)
 		if [[ $value == file:* ]]; then
 			_vmm_files "${value#file:}" file:

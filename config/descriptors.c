@@ -75,8 +75,11 @@ static bool take_disks(struct descriptors *descriptors, const struct vm_config *
 	for (unsigned i = 0; i < config->n_disks; i++) {
 		bool root = i == 0 && config->has_rootfs;
 		if (!take_file(descriptors, &config->disks[i].file, root ? "--rootfs " : "--disk ",
-			       root ? "--rootfs fd=" : "--disk fd=", error))
+			       root ? "--rootfs fd=" : "--disk fd=", error) ||
+		    !take_file(descriptors, &config->disks[i].overlay,
+			       "overlay=", "overlay=fd=", error))
 			return false;
+		add_path(descriptors, "overlay-dir=", config->disks[i].overlay_folder);
 	}
 	return true;
 }

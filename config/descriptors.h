@@ -7,7 +7,7 @@
 
 #include "config/options.h"
 
-#define MAX_DESCRIPTORS (MAX_NETS + MAX_DISKS + 9)
+#define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 9)
 
 struct named_descriptor {
 	int fd;

@@ -63,14 +63,47 @@ bool parse_file(struct file_name *file, const char *name, const char *value,
 	       error_set(error, "%s %s: expected a descriptor number from 3", name, value);
 }
 
-/* PATH or fd=N, and ",ro". Only that suffix is special: other commas belong to the path. */
-bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error)
+/* Cuts the last `suffix` off, with what follows it, which it returns; NULL if there is none. */
+static char *cut_suffix(char *value, const char *suffix)
 {
+	char *found = NULL;
+
+	for (char *at = value; (at = strstr(at, suffix)) != NULL; at++)
+		found = at;
+	if (found == NULL)
+		return NULL;
+	*found = '\0';
+	return found + strlen(suffix);
+}
+
+/* The words at the end: those that take a value take all the rest. */
+static bool parse_disk_words(struct disk_config *disk, const char *name, char *value,
+			     struct error_text *error)
+{
+	const char *folder = cut_suffix(value, ",overlay-dir=");
+	const char *file = cut_suffix(value, ",overlay=");
 	size_t length = strlen(value);
 
-	disk->read_only = length >= 3 && strcmp(value + length - 3, ",ro") == 0;
-	if (disk->read_only)
-		value[length - 3] = '\0';
+	if (folder == NULL && file == NULL && length >= 3 && strcmp(value + length - 3, ",ro") == 0)
+		disk->read_only = cut_suffix(value, ",ro") != NULL;
+	else if (length >= 8 && strcmp(value + length - 8, ",overlay") == 0)
+		disk->has_overlay = cut_suffix(value, ",overlay") != NULL;
+	if ((folder != NULL) + (file != NULL) + disk->has_overlay > 1)
+		return error_set(error, "%s: expected one overlay", name);
+	disk->has_overlay |= folder != NULL || file != NULL;
+	disk->overlay_folder = folder;
+	if ((folder != NULL && folder[0] == '\0') || (file != NULL && file[0] == '\0'))
+		return error_set(error, "%s: expected a path behind overlay%s=", name,
+				 file != NULL ? "" : "-dir");
+	return file == NULL || parse_file(&disk->overlay, name, file, error);
+}
+
+/* PATH or fd=N, and words at the end. Other commas belong to the path. */
+bool parse_disk(struct disk_config *disk, const char *name, char *value, struct error_text *error)
+{
+	*disk = (struct disk_config){ .read_only = false };
+	if (!parse_disk_words(disk, name, value, error))
+		return false;
 	if (value[0] == '\0')
 		return error_set(error, "%s: expected PATH or PATH,ro, got an empty path", name);
 	return parse_file(&disk->file, name, value, error);

@@ -12,6 +12,9 @@
 struct disk_config {
 	struct file_name file;
 	bool read_only;
+	bool has_overlay;
+	struct file_name overlay;   /* of text NULL: anonymous */
+	const char *overlay_folder; /* for that; NULL: in memory */
 };
 
 struct net_config {

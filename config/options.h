@@ -57,7 +57,7 @@ enum options_result {
 	OPTIONS_BAD,     /* *error names the option, the value and what was expected */
 };
 
-/* Reads argv[1..argc-1]. The strings in *config point into argv, which is cut at ",ro". */
+/* Reads argv[1..argc-1]. The strings in *config point into argv, which is cut at ",ro" and the like. */
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error);
 

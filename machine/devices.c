@@ -148,7 +148,7 @@ void machine_detach_devices(struct machine *m)
 	close(STDOUT_FILENO);
 	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		virtio_transport_detach(&m->disks[i].transport);
-		block_image_close(&m->disks[i].image);
+		disk_close(&m->disks[i]);
 	}
 	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		virtio_transport_detach(&m->nics[i].transport);

@@ -22,6 +22,7 @@
 #include "machine/machine.h"
 #include "mem/page.h"
 #include "virtio-mmio/block_look.h"
+#include "virtio-mmio/overlay_file.h"
 
 void machine_keep_descriptors(struct machine *m)
 {
@@ -73,18 +74,23 @@ static bool is_same_file(const struct file_name *name, const struct file_name *o
 	return status.st_dev == other.st_dev && status.st_ino == other.st_ino;
 }
 
-/* An image in use is the user's mistake if this VM itself has it, by any name. */
-static void fail_if_image_twice(const struct machine *m, unsigned i)
+static void fail_if_file_is(const struct machine *m, unsigned i, const struct file_name *file,
+			    unsigned j, const struct file_name *other)
 {
-	const struct disk_config *disks = m->config.disks;
 	struct error_text error;
 
-	for (unsigned j = 0; j < i; j++) {
-		if (!is_same_file(&disks[i].file, &disks[j].file))
-			continue;
-		error_set(&error, "it is in use: it is also %s %s", disk_option(m, j),
-			  disks[j].file.text);
-		fail_option(&error, "%s %s", disk_option(m, i), disks[i].file.text);
+	if (file == other || other->text == NULL || !is_same_file(file, other))
+		return;
+	error_set(&error, "it is in use: it is also %s %s", disk_option(m, j), other->text);
+	fail_option(&error, "%s %s", disk_option(m, i), file->text);
+}
+
+/* A file in use is the user's mistake if this VM itself has it, by any name. */
+static void fail_if_file_twice(const struct machine *m, unsigned i, const struct file_name *file)
+{
+	for (unsigned j = 0; j <= i; j++) {
+		fail_if_file_is(m, i, file, j, &m->config.disks[j].file);
+		fail_if_file_is(m, i, file, j, &m->config.disks[j].overlay);
 	}
 }
 
@@ -93,8 +99,10 @@ static bool open_image(struct block_image *image, const struct disk_config *disk
 {
 	const struct file_name *file = &disk->file;
 
-	return file->fd > 0 ? block_image_adopt(image, file->text, file->fd, disk->read_only, error)
-			    : block_image_open(image, file->text, disk->read_only, error);
+	bool read_only = disk->read_only || disk->has_overlay;
+
+	return file->fd > 0 ? block_image_adopt(image, file->text, file->fd, read_only, error)
+			    : block_image_open(image, file->text, read_only, error);
 }
 
 static const struct machine *owner;
@@ -103,9 +111,32 @@ static const struct machine *owner;
  * own end unlocks: not before their last request. */
 static void unlock_inherited(void)
 {
-	for (unsigned i = 0; i < owner->config.n_disks && !owner->devices_run; i++)
-		if (owner->disks[i].image.inherited)
-			block_image_unlock(&owner->disks[i].image);
+	for (unsigned i = 0; i < owner->config.n_disks && !owner->devices_run; i++) {
+		const struct disk *disk = &owner->disks[i];
+		if (disk->image.inherited)
+			block_image_unlock(&disk->image);
+		if (disk->overlay.file.inherited)
+			block_image_unlock(&disk->overlay.file);
+	}
+}
+
+static void open_overlay(struct machine *m, unsigned i)
+{
+	const struct disk_config *disk = &m->config.disks[i];
+	struct error_text error;
+
+	if (!disk->has_overlay || overlay_file_open(&m->disks[i].overlay, &m->disks[i].image,
+						    &disk->overlay, disk->overlay_folder, &error))
+		return;
+	if (disk->overlay.text != NULL && error.code == EXIT_HOST_REFUSED)
+		fail_if_file_twice(m, i, &disk->overlay);
+	if (disk->overlay.text != NULL)
+		fail_option(&error, "%s %s,overlay=%s", disk_option(m, i), disk->file.text,
+			    disk->overlay.text);
+	if (disk->overlay_folder != NULL)
+		fail_option(&error, "%s %s,overlay-dir=%s", disk_option(m, i), disk->file.text,
+			    disk->overlay_folder);
+	fail_option(&error, "%s %s,overlay", disk_option(m, i), disk->file.text);
 }
 
 void machine_open_images(struct machine *m)
@@ -113,7 +144,7 @@ void machine_open_images(struct machine *m)
 	struct error_text error;
 
 	for (unsigned i = 0; i < m->config.n_disks && owner == NULL; i++)
-		if (m->config.disks[i].file.fd > 0) {
+		if (m->config.disks[i].file.fd > 0 || m->config.disks[i].overlay.fd > 0) {
 			owner = m;
 			atexit(unlock_inherited);
 		}
@@ -121,10 +152,11 @@ void machine_open_images(struct machine *m)
 		const struct disk_config *disk = &m->config.disks[i];
 		if (open_image(&m->disks[i].image, disk, &error)) {
 			block_look_at(&m->disks[i].image);
+			open_overlay(m, i);
 			continue;
 		}
 		if (error.code == EXIT_HOST_REFUSED)
-			fail_if_image_twice(m, i);
+			fail_if_file_twice(m, i, &disk->file);
 		fail_option(&error, "%s %s", disk_option(m, i), disk->file.text);
 	}
 }
@@ -222,8 +254,10 @@ void machine_check_serial_file(const struct machine *m)
 {
 	fail_if_serial_is(m, "--kernel", &m->config.kernel);
 	fail_if_serial_is(m, "--initrd", &m->config.initrd);
-	for (unsigned i = 0; i < m->config.n_disks; i++)
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
 		fail_if_serial_is(m, disk_option(m, i), &m->config.disks[i].file);
+		fail_if_serial_is(m, disk_option(m, i), &m->config.disks[i].overlay);
+	}
 }
 
 /* False: none is wanted. */

@@ -2,7 +2,7 @@
 /*
  * Theory of operation. A kick runs take_requests(): chains are popped into requests of a fixed pool,
  * checked, and prepared on the ring, all before one submission. Data goes straight between the image
- * and guest memory, in steps of at most BLOCK_STEP_BYTES so that no request holds up the ring's thread; a
+ * and guest memory, in steps of at most BLOCK_STEP_BYTES (block_step.c) so that no request holds up the ring's thread; a
  * short read or write is continued like a step. Completions push the chain to the used ring; one
  * interrupt follows after the batch.
  *
@@ -17,6 +17,8 @@
 #include <linux/virtio_ids.h>
 
 #include "host/container_of.h"
+#include "virtio-mmio/block_overlay.h"
+#include "virtio-mmio/block_step.h"
 
 #define RANGE_ALIGNMENT 8u /* 4 KiB, in sectors */
 #define REQUEST_QUEUE   0
@@ -35,6 +37,9 @@ static struct block_request *get_request(struct block *block)
 	if (request != NULL && request->store == NULL) { /* never used before */
 		request->op.done = complete;
 		request->store = &block->store;
+		if (block->store.image->overlay != NULL)
+			request->copy = block->store.image->overlay->copies +
+					(size_t)(request - block->requests) * OVERLAY_BLOCK_BYTES;
 	}
 	return request;
 }
@@ -96,9 +101,13 @@ static void take_requests(struct virtio_device *device, unsigned queue)
 
 static int step_done(struct block *block, struct block_request *request, int32_t result)
 {
-	if (request->type == VIRTIO_BLK_T_OUT && result > 0)
-		block->device.count.out_bytes += (uint64_t)result;
-	return block_request_step_done(request, result);
+	bool is_write = request->type == VIRTIO_BLK_T_OUT;
+	uint64_t before = request->remaining;
+	int status = block_step_done(request, result);
+
+	if (is_write)
+		block->device.count.out_bytes += before - request->remaining;
+	return status;
 }
 
 static void complete(struct ring_op *op, int32_t result)
@@ -218,16 +227,17 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 	struct block_request *request = container_of(op, struct block_request, op);
 	struct block *block = container_of(request->store, struct block, store);
 
+	int status;
+
 	block_lanes_operation_ended(&block->lanes, request, result);
 	if (block_lanes_try_again(&block->lanes, request, result))
 		return;
-	if (result < 0) {
-		block->store.error_reported = false; /* this one is always told */
-		block_request_fail(request, -result);
-		block->final_flush_failed = true;
-	} else {
-		block->store.flushed_writes = request->writes_before;
-	}
+	block->store.error_reported = false; /* this one is always told */
+	status = block_step_done(request, result);
+	if (status == BLOCK_IN_PROGRESS)
+		block_lanes_submit(&block->lanes, request);
+	else
+		block->final_flush_failed = status != VIRTIO_BLK_S_OK;
 }
 
 void block_start_final_flush(struct block *block)

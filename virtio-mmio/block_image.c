@@ -26,7 +26,7 @@ static bool lock_refused(const struct block_image *image, struct error_text *err
 }
 
 /* OFD locks belong to the open file and not to the process: they also refuse an image that is named twice. */
-static bool lock_image(const struct block_image *image, struct error_text *error)
+bool block_image_lock(const struct block_image *image, struct error_text *error)
 {
 	struct flock lock = {
 		.l_type = image->read_only ? F_RDLCK : F_WRLCK,
@@ -94,7 +94,13 @@ static bool take_image(struct block_image *image, const struct stat *status,
 		       struct error_text *error)
 {
 	return (!S_ISBLK(status->st_mode) || image->read_only || can_be_written(image, error)) &&
-	       lock_image(image, error) && measure_image(image, error);
+	       block_image_lock(image, error) && measure_image(image, error);
+}
+
+bool block_image_check_flags(int fd, struct error_text *error)
+{
+	return !(fcntl(fd, F_GETFL) & (O_APPEND | O_DIRECT | O_NONBLOCK)) ||
+	       error_set(error, "it is open with O_APPEND, O_DIRECT or O_NONBLOCK");
 }
 
 bool block_image_adopt(struct block_image *image, const char *name, int fd, bool read_only,
@@ -110,10 +116,7 @@ bool block_image_adopt(struct block_image *image, const char *name, int fd, bool
 		return false;
 	if (!read_only && !file_check_access(fd, true, error))
 		return error_set(error, "it is open for reading only, and ,ro is missing");
-	/* Each changes what a write or a wait means. */
-	if (fcntl(fd, F_GETFL) & (O_APPEND | O_DIRECT | O_NONBLOCK))
-		return error_set(error, "it is open with O_APPEND, O_DIRECT or O_NONBLOCK");
-	return take_image(image, &status, error);
+	return block_image_check_flags(fd, error) && take_image(image, &status, error);
 }
 
 bool block_image_open(struct block_image *image, const char *path, bool read_only,

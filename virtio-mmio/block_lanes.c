@@ -10,6 +10,11 @@
  * left: a device that hangs would stop all disks and the signals. So a disk also has a limited number of these reads on
  * the ring, less than devices commonly have requests.
  *
+ * Of a disk with an overlay, a write that needs the rest of a block from the base runs while no other brings blocks into
+ * the overlay: it would put the base's bytes over the other's. So does fallocate. Both take all of a third lane, where a
+ * write of whole new blocks takes one place. A flush is several operations, and takes all places for workers, so that
+ * there is one at a time.
+ *
  * A host that can make no worker (pids.max, RLIMIT_NPROC) cancels the operation. The operation is retried for a second;
  * then the VM ends, because its disks work no longer and not by their fault.
  */
@@ -20,31 +25,51 @@
 #include "host/container_of.h"
 #include "host/error.h"
 #include "host/message.h"
+#include "virtio-mmio/block_step.h"
 
 /* As much as a device commonly does with one request of its own; a longer read counts as several. */
 #define INLINE_UNIT_BYTES ((uint64_t)128 << 10)
 
-/* The lane of the request's next step. NULL for writes of a regular file: the kernel does these one after the other,
- * with a single worker, and the more there are the less often it sleeps. */
-static struct block_lane *choose_lane(struct block_lanes *lanes,
-				      const struct block_request *request)
+/* NULL for writes of a regular file: the kernel does these one after the other, with a single worker, and the more there
+ * are the less often it sleeps. */
+static void enter_lane(struct block_lanes *lanes, struct block_request *request)
 {
-	if (!lanes->image->reads_need_worker && request->type == VIRTIO_BLK_T_IN)
-		return &lanes->inline_lane;
-	return block_request_is_write(request) && lanes->image->is_regular ? NULL
-									   : &lanes->worker_lane;
-}
+	bool has_overlay = lanes->image->overlay != NULL;
 
-static void enter_lane(const struct block_lanes *lanes, struct block_request *request,
-		       struct block_lane *lane)
-{
-	uint64_t step =
-		request->remaining < BLOCK_STEP_BYTES ? request->remaining : BLOCK_STEP_BYTES;
-
-	request->lane = lane;
+	request->lane = &lanes->worker_lane;
 	request->cost = 1;
-	if (lane == &lanes->inline_lane && step > 0)
-		request->cost = (unsigned)((step - 1) / INLINE_UNIT_BYTES) + 1;
+	switch (request->step) {
+	case BLOCK_READ:
+	case BLOCK_COPY:
+		if (request->file->reads_need_worker)
+			break;
+		request->lane = &lanes->inline_lane;
+		if (request->step_bytes > INLINE_UNIT_BYTES)
+			request->cost =
+				(unsigned)((request->step_bytes - 1) / INLINE_UNIT_BYTES) + 1;
+		break;
+	case BLOCK_WRITE:
+		if (request->file->is_regular)
+			request->lane = NULL;
+		break;
+	case BLOCK_FILL:
+		request->lane = &lanes->fill_lane;
+		break;
+	case BLOCK_RANGE:
+		if (!has_overlay)
+			break;
+		/* fall through */
+	case BLOCK_MERGE:
+		request->lane = &lanes->fill_lane;
+		request->cost = request->lane->limit;
+		break;
+	case BLOCK_SYNC:
+	case BLOCK_STORE:
+		/* One flush at a time. */
+		if (has_overlay)
+			request->cost = request->lane->limit;
+		break;
+	}
 }
 
 static bool has_room(const struct block_lane *lane, unsigned cost)
@@ -59,6 +84,16 @@ static void append(struct block_request *request)
 	request->next = NULL;
 	*lane->end = request;
 	lane->end = &request->next;
+}
+
+static void put_first(struct block_request *request)
+{
+	struct block_lane *lane = request->lane;
+
+	request->next = lane->first;
+	if (lane->first == NULL)
+		lane->end = &request->next;
+	lane->first = request;
 }
 
 static struct block_request *take_first(struct block_lane *lane)
@@ -79,7 +114,7 @@ static void start(struct block_lanes *lanes, struct block_request *request)
 
 	if (request->lane != NULL)
 		request->lane->n += request->cost;
-	block_request_prepare(request, sqe);
+	block_step_prepare(request, sqe);
 	ring_commit(sqe, &request->op);
 	lanes->device->in_flight++;
 	lanes->device->ring->with_workers++;
@@ -111,18 +146,28 @@ void block_lanes_init(struct block_lanes *lanes, struct virtio_device *device,
 		.exit = exit,
 		.worker_lane = { .limit = BLOCK_MAX_WORKERS, .end = &lanes->worker_lane.first },
 		.inline_lane = { .limit = BLOCK_MAX_INLINE, .end = &lanes->inline_lane.first },
+		.fill_lane = { .limit = VIRTQUEUE_MAX_SIZE, .end = &lanes->fill_lane.first },
 		.retry_op.done = retry,
 	};
-	ring_allow_workers(device->ring,
-			   BLOCK_MAX_WORKERS + image->is_regular + image->head_unseen);
+	/* An overlay has writes and one fallocate. */
+	ring_allow_workers(device->ring, BLOCK_MAX_WORKERS + image->head_unseen +
+						 (image->overlay != NULL ? 2 : image->is_regular));
+}
+
+/* A flush that has begun has all places of its lane, and keeps them. */
+static bool must_wait(const struct block_request *request)
+{
+	const struct block_lane *lane = request->lane;
+
+	return lane != NULL && request->flush_phase == FLUSH_DATA &&
+	       (lane->first != NULL || !has_room(lane, request->cost));
 }
 
 void block_lanes_submit(struct block_lanes *lanes, struct block_request *request)
 {
-	struct block_lane *lane = choose_lane(lanes, request);
-
-	enter_lane(lanes, request, lane);
-	if (lane != NULL && (lane->first != NULL || !has_room(lane, request->cost)))
+	block_step_plan(request);
+	enter_lane(lanes, request);
+	if (must_wait(request))
 		append(request);
 	else
 		start(lanes, request);
@@ -132,19 +177,23 @@ struct block_request *block_lanes_take_waiting(struct block_lanes *lanes)
 {
 	struct block_request *request = take_first(&lanes->worker_lane);
 
-	return request != NULL ? request : take_first(&lanes->inline_lane);
+	if (request == NULL)
+		request = take_first(&lanes->inline_lane);
+	return request != NULL ? request : take_first(&lanes->fill_lane);
 }
 
 bool block_lanes_are_busy(const struct block_lanes *lanes)
 {
 	return lanes->device->in_flight > 0 || lanes->worker_lane.first != NULL ||
-	       lanes->inline_lane.first != NULL;
+	       lanes->inline_lane.first != NULL || lanes->fill_lane.first != NULL;
 }
 
 void block_lanes_start_waiting(struct block_lanes *lanes)
 {
-	if (!lanes->retry_pending)
+	if (!lanes->retry_pending) {
 		start_first(lanes, &lanes->worker_lane);
+		start_first(lanes, &lanes->fill_lane);
+	}
 	start_first(lanes, &lanes->inline_lane);
 }
 
@@ -195,8 +244,12 @@ bool block_lanes_try_again(struct block_lanes *lanes, struct block_request *requ
 			give_up(lanes, request->store);
 		return false;
 	}
-	enter_lane(lanes, request, &lanes->worker_lane);
-	append(request);
+	/* First in its lane: no other may come between the steps of a flush. */
+	if (request->lane == NULL || request->lane == &lanes->inline_lane) {
+		request->lane = &lanes->worker_lane;
+		request->cost = 1;
+	}
+	put_first(request);
 	retry_later(lanes);
 	return true;
 }

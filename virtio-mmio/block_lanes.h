@@ -31,6 +31,7 @@ struct block_lanes {
 	struct exit_request *exit;
 	struct block_lane worker_lane; /* what may need a worker */
 	struct block_lane inline_lane; /* reads that need none */
+	struct block_lane fill_lane;   /* with an overlay: what changes blocks that it has not */
 	struct ring_op retry_op;       /* a timer, for what the host refused */
 	bool retry_pending;
 	struct refusal refusal; /* of operations that need a worker */

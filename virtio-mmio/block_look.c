@@ -36,6 +36,7 @@ static const struct {
 	{ "conectix", 8, "a VHD image", CONVERT },
 	{ "vhdxfile", 8, "a VHDX image", CONVERT },
 	{ "<<< Oracle VM VirtualBox", 24, "a VDI image", CONVERT },
+	{ "vmm overlay", 11, "an overlay of vmm", "BASE,overlay=FILE takes it" },
 	{ "QED", 4, "a QED image", CONVERT },
 	{ "\x1f\x8b", 2, "a gzip file", UNPACK },
 	{ "\xfd\x37zXZ", 6, "an xz file", UNPACK },
@@ -65,15 +66,33 @@ static bool is_near(int fd)
 		status.f_type == OVERLAYFS_SUPER_MAGIC);
 }
 
+static ssize_t read_head_now(int fd, char *head)
+{
+	struct iovec to = { head, BLOCK_HEAD_BYTES };
+
+	return syscall(SYS_preadv2, fd, &to, 1, 0L, 0L, RWF_NOWAIT);
+}
+
+static bool cannot_be_read_now(ssize_t result)
+{
+	return result < 0 && errno != EAGAIN;
+}
+
+bool block_look_whether_reads_wait(int fd)
+{
+	char head[BLOCK_HEAD_BYTES];
+
+	return cannot_be_read_now(read_head_now(fd, head));
+}
+
 /* Never waits for a disk that hangs: it must not delay the VM's start nor, by a worker that waits for it, the process's
  * end. */
 static void look_at_head(struct block_image *image)
 {
 	char head[BLOCK_HEAD_BYTES];
-	struct iovec to = { head, sizeof(head) };
-	long n = syscall(SYS_preadv2, image->fd, &to, 1, 0L, 0L, RWF_NOWAIT);
+	ssize_t n = read_head_now(image->fd, head);
 
-	image->reads_need_worker = n < 0 && errno != EAGAIN;
+	image->reads_need_worker = cannot_be_read_now(n);
 	if (image->reads_need_worker && is_near(image->fd))
 		n = pread(image->fd, head, sizeof(head), 0);
 	image->head_unseen = n != BLOCK_HEAD_BYTES && !image->reads_need_worker;

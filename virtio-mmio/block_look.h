@@ -13,6 +13,9 @@
  * opened for that, and its description is the launcher's). Sets reads_need_worker, and
  * head_unseen if the head could not be read without waiting: then the caller reads it for block_look_at_head(). */
 void block_look_at(struct block_image *image);
+
+/* Whether the host cannot begin a read of the file without waiting. */
+bool block_look_whether_reads_wait(int fd);
 void block_look_at_head(const struct block_image *image, const char *head);
 
 #endif

@@ -2,107 +2,21 @@
 #include "virtio-mmio/block_request.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "host/message.h"
-
-#define ZEROES_BYTES 65536u
+#include "virtio-mmio/block_overlay.h"
 
 static_assert(sizeof(struct virtio_blk_outhdr) == 16, "virtio 1.2, 5.2.6");
 static_assert(sizeof(struct virtio_blk_discard_write_zeroes) == 16, "virtio 1.2, 5.2.6");
-
-/* Never written; not const, so that it takes no space in the file. */
-static uint8_t zeroes[ZEROES_BYTES];
-
-/* Drops `bytes` from the front of the request's data. */
-static void advance(struct block_request *request, uint64_t bytes)
-{
-	request->offset += bytes;
-	request->remaining -= bytes;
-	iov_skip(&request->data, bytes);
-}
-
-static void prepare_transfer(struct block_request *request, struct io_uring_sqe *sqe)
-{
-	bool is_read = request->type == VIRTIO_BLK_T_IN;
-	const struct iovec *parts = request->data.parts;
-	int fd = request->store->image->fd;
-	uint64_t bytes = 0;
-	unsigned n = 0;
-
-	while (n < request->data.n && bytes + parts[n].iov_len <= BLOCK_STEP_BYTES)
-		bytes += parts[n++].iov_len;
-	if (n > 1 && is_read) {
-		io_uring_prep_readv(sqe, fd, parts, n, request->offset);
-	} else if (n > 1) {
-		io_uring_prep_writev(sqe, fd, parts, n, request->offset);
-	} else {
-		/* One buffer, or the beginning of one that is too long for a step. */
-		unsigned length = n == 1 ? (unsigned)bytes : (unsigned)BLOCK_STEP_BYTES;
-		if (is_read)
-			io_uring_prep_read(sqe, fd, parts->iov_base, length, request->offset);
-		else
-			io_uring_prep_write(sqe, fd, parts->iov_base, length, request->offset);
-	}
-}
-
-static void prepare_zeroes(struct block_request *request, struct io_uring_sqe *sqe)
-{
-	struct block_store *store = request->store;
-	uint64_t length = request->remaining;
-	int mode = FALLOC_FL_KEEP_SIZE;
-
-	if (request->zero_method == ZERO_BY_WRITE) {
-		io_uring_prep_write(sqe, store->image->fd, zeroes,
-				    (unsigned)(length < ZEROES_BYTES ? length : ZEROES_BYTES),
-				    request->offset);
-		return;
-	}
-	mode |= request->zero_method == ZERO_BY_RANGE ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE;
-	io_uring_prep_fallocate(sqe, store->image->fd, mode, (off_t)request->offset, (off_t)length);
-}
-
-void block_request_prepare(struct block_request *request, struct io_uring_sqe *sqe)
-{
-	struct block_store *store = request->store;
-
-	switch (request->type) {
-	case VIRTIO_BLK_T_FLUSH:
-		request->writes_before = store->writes;
-		io_uring_prep_fsync(sqe, store->image->fd, IORING_FSYNC_DATASYNC);
-		break;
-	case VIRTIO_BLK_T_DISCARD:
-		io_uring_prep_fallocate(sqe, store->image->fd,
-					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					(off_t)request->offset, (off_t)request->remaining);
-		break;
-	case VIRTIO_BLK_T_WRITE_ZEROES:
-		prepare_zeroes(request, sqe);
-		break;
-	default:
-		prepare_transfer(request, sqe);
-		if (request->type == VIRTIO_BLK_T_OUT && store->write_through)
-			sqe->rw_flags = RWF_DSYNC;
-		break;
-	}
-	if (store->image->reads_need_worker)
-		sqe->flags |= IOSQE_ASYNC; /* FUSE claims not to wait, but does */
-}
-
-bool block_request_is_write(const struct block_request *request)
-{
-	return request->type == VIRTIO_BLK_T_OUT || (request->type == VIRTIO_BLK_T_WRITE_ZEROES &&
-						     request->zero_method == ZERO_BY_WRITE);
-}
 
 void block_request_make_flush(struct block_request *request)
 {
 	request->type = VIRTIO_BLK_T_FLUSH;
 	request->offset = 0;
+	request->flush_phase = FLUSH_DATA;
+	request->cut_part = NULL;
 }
 
 int block_request_fail(struct block_request *request, int error)
@@ -118,59 +32,13 @@ int block_request_fail(struct block_request *request, int error)
 
 	/* One line a disk: a guest that retries must not fill the log. */
 	if (!store->error_reported)
-		warn("disk %s: %s at byte %llu: %s; the guest gets an I/O error (this and later "
+		warn("disk %s%s: %s at byte %llu: %s; the guest gets an I/O error (this and later "
 		     "ones)",
-		     store->image->path, names[request->type], (unsigned long long)request->offset,
+		     store->image->path, request->file == store->image ? "" : ",overlay",
+		     names[request->type], (unsigned long long)request->offset,
 		     error ? strerror(error) : "the file has become shorter");
 	store->error_reported = true;
 	return VIRTIO_BLK_S_IOERR;
-}
-
-/* The file system or device lacks this fallocate, or refuses this alignment. */
-static bool lacks_method(int32_t result)
-{
-	return result == -EOPNOTSUPP || result == -EINVAL;
-}
-
-int block_request_step_done(struct block_request *request, int32_t result)
-{
-	struct block_store *store = request->store;
-	bool is_zeroes = request->type == VIRTIO_BLK_T_WRITE_ZEROES;
-
-	if (result == -EINTR)
-		return BLOCK_IN_PROGRESS;
-	if (lacks_method(result) && request->type == VIRTIO_BLK_T_DISCARD)
-		return VIRTIO_BLK_S_OK; /* discard is advice */
-	if (lacks_method(result) && is_zeroes && request->zero_method != ZERO_BY_WRITE) {
-		/* EINVAL may be this request's alignment only. */
-		if (request->zero_method++ == store->zero_method && result == -EOPNOTSUPP)
-			store->zero_method = request->zero_method;
-		return BLOCK_IN_PROGRESS;
-	}
-	if (result < 0)
-		return block_request_fail(request, -result);
-	if (request->type == VIRTIO_BLK_T_FLUSH) {
-		if (request->writes_before > store->flushed_writes)
-			store->flushed_writes = request->writes_before;
-		return VIRTIO_BLK_S_OK;
-	}
-	if (request->type != VIRTIO_BLK_T_IN)
-		store->writes++;
-	if (request->type == VIRTIO_BLK_T_DISCARD)
-		return VIRTIO_BLK_S_OK;
-	if (is_zeroes && request->zero_method != ZERO_BY_WRITE)
-		request->remaining = 0; /* fallocate does all or fails */
-	else if (result > 0)
-		advance(request, (uint64_t)result);
-	else
-		return block_request_fail(request, 0);
-	if (request->type == VIRTIO_BLK_T_IN)
-		request->written += (uint32_t)result;
-	if (request->remaining == 0 && is_zeroes && store->write_through)
-		request->type = VIRTIO_BLK_T_FLUSH;
-	else if (request->remaining == 0)
-		return VIRTIO_BLK_S_OK;
-	return BLOCK_IN_PROGRESS;
 }
 
 /* True if [sector, sector + sectors) lies on the disk; nothing can wrap. */
@@ -191,6 +59,22 @@ static int begin_transfer(struct block_request *request, uint64_t sector)
 	if (request->remaining == 0)
 		return VIRTIO_BLK_S_OK;
 	request->offset = sector * SECTOR_BYTES;
+	return BLOCK_IN_PROGRESS;
+}
+
+/* Discard is advice: a part of a block stays as it is. */
+static int keep_whole_blocks(struct block_request *request)
+{
+	uint64_t disk_bytes = request->store->image->overlay->disk_bytes;
+	uint64_t end = request->offset + request->remaining;
+	uint64_t start = block_overlay_block_start(request->offset + OVERLAY_BLOCK_BYTES - 1);
+
+	if (end < disk_bytes)
+		end = block_overlay_block_start(end);
+	if (start >= end)
+		return VIRTIO_BLK_S_OK;
+	request->offset = start;
+	request->remaining = end - start;
 	return BLOCK_IN_PROGRESS;
 }
 
@@ -219,7 +103,20 @@ static int begin_range(struct block_request *request)
 		request->zero_method = ZERO_BY_PUNCH; /* it may give the space back */
 	request->offset = range.sector * SECTOR_BYTES;
 	request->remaining = (uint64_t)range.num_sectors * SECTOR_BYTES;
+	if (is_discard && store->image->overlay != NULL)
+		return keep_whole_blocks(request);
 	return BLOCK_IN_PROGRESS;
+}
+
+static int begin_flush(struct block_request *request)
+{
+	const struct block_image *image = request->store->image;
+	const struct block_overlay *overlay = image->overlay;
+
+	block_request_make_flush(request);
+	if (image->read_only || (overlay != NULL && !overlay->is_kept))
+		return VIRTIO_BLK_S_OK;
+	return overlay != NULL && overlay->flush_failed ? VIRTIO_BLK_S_IOERR : BLOCK_IN_PROGRESS;
 }
 
 static int begin_get_id(struct block_request *request)
@@ -257,10 +154,12 @@ static void select_data(struct block_request *request)
 
 bool block_request_begin(struct block_request *request, int *status)
 {
-	struct block_store *store = request->store;
 	struct virtio_blk_outhdr header;
 
 	request->written = 0;
+	request->has_copy = false;
+	request->flush_phase = FLUSH_DATA;
+	request->cut_part = NULL;
 	if (!take_frame(request, &header))
 		return false;
 	request->type = header.type;
@@ -271,10 +170,7 @@ bool block_request_begin(struct block_request *request, int *status)
 		*status = begin_transfer(request, header.sector);
 		break;
 	case VIRTIO_BLK_T_FLUSH:
-		*status = VIRTIO_BLK_S_OK;
-		request->offset = 0;
-		if (!store->image->read_only)
-			*status = BLOCK_IN_PROGRESS;
+		*status = begin_flush(request);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
 		*status = begin_get_id(request);

@@ -4,17 +4,31 @@
 #include "host/clock.h"
 #include "host/message.h"
 
+void disk_unlock(const struct disk *disk)
+{
+	block_image_unlock(&disk->image);
+	if (disk->image.overlay != NULL)
+		block_image_unlock(&disk->overlay.file);
+}
+
+void disk_close(struct disk *disk)
+{
+	block_image_close(&disk->image);
+	if (disk->image.overlay != NULL)
+		block_image_close(&disk->overlay.file);
+}
+
 /* Goes on as far as there is nothing to wait for. Returns whether the end is reached. */
 static bool advance(struct disk *disk, bool hurry)
 {
 	if (disk->end == DISK_RUNS && !block_is_busy(&disk->block)) {
 		disk->end = DISK_FLUSHES;
-		if (!hurry)
+		if (!hurry || disk->image.overlay != NULL)
 			block_start_final_flush(&disk->block);
 	}
 	if (disk->end == DISK_FLUSHES && !block_is_busy(&disk->block)) {
 		disk->end = DISK_ENDED;
-		block_image_unlock(&disk->image);
+		disk_unlock(disk);
 	}
 	return disk->end == DISK_ENDED;
 }

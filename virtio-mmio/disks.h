@@ -8,6 +8,7 @@
 #include "host/ring.h"
 #include "virtio-mmio/block.h"
 #include "virtio-mmio/block_image.h"
+#include "virtio-mmio/block_overlay.h"
 #include "virtio-mmio/transport.h"
 
 enum disk_end {
@@ -18,6 +19,7 @@ enum disk_end {
 
 struct disk {
 	struct block_image image;
+	struct block_overlay overlay; /* if image.overlay */
 	struct block block;
 	struct virtio_transport transport;
 	enum disk_end end;
@@ -29,8 +31,14 @@ struct disk_limits {
 	unsigned total_ms, hurry_ms;
 };
 
+/* Lets the next monitor have the files: earlier than closing them would, because the ring holds them, too. Only when no
+ * operation on them is in flight. */
+void disk_unlock(const struct disk *disk);
+void disk_close(struct disk *disk);
+
 /* After the queues are closed: finishes the requests in flight, flushes what the guest believes written, and unlocks the
- * image, each disk for itself. With *hurry nothing is flushed: the host's page cache has it all. Returns whether all of
+ * image, each disk for itself. With *hurry only kept overlays are flushed: of all else the host's page
+ * cache has what the guest wrote. Returns whether all of
  * that succeeded; says on stderr what did not. */
 bool disks_finish(struct disk *disks, unsigned n, struct ring *ring,
 		  const struct disk_limits *limits, const bool *hurry);

@@ -214,6 +214,41 @@ static void test_read_only_suffix(void)
 	check_refused("--rootfs", ",ro", "empty path");
 }
 
+static void test_overlays(void)
+{
+	static const struct {
+		const char *text, *path, *file, *folder;
+	} cases[] = {
+		{ "a,overlay", "a", NULL, NULL },
+		{ "a,overlay=f", "a", "f", NULL },
+		{ "a,overlay=f,ro", "a", "f,ro", NULL },
+		{ "a,b,overlay=f,g", "a,b", "f,g", NULL },
+		{ "a,overlay=b,overlay=f", "a,overlay=b", "f", NULL },
+		{ "a,overlay-dir=/tmp", "a", NULL, "/tmp" },
+		{ "a,overlay=fd=5", "a", "fd=5", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_EQ(parse("--kernel", "k", "--disk", cases[i].text, NULL), OPTIONS_RUN);
+		const struct disk_config *disk = &config.disks[0];
+		CHECK_STRING(disk->file.text, cases[i].path);
+		CHECK(disk->has_overlay && !disk->read_only);
+		CHECK_EQ(disk->overlay.text != NULL, cases[i].file != NULL);
+		CHECK_EQ(disk->overlay_folder != NULL, cases[i].folder != NULL);
+		if (cases[i].file != NULL)
+			CHECK_STRING(disk->overlay.text, cases[i].file);
+		if (cases[i].folder != NULL)
+			CHECK_STRING(disk->overlay_folder, cases[i].folder);
+	}
+	CHECK_EQ(config.disks[0].overlay.fd, 5);
+	check_refused("--disk", ",overlay", "empty path");
+	check_refused("--disk", "a,overlay=", "expected a path behind overlay=");
+	check_refused("--rootfs", "a,overlay-dir=", "expected a path behind overlay-dir=");
+	check_refused("--disk", "a,overlay=f,overlay-dir=d", "expected one overlay");
+	check_refused("--disk", "a,overlay,overlay=f", "expected one overlay");
+	check_refused("--disk", "a,overlay=fd=2", "expected a descriptor number from 3");
+}
+
 static void test_rootfs_is_the_first_disk(void)
 {
 	CHECK_EQ(parse("--kernel", "k", "--disk", "b,ro", "--disk", "c", "--rootfs", "a", "--disk",
@@ -345,6 +380,7 @@ int main(void)
 	RUN(test_cpus);
 	RUN(test_serial);
 	RUN(test_read_only_suffix);
+	RUN(test_overlays);
 	RUN(test_rootfs_is_the_first_disk);
 	RUN(test_most_disks);
 	RUN(test_given_twice);
