@@ -36,14 +36,17 @@ device=\$(basename \$(readlink -f /sys/block/vdc/device))
 n=0
 while [ \$n -lt 6 ]; do
 	# Odd rounds with I/O on its way, even ones on an idle disk. The data is written back unchanged,
-	# and opened here: a name that is gone in the middle must not become a file in /dev.
+	# and opened here: a name that is gone in the middle must not become a file in /dev. Who has the disk open keeps
+	# its name: the next is vdd until all have ended.
+	io=
 	if [ \$((n % 2)) -eq 1 ]; then
 		exec 5</dev/vdc 6</dev/vdc 7<>/dev/vdc
-		dd bs=4k of=/dev/null <&5 2>/dev/null &
-		(dd bs=1M count=4 <&6 | dd bs=64k conv=fsync >&7) 2>/dev/null &
+		dd bs=4k of=/dev/null <&5 2>/dev/null & io=\$!
+		(dd bs=1M count=4 <&6 | dd bs=64k conv=fsync >&7) 2>/dev/null & io="\$io \$!"
 		exec 5<&- 6<&- 7>&-
 	fi
 	echo \$device >\$driver/unbind || failed "unbind \$n"
+	for pid in \$io; do wait \$pid; done
 	echo \$device >\$driver/bind || failed "bind \$n"
 	i=0
 	while [ ! -b /dev/vdc ] && [ \$i -lt 500 ]; do usleep 20000; i=\$((i + 1)); done
