@@ -17,8 +17,8 @@ CC = musl-gcc
 endif
 
 VMM_SOURCES = \
-	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c machine/count.c \
-	config/options.c config/device_options.c config/descriptors.c config/machine_plan.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c \
+	config/options.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
 	boot/reset_vector.c \

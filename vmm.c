@@ -80,7 +80,7 @@ static void read_options(struct machine *m, int argc, char **argv)
 	case OPTIONS_HELP:
 		print_and_exit(options_help_text);
 	case OPTIONS_VERSION:
-		print_and_exit("vmm " VMM_VERSION "\n");
+		print_and_exit("vmm " VMM_VERSION ", contract " VMM_CONTRACT "\n");
 	case OPTIONS_BAD:
 		fail_error(&error);
 	case OPTIONS_RUN:
@@ -92,6 +92,13 @@ static void read_options(struct machine *m, int argc, char **argv)
 	machine_adopt_lifeline(m);
 	if (m->config.vsock.guest_cid != 0)
 		file_reserve_descriptors(OWN_DESCRIPTORS + VSOCK_MAX_CONNECTIONS);
+}
+
+static _Noreturn void check(struct machine *m)
+{
+	set_up_try(m);
+	machine_print(m);
+	print_and_exit("");
 }
 
 static void run(struct machine *m)
@@ -130,6 +137,8 @@ int main(int argc, char **argv)
 	/* Avoid clearing a huge page on first touch; most of this is unused pools. */
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);
 	read_options(m, argc, argv);
+	if (m->config.check)
+		check(m);
 	set_up_machine(m, serve);
 	event_line_emit("started");
 	vcpu_run(&m->vcpus[0]);

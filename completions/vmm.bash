@@ -47,7 +47,7 @@ _vmm_disk() {
 
 _vmm() {
 	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
-		--no-default-cmdline --mem --cpus --acpi --serial --boot-timer --status-fd --events-fd --lifeline-fd --kvm-fd --help --version'
+		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --kvm-fd --help --version'
 
 	# bash takes "--name=value" apart at "=" and ":"; here it is one word again.
 	word=${COMP_LINE:0:COMP_POINT} word=${word##*[[:space:]]}

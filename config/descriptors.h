@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "config/options.h"
+#include "config/vm_config.h"
 
 #define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 9)
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/options.h"
+#include "config/vm_config.h"
 #include "mem/layout.h"
 
 /* Linux on x86 keeps COMMAND_LINE_SIZE bytes, with the terminating zero. */

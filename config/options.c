@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/options.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define KIB ((uint64_t)1024)
-#define MIB (KIB * 1024)
-#define GIB (MIB * 1024)
-
-/* Linux's decompressor and its first page tables fit nowhere in less; more than 1 TiB is a typo. */
-#define MEM_MIN (2 * MIB)
-#define MEM_MAX (1024 * GIB)
+#include "config/machine_options.h"
 
 const char options_help_text[] =
 	"usage: vmm --kernel FILE [--rootfs FILE] [option ...]\n"
@@ -34,7 +26,7 @@ const char options_help_text[] =
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
-	"  --help, --version\n"
+	"  --check                try all but the VM, and print it; --help, --version\n"
 	"\n"
 	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
 	"Exit status: the guest's (0: off or reset), 120 monitor fault, 121 bad option or\n"
@@ -113,105 +105,19 @@ static bool set_vsock(struct vm_config *config, const char *name, char *value,
 	return parse_vsock(&config->vsock, name, value, error);
 }
 
-/* Decimal digits only: strtoull alone would take "-1", " 1" and "0x10". */
-static bool parse_number(const char *text, uint64_t *number, char **end)
-{
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	*number = strtoull(text, end, 10);
-	return errno == 0;
-}
-
-/* The word behind the size's comma. */
-static bool parse_pages(struct vm_config *config, const char *name, const char *word,
-			struct error_text *error)
-{
-	if (strcmp(word, "4k") == 0)
-		config->mem_pages = PAGES_4K;
-	else if (strcmp(word, "hugetlb") == 0)
-		config->mem_pages = PAGES_HUGETLB;
-	else
-		return error_set(error, "%s: expected 4k or hugetlb behind the size, not '%s'",
-				 name, word);
-	return config->mem_pages != PAGES_HUGETLB || config->mem_bytes % (2 * MIB) == 0 ||
-	       error_set(error, "%s %lluK,hugetlb: expected a size in whole 2M pages", name,
-			 (unsigned long long)(config->mem_bytes / KIB));
-}
-
-static bool set_mem(struct vm_config *config, const char *name, char *value,
-		    struct error_text *error)
-{
-	uint64_t number = 0, unit = 1;
-	char *end = value, *comma = strchr(value, ',');
-
-	if (comma != NULL)
-		*comma = '\0';
-	bool valid = parse_number(value, &number, &end);
-
-	if (valid && *end != '\0') {
-		unit = *end == 'K' || *end == 'k'   ? KIB
-		       : *end == 'M' || *end == 'm' ? MIB
-		       : *end == 'G' || *end == 'g' ? GIB
-						    : 0;
-		valid = unit != 0 && end[1] == '\0';
-	}
-	if (!valid || number > MEM_MAX / unit || number * unit < MEM_MIN ||
-	    number * unit % (4 * KIB))
-		return error_set(error,
-				 "%s %s: expected a size from 2M to 1024G in whole 4K pages, such "
-				 "as 128M",
-				 name, value);
-	config->mem_bytes = number * unit;
-	return comma == NULL || parse_pages(config, name, comma + 1, error);
-}
-
-static bool set_cpus(struct vm_config *config, const char *name, char *value,
-		     struct error_text *error)
-{
-	uint64_t number = 0;
-	char *end = value;
-
-	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 || number > MAX_CPUS)
-		return error_set(error, "%s %s: expected a number from 1 to %d", name, value,
-				 MAX_CPUS);
-	config->n_cpus = (unsigned)number;
-	return true;
-}
-
-static bool set_acpi(struct vm_config *config, const char *name, char *value,
-		     struct error_text *error)
-{
-	config->acpi = strcmp(value, "on") == 0;
-	return config->acpi || strcmp(value, "off") == 0 ||
-	       error_set(error, "%s %s: expected on or off", name, value);
-}
-
-static bool set_serial(struct vm_config *config, const char *name, char *value,
-		       struct error_text *error)
-{
-	if (strcmp(value, "stdio") == 0) {
-		config->serial = SERIAL_STDIO;
-	} else if (strcmp(value, "none") == 0) {
-		config->serial = SERIAL_NONE;
-	} else if (strncmp(value, "file:", 5) == 0 && value[5] != '\0') {
-		config->serial = SERIAL_FILE;
-		config->serial_file.text = value + 5;
-	} else if (strncmp(value, "fd=", 3) == 0) {
-		config->serial = SERIAL_FILE;
-		return parse_file(&config->serial_file, name, value, error);
-	} else {
-		return error_set(error, "%s %s: expected stdio, none, file:PATH or fd=N", name,
-				 value);
-	}
-	return true;
-}
-
 static bool set_no_default_cmdline(struct vm_config *config, const char *name, char *value,
 				   struct error_text *error)
 {
 	(void)name, (void)value, (void)error;
 	config->no_default_cmdline = true;
+	return true;
+}
+
+static bool set_check(struct vm_config *config, const char *name, char *value,
+		      struct error_text *error)
+{
+	(void)name, (void)value, (void)error;
+	config->check = true;
 	return true;
 }
 
@@ -267,10 +173,11 @@ static const struct option {
 	{ "--initrd", true, false, set_initrd },
 	{ "--cmdline", true, false, set_cmdline },
 	{ "--no-default-cmdline", false, false, set_no_default_cmdline },
-	{ "--mem", true, false, set_mem },
-	{ "--cpus", true, false, set_cpus },
-	{ "--acpi", true, false, set_acpi },
-	{ "--serial", true, false, set_serial },
+	{ "--mem", true, false, parse_mem },
+	{ "--cpus", true, false, parse_cpus },
+	{ "--acpi", true, false, parse_acpi },
+	{ "--serial", true, false, parse_serial },
+	{ "--check", false, false, set_check },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
 	{ "--events-fd", true, false, set_events_fd },
@@ -381,7 +288,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 	uint32_t seen = 0;
 
 	*config = (struct vm_config){
-		.mem_bytes = 128 * MIB,
+		.mem_bytes = MEM_DEFAULT,
 		.n_cpus = 1,
 		.acpi = true,
 		.status_fd = -1,

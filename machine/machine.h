@@ -73,7 +73,8 @@ void machine_map_memory(struct machine *m); /* address space for the guest */
 void machine_open_kvm(struct machine *m);
 void machine_create_vm(struct machine *m);
 void machine_learn_cpuid(struct machine *m);
-void machine_create_irqchip(struct machine *m); /* and the memory slots, which come before */
+void machine_create_irqchip(struct machine *m);   /* and the memory slots, which come before */
+void machine_check_cpus(const struct machine *m); /* against what KVM allows */
 void machine_create_vcpus(struct machine *m);
 void machine_close_set_up(
 	struct machine *m); /* /dev/kvm, kernel, initrd, and the descriptors that paths named */
@@ -109,6 +110,9 @@ int machine_finish_devices(struct machine *m);
 
 /* count.c, on the second thread while the guest runs and at its end: what the VM has done so far. */
 void machine_count(const struct machine *m, struct counters *counters);
+
+/* check.c: prints on stdout what the guest would find, once the stages that need no VM are over. */
+void machine_print(const struct machine *m);
 
 /* vm.c, at the end, on the second thread. */
 void machine_stop_vcpus(struct machine *m);

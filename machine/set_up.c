@@ -100,6 +100,17 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	sem_post(&set_up.guest_ready);
 }
 
+void set_up_try(struct machine *m)
+{
+	machine_map_memory(m);
+	while (take_stage(m))
+		;
+	machine_open_kvm(m);
+	machine_check_cpus(m);
+	if (m->config.serial == SERIAL_FILE)
+		machine_check_serial_file(m);
+}
+
 void set_up_wait_for_end(void)
 {
 	for (;;)

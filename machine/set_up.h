@@ -16,6 +16,9 @@
  * Once a process. Does not return on failure. */
 void set_up_machine(struct machine *m, int (*serve)(struct machine *m));
 
+/* Instead of all that: the stages that need no VM, on this thread. Does not return on failure. */
+void set_up_try(struct machine *m);
+
 /* Waits for the end of serve(m), whose result is the exit status of the process. Does not return: the second thread calls
  * exit(), so that nobody waits until this one has a CPU. */
 _Noreturn void set_up_wait_for_end(void);

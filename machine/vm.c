@@ -57,7 +57,7 @@ void machine_create_irqchip(struct machine *m)
 	irqchip_create(m->vm_fd);
 }
 
-void machine_create_vcpus(struct machine *m)
+void machine_check_cpus(const struct machine *m)
 {
 	int limit = kvm_capability(m->kvm_fd, KVM_CAP_MAX_VCPUS);
 	struct error_text error;
@@ -66,6 +66,11 @@ void machine_create_vcpus(struct machine *m)
 		error_set_refused(&error, "this host's KVM allows %d", limit);
 		fail_option(&error, "--cpus %u", m->config.n_cpus);
 	}
+}
+
+void machine_create_vcpus(struct machine *m)
+{
+	machine_check_cpus(m);
 	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer };
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);

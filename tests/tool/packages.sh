@@ -17,7 +17,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 version=$(sed -n 's/^#define VMM_VERSION "\(.*\)"/\1/p' config/options.h)
-[ "$(./vmm --version)" = "vmm $version" ] || die "'$(./vmm --version)', config/options.h says $version"
+[ "$(./vmm --version)" = "vmm $version, contract 1" ] || die "'$(./vmm --version)', config/options.h says $version"
 grep -qxF "This page describes version $version." vmm.1 || die "vmm.1 does not describe version $version"
 newest=$(sed -n 's/^## \[\([0-9].*\)\] - [0-9]*-[0-9]*-[0-9]*$/\1/p' CHANGELOG.md | head -n 1)
 [ "$newest" = "$version" ] || die "the changelog's newest version is $newest, not $version"
@@ -63,7 +63,7 @@ in_root() {
 }
 in_root -i "$deb"
 grep -q '^Status: install ok installed' "$root/var/lib/dpkg/status" || die "dpkg has not installed $deb"
-[ "$(unshare -r chroot "$root" /usr/bin/vmm --version)" = "vmm $version" ] || die "the installed program does not run"
+[ "$(unshare -r chroot "$root" /usr/bin/vmm --version)" = "vmm $version, contract 1" ] || die "the installed program does not run"
 (cd "$root" && md5sum -c --quiet var/lib/dpkg/info/vmm.md5sums) || die "$deb: wrong md5sums"
 in_root -r vmm
 left=$(find "$root" -path "$root/var" -prune -o -type f -print)
@@ -78,7 +78,7 @@ mkdir "$work/a longer path"
 tar -xz -C "$work/a longer path" -f "build/vmm-$version.tar.gz"
 cd "$work/a longer path/vmm-$version"
 GIT_DIR=/none make -s vmm >"$work/build.out" 2>&1 || die "the tarball does not build: $(tail -n 5 "$work/build.out")"
-[ "$(./vmm --version)" = "vmm $version" ] || die "the tarball's version"
+[ "$(./vmm --version)" = "vmm $version, contract 1" ] || die "the tarball's version"
 if git -C "$OLDPWD" diff --quiet HEAD; then
 	cmp vmm "$OLDPWD/vmm" || die "two directories, two binaries"
 	echo "$(stat -c %s vmm) bytes, the same in two directories"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The descriptors that a command line names, also one that is refused. */
 #include "config/descriptors.h"
+#include "config/options.h"
 
 #include <stdarg.h>
 

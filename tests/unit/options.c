@@ -338,6 +338,39 @@ static void test_bad_command_lines(void)
 	}
 }
 
+/* The option and its whole value, also where the parser has cut it. */
+static void test_what_it_is_about(void)
+{
+	static const struct {
+		const char *first, *second, *option, *value;
+	} cases[] = {
+		{ "--mem", "1", "--mem", "1" },
+		{ "--mem=64M,4q", NULL, "--mem", "64M,4q" },
+		{ "--disk", ",ro", "--disk", ",ro" },
+		{ "--net", "tap=a,mac=1,mtu=5", "--net", "tap=a,mac=1,mtu=5" },
+		{ "--vsock=cid=3,uds=", NULL, "--vsock", "cid=3,uds=" },
+		{ "--acpi=", NULL, "--acpi", "" },
+		{ "--bogus=1", NULL, "--bogus", NULL },
+		{ "stray", NULL, NULL, "stray" },
+		{ "--check=1", NULL, "--check", NULL },
+		{ "--cpus", NULL, "--cpus", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_EQ(parse(cases[i].first, cases[i].second, NULL), OPTIONS_BAD);
+		CHECK_EQ(error.option == NULL, cases[i].option == NULL);
+		CHECK_EQ(error.value == NULL, cases[i].value == NULL);
+		if (error.option != NULL)
+			CHECK_STRING(error.option, cases[i].option);
+		if (error.value != NULL)
+			CHECK_STRING(error.value, cases[i].value);
+	}
+	CHECK_EQ(parse("--cpus=2", NULL), OPTIONS_BAD);
+	CHECK_STRING(error.option, "--kernel");
+	CHECK_EQ(parse("--check", "--kernel=k", NULL), OPTIONS_RUN);
+	CHECK(config.check);
+}
+
 static void test_help_and_version(void)
 {
 	CHECK_EQ(parse("--help", NULL), OPTIONS_HELP);
@@ -355,7 +388,8 @@ static void test_help_fits_a_screen(void)
 		"--mem",         "--cpus",    "--serial",
 		"--boot-timer",  "--help",    "--version",
 		"--status-fd",   "--net",     "--vsock",
-		"--lifeline-fd", "--kvm-fd",
+		"--lifeline-fd", "--kvm-fd",  "--events-fd",
+		"--check",
 	};
 	unsigned lines = 0, columns = 0;
 
@@ -386,6 +420,7 @@ int main(void)
 	RUN(test_given_twice);
 	RUN(test_bad_command_lines);
 	RUN(test_help_and_version);
+	RUN(test_what_it_is_about);
 	RUN(test_help_fits_a_screen);
 	return 0;
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* What --check prints: the machine as its guest would find it. */
+#include <asm/bootparam.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "machine/machine.h"
+#include "mem/layout.h"
+
+#define E820_RAM 1u
+
+static void print_range(const char *what, uint64_t gpa, uint64_t bytes, const char *kind)
+{
+	printf("%-8s 0x%llx-0x%llx %s\n", what, (unsigned long long)gpa,
+	       (unsigned long long)(gpa + bytes - 1), kind);
+}
+
+/* As the kernel is told. */
+static void print_memory(const struct machine *m, const struct boot_params *params)
+{
+	for (unsigned i = 0; i < params->e820_entries; i++) {
+		const struct boot_e820_entry *entry = &params->e820_table[i];
+		print_range("memory", entry->addr, entry->size,
+			    entry->type == E820_RAM ? "usable" : "reserved");
+	}
+	printf("%-8s entry 0x%llx end 0x%llx %s\n", "kernel",
+	       (unsigned long long)m->kernel.entry_gpa, (unsigned long long)m->kernel.end_gpa,
+	       m->config.kernel.text);
+	if (params->hdr.ramdisk_size > 0)
+		print_range("initrd", params->hdr.ramdisk_image, params->hdr.ramdisk_size,
+			    m->config.initrd.text);
+}
+
+static void print_device(const struct machine *m, unsigned at, const char *kind, unsigned index,
+			 const char *what)
+{
+	const struct device_window *window = &m->plan.virtio[at];
+
+	printf("%s%-*u window 0x%llx", kind, (int)(8 - strlen(kind)), index,
+	       (unsigned long long)window->mmio_gpa);
+	if (m->config.acpi)
+		printf(" acpi 0x%llx", (unsigned long long)window->acpi_gpa);
+	printf(" interrupt %u %s\n", window->gsi, what);
+}
+
+static void print_devices(const struct machine *m)
+{
+	const struct vm_config *config = &m->config;
+	unsigned at = 0;
+	char cid[16];
+
+	if (config->serial != SERIAL_NONE)
+		printf("%-8s ports 0x%x-0x%x interrupt %u\n", "serial", LAYOUT_SERIAL_PORT,
+		       LAYOUT_SERIAL_PORT + LAYOUT_SERIAL_PORTS - 1, LAYOUT_SERIAL_GSI);
+	for (unsigned i = 0; i < config->n_disks; i++)
+		print_device(m, at++, "disk", i, config->disks[i].file.text);
+	for (unsigned i = 0; i < config->n_nets; i++)
+		print_device(m, at++, "net", i, m->nics[i].tap.name);
+	snprintf(cid, sizeof(cid), "cid %u", config->vsock.guest_cid);
+	if (config->vsock.guest_cid != 0)
+		print_device(m, at, "vsock", 0, cid);
+}
+
+void machine_print(const struct machine *m)
+{
+	struct boot_params params;
+
+	guest_memory_read(&m->memory, LAYOUT_ZERO_PAGE_GPA, &params, sizeof(params));
+	print_memory(m, &params);
+	print_devices(m);
+	printf("%-8s %s\n", "words", m->plan.cmdline);
+}
