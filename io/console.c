@@ -15,9 +15,29 @@
 #include "host/message.h"
 #include "mem/layout.h"
 
+/* For the end of a line that the guest has begun. */
+#define LINE_WAIT_NS 1000000
+
 static struct console *console_of(struct ring_op *op, size_t offset)
 {
 	return (struct console *)((char *)op - offset);
+}
+
+/* The guest hands over single bytes. To write each costs two changes of thread, and the reader's two; a line costs
+ * them once. */
+static bool waits_for_line(struct console *console, const uint8_t *data, unsigned length)
+{
+	static struct __kernel_timespec wait = { .tv_nsec = LINE_WAIT_NS };
+
+	if (console->line_is_late || console->finishing || memchr(data, '\n', length) != NULL)
+		return false;
+	if (!console->line_waits) {
+		struct io_uring_sqe *sqe = ring_prepare(console->ring);
+		io_uring_prep_timeout(sqe, &wait, 0, 0);
+		ring_commit(sqe, &console->line_op);
+		console->line_waits = true;
+	}
+	return true;
 }
 
 static void pump_output(struct console *console)
@@ -32,7 +52,7 @@ static void pump_output(struct console *console)
 		serial_transmitted(&console->serial, length);
 		length = serial_transmit_peek(&console->serial, &data);
 	}
-	if (length == 0)
+	if (length == 0 || waits_for_line(console, data, length))
 		return;
 	struct io_uring_sqe *sqe = ring_prepare(console->ring);
 	io_uring_prep_write(sqe, console->output_fd, data, length, (uint64_t)-1);
@@ -96,6 +116,17 @@ static void write_done(struct ring_op *op, int32_t result)
 			     strerror(-result));
 	}
 	pump_output(console);
+}
+
+static void line_late(struct ring_op *op, int32_t result)
+{
+	struct console *console = console_of(op, offsetof(struct console, line_op));
+
+	(void)result;
+	console->line_waits = false;
+	console->line_is_late = true;
+	pump_output(console);
+	console->line_is_late = false;
 }
 
 static void output_writable(struct ring_op *op, int32_t result)
@@ -222,6 +253,7 @@ void console_open(struct console *console, const struct file_name *file, int vm_
 	console->exit = exit;
 	console->write_op.done = write_done;
 	console->writable_op.done = output_writable;
+	console->line_op.done = line_late;
 	serial_init(&console->serial, host);
 	keyboard_init(&console->keyboard, ring, file == NULL ? STDIN_FILENO : -1, &console->serial,
 		      exit);
@@ -251,6 +283,7 @@ static bool drain(struct console *console, const struct console_limits *limits, 
 	const uint8_t *data;
 	int64_t start = clock_now_ms(), now = start, moved = start;
 
+	console->finishing = true;
 	pump_output(console);
 	while (console->writing || serial_transmit_peek(&console->serial, &data) > 0) {
 		unsigned tail = console->serial.tx_tail;

@@ -2,8 +2,9 @@
 /*
  * The host side of the UART: standard input and output, or a file.
  *
- * The guest's bytes are written by the ring, many at a time. Only the first after a pause goes to a pipe at once, from
- * the vCPU's thread: whoever waits for it need not wait for the event loop to get a CPU.
+ * The guest's bytes are written by the ring, many at a time: at the end of a line, or a millisecond after the first.
+ * Only the first after a pause goes to a pipe at once, from the vCPU's thread: whoever waits for it need not wait for
+ * the event loop to get a CPU.
  */
 #ifndef IO_CONSOLE_H
 #define IO_CONSOLE_H
@@ -21,12 +22,13 @@
 #include "irq/irq_line.h"
 
 struct console {
-	struct ring_op write_op, writable_op;
+	struct ring_op write_op, writable_op, line_op;
 	struct event wake;
 	struct ring *ring;
 	struct irq_line irq;
 	struct exit_request *exit;
 	bool output_blocks, output_failed, writing;
+	bool line_waits, line_is_late, finishing;
 	bool reader_gone;            /* of the output */
 	uint64_t lost_bytes;         /* dropped since the output has failed */
 	struct refusal refusal;      /* of a write that needs a worker */

@@ -79,10 +79,10 @@ static void ask_for_input(struct serial *serial)
 	serial->host.wake(serial->host.context);
 }
 
-/* The first byte after serial_transmit_peek() wakes the console, the others find it awake. */
-static void offer_output(struct serial *serial)
+/* The first byte after serial_transmit_peek() wakes the console, and the end of a line does. */
+static void offer_output(struct serial *serial, uint8_t byte)
 {
-	if (serial->output_unseen)
+	if (serial->output_unseen && byte != '\n')
 		return;
 	serial->output_unseen = true;
 	serial->host.wake(serial->host.context);
@@ -118,7 +118,7 @@ static void transmit(struct serial *serial, uint8_t byte)
 			serial->tx[serial->tx_head++ % SERIAL_TX_BYTES] = byte;
 		else
 			serial->tx_dropped++;
-		offer_output(serial);
+		offer_output(serial, byte);
 	}
 	/* One edge until the guest has read IIR: it does so until nothing is pending. */
 	bool was_pending = serial->thr_empty_pending;

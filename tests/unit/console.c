@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include "tests/unit/check.h"
 #include "tests/unit/ring_rig.h"
@@ -131,6 +132,7 @@ static void test_output(void)
 static void test_first_byte_at_once(void)
 {
 	char text[64];
+	int n;
 
 	set_up();
 	CHECK_EQ(fcntl(1, F_GETFL) & O_NONBLOCK, 0);
@@ -142,7 +144,7 @@ static void test_first_byte_at_once(void)
 		out(DATA, (uint8_t)*at);
 	usleep(2000);
 	out(DATA, 'i'); /* a pause, but the ring has not written what is before it */
-	rig_idle();
+	RIG_RUN_UNTIL(ioctl(screen_fd, FIONREAD, &n) == 0 && n > 0);
 	CHECK_EQ(read(screen_fd, text, sizeof(text)), 8);
 	CHECK_BYTES(text, "bcdefghi", 8);
 	fill_screen();
@@ -151,6 +153,34 @@ static void test_first_byte_at_once(void)
 	CHECK(drain_screen() > 0);
 	RIG_RUN_UNTIL(read(screen_fd, text, sizeof(text)) == 1);
 	CHECK_EQ(text[0], 'j');
+	tear_down();
+}
+
+/* A guest prints byte by byte. What it begins waits for the end of the line, which is written in one piece; but not for
+ * long. */
+static void test_line_in_one_piece(void)
+{
+	char text[64];
+	int n;
+
+	set_up();
+	/* Each write is a packet. */
+	CHECK(fcntl(console.output_fd, F_SETFL, O_NONBLOCK | O_DIRECT) == 0);
+	usleep(2000);
+	out(DATA, 'a');
+	CHECK_EQ(read(screen_fd, text, sizeof(text)), 1);
+	out(DATA, 'b');
+	RIG_RUN_UNTIL(console.line_waits);
+	CHECK(!console.writing);
+	out(DATA, 'c');
+	out(DATA, '\n');
+	RIG_RUN_UNTIL(ioctl(screen_fd, FIONREAD, &n) == 0 && n > 0);
+	CHECK_EQ(read(screen_fd, text, sizeof(text)), 3);
+	CHECK_BYTES(text, "bc\n", 3);
+	for (const char *at = "> "; *at != '\0'; at++)
+		out(DATA, (uint8_t)*at);
+	RIG_RUN_UNTIL(console.serial.tx_head == console.serial.tx_tail);
+	CHECK_EQ(drain_screen(), 2);
 	tear_down();
 }
 
@@ -324,6 +354,7 @@ int main(void)
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	RUN(test_output);
 	RUN(test_first_byte_at_once);
+	RUN(test_line_in_one_piece);
 	RUN(test_input);
 	RUN(test_reader_gone);
 	RUN(test_lost_output);

@@ -274,7 +274,7 @@ static void test_transmit_buffer(void)
 	set_up();
 	for (unsigned i = 0; i < SERIAL_TX_BYTES; i++) {
 		CHECK_EQ(in(LSR), 0x60);
-		out(DATA, (uint8_t)(i * 7));
+		out(DATA, (uint8_t)(i * 7 | 1)); /* no end of a line */
 	}
 	CHECK_EQ(wakes, 1); /* one is enough until the console has looked */
 	CHECK_EQ(in(LSR), 0x00);
@@ -282,7 +282,7 @@ static void test_transmit_buffer(void)
 	CHECK_EQ(irqs, 0); /* not empty: no such interrupt now */
 	CHECK_EQ(serial_transmit_peek(&serial, &data), SERIAL_TX_BYTES);
 	for (unsigned i = 0; i < SERIAL_TX_BYTES; i++)
-		CHECK_EQ(data[i], (uint8_t)(i * 7));
+		CHECK_EQ(data[i], (uint8_t)(i * 7 | 1));
 	serial_transmitted(&serial, 100);
 	CHECK_EQ(irqs, 1); /* room again: the driver goes on */
 	CHECK_EQ(in(IIR), 0x02);
@@ -294,6 +294,12 @@ static void test_transmit_buffer(void)
 	serial_transmitted(&serial, SERIAL_TX_BYTES - 100);
 	CHECK_EQ(serial_transmit_peek(&serial, &data), 1);
 	CHECK_EQ(*data, 'z');
+	out(DATA, 'a');
+	CHECK_EQ(wakes, 3);
+	out(DATA, 'b');
+	CHECK_EQ(wakes, 3);
+	out(DATA, '\n');
+	CHECK_EQ(wakes, 4); /* the console may be waiting for it */
 }
 
 static void *print_stream(void *unused)
