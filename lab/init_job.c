@@ -50,6 +50,7 @@ struct control {
 struct heart {
 	int port_fd;
 	int ended_fd;
+	int every_ms;
 	pthread_t thread;
 };
 
@@ -191,7 +192,7 @@ static void *heart_run(void *argument)
 	const struct heart *heart = argument;
 	struct pollfd ended = { .fd = heart->ended_fd, .events = POLLIN };
 
-	while (poll(&ended, 1, WIRE_ALIVE_MS) == 0)
+	while (poll(&ended, 1, heart->every_ms) == 0)
 		wire_send(heart->port_fd, WIRE_ALIVE, NULL, 0);
 	return NULL;
 }
@@ -298,7 +299,11 @@ int init_job_run(const struct init_job *job, const int port_fd[])
 				   .output = &output,
 				   .error = &error };
 	int ended_fd = eventfd(0, EFD_CLOEXEC);
-	struct heart heart = { .port_fd = port_fd[WIRE_CTL], .ended_fd = ended_fd };
+	struct heart heart = {
+		.port_fd = port_fd[WIRE_CTL],
+		.ended_fd = ended_fd,
+		.every_ms = getenv("LAB_DISKS") ? WIRE_ALIVE_BOCHS_MS : WIRE_ALIVE_MS,
+	};
 	pthread_t ignored;
 	pid_t command;
 	int fds[3];

@@ -41,6 +41,9 @@ struct wire_frame {
 #define WIRE_CHUNK_BYTES 32768u
 #define WIRE_JOB_BYTES   (16u << 20)
 #define WIRE_ALIVE_MS    2000
+/* A second of Bochs' machine takes a busy host minutes: its clock is a TSC of 3.5 GHz that counts 100 million instructions as a second
+ * of its timers. */
+#define WIRE_ALIVE_BOCHS_MS 50
 
 /* Both move exactly `bytes` bytes. Return 0, or -1 when the other side is gone. A read of 0 bytes counts
  * as gone unless wire_zero_is_wait is set: a guest's port reads 0 until QEMU has announced its peer. */
