@@ -2,9 +2,9 @@
 /*
  * The input is what a driver does with a disk: requests of every kind, raw descriptors, kicks,
  * register writes, resets, reads into its own rings, and what the host does: a file that changes its size, results of
- * every kind, and the end of the run, against the device, the transport and the ring as they are (bug classes 5, 8, 15,
- * 16, 17, 22, 24, 25). After each input every request is back, nothing behind the disk's end has changed, and a good
- * driver is served again.
+ * every kind, an overlay, and the end of the run, against the device, the transport and the ring as they are (bug classes 5, 8, 15,
+ * 16, 17, 22, 24, 25). After each input every request is back, nothing behind the disk's end has changed, nor anything of
+ * an overlay's base, and a good driver is served again.
  *
  * No input reaches what is decided before the first one (what kind of file the image is, and how it begins), and chains
  * that become available while the device asks for kicks again: that takes a second thread, which tests/tsan/block.c has.
@@ -15,7 +15,7 @@
 #include "tests/fuzz/block_seeds.h"
 #include "tests/fuzz/fuzz.h"
 
-#include "tests/unit/disk_rig.h"
+#include "tests/unit/overlay_rig.h"
 
 #define DISK_SECTORS   64u
 #define TAIL_BYTES     8192u /* of the file, behind the disk */
@@ -26,7 +26,7 @@
 
 static int file_fd;
 static bool truncated; /* by this input */
-static uint8_t tail[TAIL_BYTES];
+static uint8_t tail[TAIL_BYTES], base[DISK_SECTORS * SECTOR_BYTES];
 static ring_done_fn *real_done;
 static uint8_t result_kind, results_left;
 static const uint8_t types[16] = { 0, 1, 4, 8, 11, 13, 0, 1, 0, 1, 13, 11, 8, 2, 5, 255 };
@@ -69,6 +69,15 @@ static void run_ring(void)
 	come_between();
 }
 
+static void open_overlay(struct block_image *image)
+{
+	struct file_name name = { "fd=N", check_memory_file("", 0) };
+	struct error_text error;
+
+	CHECK(overlay_file_open(&rig_overlay, image, &name, NULL, &error));
+	image->overlay = NULL;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct block_image image = { .path = "(fuzz)", .sectors = DISK_SECTORS, .id = "fuzz" };
@@ -78,6 +87,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	image.fd = file_fd = check_memory_file("", 0);
 	CHECK(pwrite(file_fd, tail, sizeof(tail), DISK_SECTORS * SECTOR_BYTES) == sizeof(tail));
 	image.fd = fcntl(file_fd, F_DUPFD_CLOEXEC, 0);
+	open_overlay(&image);
 	rig_open(&image);
 	guest_memory_unmap(&rig.memory);
 	fuzz_map_memory(&rig.memory, RIG_MEM_BYTES);
@@ -187,6 +197,30 @@ static void reset_and_wait(void)
 	rig.block.device.reset_wait_ms = 0;
 }
 
+static void read_base(uint8_t *bytes)
+{
+	CHECK(pread(file_fd, bytes, sizeof(base), 0) == sizeof(base));
+}
+
+/* Before the input's first request. */
+static void choose_overlay(bool has_overlay, bool is_kept)
+{
+	uint64_t map_bytes = (uint64_t)(rig_overlay.copies - (uint8_t *)rig_overlay.present);
+
+	rig.image.overlay = has_overlay ? &rig_overlay : NULL;
+	if (!has_overlay)
+		return;
+	rig_overlay.is_kept = is_kept;
+	rig_overlay.flush_failed = false;
+	memset(rig_overlay.present, 0, map_bytes);
+	memset(rig_overlay.page_flags, 0, rig_overlay.n_pages);
+	CHECK(ftruncate(rig_overlay.file.fd, OVERLAY_HEADER_BYTES) == 0);
+	CHECK(ftruncate(rig_overlay.file.fd, (off_t)rig_overlay.data_start + sizeof(base)) == 0);
+	for (unsigned i = 0; i < VIRTQUEUE_MAX_SIZE; i++)
+		rig.block.requests[i].copy = rig_overlay.copies + i * OVERLAY_BLOCK_BYTES;
+	read_base(base);
+}
+
 static void choose_image(uint8_t kind)
 {
 	rig.image.is_regular = kind & 1;
@@ -293,6 +327,16 @@ static void check_tail(void)
 		CHECK(now[i] == TAIL || (truncated && now[i] == 0));
 }
 
+static void check_base(void)
+{
+	uint8_t now[sizeof(base)];
+
+	if (rig.image.overlay == NULL || truncated)
+		return;
+	read_base(now);
+	CHECK_BYTES(now, base, sizeof(base));
+}
+
 /* A queue address of the input's choice may have led used entries and status bytes anywhere in RAM;
  * a reset and zeroed memory make a driver's good start. */
 static void check_good_driver_is_served(void)
@@ -303,6 +347,7 @@ static void check_good_driver_is_served(void)
 	results_left = 0;
 	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_STATUS), 0);
 	check_tail();
+	check_base();
 	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
 	fuzz_clear_memory(&rig.memory);
 	rig_start_driver(16);
@@ -324,10 +369,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.block.store.writes = rig.block.store.flushed_writes = 0;
 	atomic_store(&rig_exit.status, EXIT_REQUEST_NONE);
 	results_left = 0;
-	choose_image(1);
 	truncated = false;
 	CHECK(ftruncate(file_fd, FILE_BYTES) == 0);
 	CHECK(pwrite(file_fd, tail, sizeof(tail), DISK_SECTORS * SECTOR_BYTES) == sizeof(tail));
+	choose_image(1);
+	if (bytes > 1 && data[0] == OP_IMAGE)
+		choose_overlay(data[1] & 8, data[1] & 16);
+	else
+		choose_overlay(false, false);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++)
 		do_operation(&input);
 	check_good_driver_is_served();

@@ -27,6 +27,12 @@ enum operation {
 	OPERATIONS,
 };
 
+/* Bits of an OP_IMAGE that is the first operation. */
+enum image_kind {
+	IMAGE_OVERLAY = 8,
+	IMAGE_KEPT = 16,
+};
+
 /* The results that the host may give an operation instead of the right one. */
 enum result_kind {
 	RESULT_SHORT,
@@ -50,14 +56,14 @@ static void seed_requests(const char *name, uint8_t operation, uint8_t features)
 }
 
 /* Zeroes where the file system has no fallocate, interrupted, refused and failed operations. */
-static void seed_results(void)
+static void seed_results(uint8_t image)
 {
 	static const uint8_t request_types[] = { 0, 1, 2, 4, 5 };
 	char name[20];
 
 	for (uint8_t kind = 0; kind < RESULT_KINDS; kind++) {
 		struct fuzz_program seed = { 0 };
-		FUZZ_APPEND(&seed, OP_IMAGE, kind & 3, OP_START, kind & 1 ? 5 : 1, 7);
+		FUZZ_APPEND(&seed, OP_IMAGE, image | (kind & 3), OP_START, kind & 1 ? 5 : 1, 7);
 		for (size_t i = 0; i < sizeof(request_types); i++) {
 			FUZZ_APPEND(&seed, OP_REQUEST, (uint8_t)(i * 3), request_types[i], 3, 0, 0,
 				    1);
@@ -68,7 +74,7 @@ static void seed_results(void)
 		}
 		FUZZ_APPEND(&seed, OP_REQUEST_PARTS, 90, 0, 1, 7, 0, OP_REQUEST_PARTS, 91, 1, 1, 7,
 			    0, OP_KICK, OP_RUN, OP_RUN, OP_RESULTS, kind, 1, OP_END, OP_RESET_WAIT);
-		snprintf(name, sizeof(name), "results-%u", kind);
+		snprintf(name, sizeof(name), "results-%u-%u", image, kind);
 		fuzz_seed(name, seed.bytes, seed.n);
 	}
 }
@@ -98,9 +104,29 @@ static void seed_resets(void)
 	fuzz_seed("resets", seed.bytes, seed.n);
 }
 
+/* Whole blocks and parts of them, written, read over both files, flushed, zeroed; two parts of a block at once. */
+static void seed_overlay(void)
+{
+	struct fuzz_program seed = { 0 };
+
+	FUZZ_APPEND(&seed, OP_IMAGE, IMAGE_OVERLAY | IMAGE_KEPT | 1, OP_START, 5, 7, /* */
+		    OP_REQUEST, 0, 1, 8, 0, 0, 7, OP_REQUEST, 3, 1, 3, 0, 0, 2,      /* */
+		    OP_REQUEST, 6, 1, 5, 0, 0, 1, OP_KICK, OP_RUN, OP_RUN, OP_RUN,   /* */
+		    OP_REQUEST, 9, 0, 0, 0, 0, 8, OP_REQUEST, 12, 2, 0, 0, 0, 0, OP_KICK, OP_RUN,
+		    OP_RUN, OP_RUN, OP_RUN, /* */
+		    OP_REQUEST, 15, 5, 0, 0, 0, 4, 20, 9, 0, 0, OP_KICK, OP_RUN, OP_RUN,
+		    OP_RUN, /* */
+		    OP_REQUEST, 18, 4, 0, 0, 0, 4, 32, 9, 0, 0, OP_REQUEST, 21, 2, 0, 0, 0, 0,
+		    OP_KICK, OP_RUN, OP_RUN, OP_RUN, OP_END);
+	fuzz_seed("overlay", seed.bytes, seed.n);
+}
+
 static inline void block_seeds_write(void)
 {
-	seed_results();
+	seed_results(0);
+	seed_results(IMAGE_OVERLAY);
+	seed_results(IMAGE_OVERLAY | IMAGE_KEPT);
+	seed_overlay();
 	seed_ends();
 	seed_requests("direct", OP_REQUEST, 1);
 	seed_requests("indirect", OP_REQUEST_INDIRECT, 3);

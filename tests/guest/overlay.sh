@@ -17,20 +17,6 @@ cp "$tmp/base" "$tmp/plain"
 cp "$tmp/base" "$tmp/before"
 chmod 444 "$tmp/base"
 
-# merged BASE FILE: the disk that FILE makes of its base.
-merged() {
-	python3 - "$@" <<'END'
-import sys
-base, file = (open(path, "rb").read() for path in sys.argv[1:])
-assert file[:16] == b"vmm overlay 1\n\0\0" and int.from_bytes(file[16:24], "little") == len(base)
-start = 4096 + -(-len(base) // (4096 * 8 * 4096)) * 4096
-for block in range(-(-len(base) // 4096)):
-    at = block * 4096
-    has = file[4096 + block // 8] >> block % 8 & 1
-    sys.stdout.buffer.write(file[start + at:start + at + 4096][:len(base) - at] if has else base[at:at + 4096])
-END
-}
-
 blk_io() { # DISK
 	vmm_run --kernel "$elf/blk_io.elf" --disk "$1" --disk "$tmp/ro,ro"
 	expect_status 0 "$1"
@@ -44,7 +30,7 @@ for words in overlay "overlay-dir=$tmp" "overlay=$tmp/file"; do
 	cmp "$tmp/plain-out" "$tmp/out" || die "$words: other answers than without an overlay"
 	cmp "$tmp/base" "$tmp/before" || die "$words: the base has changed"
 done
-merged "$tmp/base" "$tmp/file" | cmp - "$tmp/plain" || die "the overlay differs from the plain image after the same run"
+tests/guest/overlay_merge.py "$tmp/base" "$tmp/file" | cmp - "$tmp/plain" || die "the overlay differs from the plain image after the same run"
 
 # A second start finds what the first has written.
 blk_io "$tmp/plain"
@@ -53,7 +39,7 @@ exec 8<"$tmp/base" 9<>"$tmp/file"
 blk_io "fd=8,overlay=fd=9"
 exec 8<&- 9<&-
 cmp "$tmp/plain-out" "$tmp/out" || die "other answers at the second start"
-merged "$tmp/base" "$tmp/file" | cmp - "$tmp/plain" || die "other contents after the second start"
+tests/guest/overlay_merge.py "$tmp/base" "$tmp/file" | cmp - "$tmp/plain" || die "other contents after the second start"
 
 hold() { # ARGUMENT...: a VM that waits in its guest
 	: >"$tmp/held-$#"
