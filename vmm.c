@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "host/control_client.h"
 #include "host/event_line.h"
 #include "host/fail.h"
 #include "host/file.h"
@@ -128,10 +129,19 @@ static int serve(struct machine *m)
 	return finish(m);
 }
 
+static int ctl(int argc, char **argv)
+{
+	if (argc != 4)
+		fail(EXIT_BAD_INPUT, "ctl: expected a path and a request: vmm ctl PATH REQUEST");
+	return control_client_run(argv[2], argv[3]);
+}
+
 int main(int argc, char **argv)
 {
 	struct machine *m = &machine;
 
+	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+		return ctl(argc, argv);
 	signals_block(fail_by_signal);
 	boot_timer_start(&m->timer);
 	/* Avoid clearing a huge page on first touch; most of this is unused pools. */

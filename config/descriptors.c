@@ -91,7 +91,9 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 	if (!take(descriptors, config->status_fd, "--status-fd ", error) ||
 	    !take(descriptors, config->events_fd, "--events-fd ", error) ||
 	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error) ||
-	    !take(descriptors, config->kvm_fd, "--kvm-fd ", error))
+	    !take(descriptors, config->kvm_fd, "--kvm-fd ", error) ||
+	    (config->control.fd > 0 &&
+	     !take(descriptors, config->control.fd, "--control fd=", error)))
 		return false;
 	for (unsigned i = 0; i < config->n_nets; i++)
 		if (!take(descriptors, config->nets[i].fd, "--net fd=", error))

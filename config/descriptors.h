@@ -7,7 +7,7 @@
 
 #include "config/vm_config.h"
 
-#define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 9)
+#define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 10)
 
 struct named_descriptor {
 	int fd;

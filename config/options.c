@@ -25,6 +25,7 @@ const char options_help_text[] =
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
+	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --check                try all but the VM, and print it; --help, --version\n"
 	"\n"
@@ -105,6 +106,12 @@ static bool set_vsock(struct vm_config *config, const char *name, char *value,
 	return parse_vsock(&config->vsock, name, value, error);
 }
 
+static bool set_control(struct vm_config *config, const char *name, char *value,
+			struct error_text *error)
+{
+	return take_file(&config->control, name, value, error);
+}
+
 static bool set_no_default_cmdline(struct vm_config *config, const char *name, char *value,
 				   struct error_text *error)
 {
@@ -183,6 +190,7 @@ static const struct option {
 	{ "--events-fd", true, false, set_events_fd },
 	{ "--lifeline-fd", true, false, set_lifeline_fd },
 	{ "--kvm-fd", true, false, set_kvm_fd },
+	{ "--control", true, false, set_control },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */

@@ -45,6 +45,7 @@ struct vm_config {
 	struct file_name serial_file; /* for SERIAL_FILE */
 	bool boot_timer;
 	bool check;                                    /* make no VM */
+	struct file_name control;                      /* text NULL: none */
 	int status_fd, events_fd, lifeline_fd, kvm_fd; /* -1: none */
 };
 

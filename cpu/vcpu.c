@@ -12,6 +12,7 @@
 
 #include "cpu/boot_state.h"
 #include "host/fail.h"
+#include "host/gate.h"
 #include "host/ioctl.h"
 #include "host/kvm.h"
 #include "host/message.h"
@@ -192,6 +193,25 @@ static bool is_passing(const struct vcpu *vcpu, int error, struct refusal *refus
 	return true;
 }
 
+static void set_immediate_exit(const struct vcpu *vcpu, uint8_t value)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, value, __ATOMIC_SEQ_CST);
+}
+
+/* KVM_RUN was interrupted, which leaves no instruction half done. What asks for that closes the gate or posts the exit
+ * request first, and sets immediate_exit then: cleared before both are looked at, it is not lost. */
+static void pass_gate(const struct vcpu *vcpu)
+{
+	struct gate *gate = vcpu->machine->gate;
+	bool has_waited = false;
+
+	for (set_immediate_exit(vcpu, 0); gate_pass(gate); set_immediate_exit(vcpu, 0))
+		has_waited = true;
+	if (has_waited)
+		host_ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL,
+			   0); /* EINVAL: the guest has no such clock */
+}
+
 void vcpu_run(struct vcpu *vcpu)
 {
 	const struct vcpu_machine *machine = vcpu->machine;
@@ -209,7 +229,9 @@ void vcpu_run(struct vcpu *vcpu)
 		}
 		int error = errno;
 		counter_add(&vcpu->exits[EXIT_INTERRUPTED], 1);
-		if (!is_passing(vcpu, error, &refusal))
+		if (error == EINTR && machine->gate != NULL)
+			pass_gate(vcpu);
+		else if (!is_passing(vcpu, error, &refusal))
 			post_run_error(vcpu, error);
 	}
 	sem_post(&vcpu->left);
@@ -255,13 +277,18 @@ void vcpu_start(struct vcpu *vcpu)
 	vcpu->started = vcpu->has_own_thread = true;
 }
 
+void vcpu_interrupt(const struct vcpu *vcpu)
+{
+	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
+	set_immediate_exit(vcpu, 1);
+	pthread_kill(vcpu->thread, SIGNALS_KICK);
+}
+
 void vcpu_stop(struct vcpu *vcpu)
 {
 	if (!vcpu->started)
 		return;
-	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
-	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-	pthread_kill(vcpu->thread, SIGNALS_KICK);
+	vcpu_interrupt(vcpu);
 	while (sem_wait(&vcpu->left) < 0)
 		; /* EINTR */
 	if (vcpu->has_own_thread)

@@ -15,11 +15,14 @@
 #include "io/boot_timer.h"
 #include "io/bus.h"
 
+struct gate;
+
 /* Shared by all vCPUs of a VM. */
 struct vcpu_machine {
 	const struct bus *ports, *mmio;
 	struct exit_request *exit;
 	struct boot_timer *timer;
+	struct gate *gate; /* NULL: none */
 };
 
 struct vcpu {
@@ -48,8 +51,11 @@ void vcpu_adopt_thread(struct vcpu *vcpu);
  * failure (exit 122). */
 void vcpu_start(struct vcpu *vcpu);
 
-/* Runs the vCPU on the calling thread until an exit request. */
+/* Runs the vCPU on the calling thread until an exit request. An interruption brings it to the gate. */
 void vcpu_run(struct vcpu *vcpu);
+
+/* Gets a started vCPU out of KVM_RUN, or keeps it from entering. Any thread. */
+void vcpu_interrupt(const struct vcpu *vcpu);
 
 /* After an exit request: gets the vCPU out of KVM_RUN and waits until it has left its loop. Called by another
  * thread. */

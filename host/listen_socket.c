@@ -64,31 +64,37 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 	return true;
 }
 
-/* Removed at exit(): the path, if it is still our socket. Another thread may end the process while the socket is
+/* Removed at exit(): the paths, if they are still our sockets. Another thread may end the process while a socket is
  * made: it keeps the lock then. */
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-static const char *own_path;
-static struct stat own_status;
+static struct own_socket {
+	const char *path;
+	struct stat status;
+} own[LISTEN_SOCKETS];
+static unsigned n_own;
 
 static void remove_own(void)
 {
 	struct stat status;
 
 	pthread_mutex_lock(&making);
-	if (own_path != NULL && lstat(own_path, &status) == 0 &&
-	    status.st_dev == own_status.st_dev && status.st_ino == own_status.st_ino)
-		unlink(own_path);
+	for (const struct own_socket *socket = own; socket < own + n_own; socket++)
+		if (lstat(socket->path, &status) == 0 && status.st_dev == socket->status.st_dev &&
+		    status.st_ino == socket->status.st_ino)
+			unlink(socket->path);
 }
 
 static bool bind_path(int fd, const struct sockaddr_un *address, const char *path)
 {
 	pthread_mutex_lock(&making);
+	if (n_own == 0)
+		atexit(remove_own);
 	mode_t mask = umask(0177); /* bind() makes it 0600 at once */
 	int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
 	int error = errno;
 	umask(mask);
-	if (result == 0 && lstat(path, &own_status) == 0)
-		own_path = path;
+	if (result == 0 && lstat(path, &own[n_own].status) == 0)
+		own[n_own++].path = path;
 	pthread_mutex_unlock(&making);
 	errno = error;
 	return result == 0;
@@ -115,7 +121,6 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	if (listener->fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
 	listen_socket_refuse_descriptors(listener->fd);
-	atexit(remove_own);
 	if (bind_path(listener->fd, &address, path) && listen(listener->fd, BACKLOG) == 0)
 		return true;
 	error_set_errno(error, "%s", strerror(errno));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A listening Unix socket at a path, which disappears with the monitor. */
+/* Listening Unix sockets at paths, which disappear with the monitor. */
 #ifndef HOST_LISTEN_SOCKET_H
 #define HOST_LISTEN_SOCKET_H
 
@@ -7,12 +7,15 @@
 
 #include "host/error.h"
 
+/* At a path, in a process. */
+#define LISTEN_SOCKETS 2
+
 struct listen_socket {
 	int fd;
 };
 
 /* Makes a socket at `path` (which must stay valid), mode 0600, that is removed at exit(). A stale one, which no process
- * has, is replaced; one in use is waited for, for a second. False: *error says what is in the way. Once a process. */
+ * has, is replaced; one in use is waited for, for a second. False: *error says what is in the way. Any thread. */
 bool listen_socket_open(struct listen_socket *socket, const char *path, struct error_text *error);
 
 /* Takes over an inherited listening Unix stream socket, whose flags stay as they are: it may be non-blocking. It passes

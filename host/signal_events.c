@@ -13,7 +13,7 @@
 #include "host/message.h"
 #include "host/signals.h"
 
-static void end_by(struct signal_events *events, int number)
+void signal_events_end(struct signal_events *events, int number)
 {
 	events->received = true;
 	exit_request_post(events->exit, EXIT_SIGNAL_BASE + number);
@@ -39,7 +39,7 @@ static void handle(struct signal_events *events, int number)
 		events->after_continue(events->context);
 		break;
 	default:
-		end_by(events, number);
+		signal_events_end(events, number);
 	}
 }
 
@@ -71,7 +71,7 @@ static void lifeline_ended(struct ring_op *op, int32_t result)
 	if (result < 0)
 		fail_to_hear(events, "--lifeline-fd", -result);
 	else
-		end_by(events, SIGTERM);
+		signal_events_end(events, SIGTERM);
 }
 
 void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit)

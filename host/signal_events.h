@@ -28,6 +28,9 @@ void signal_events_open(struct signal_events *events, struct ring *ring, struct 
 /* Starts listening: after ring_start(). */
 void signal_events_start(struct signal_events *events);
 
+/* On the ring's thread. Ends the VM as signal `number` does. */
+void signal_events_end(struct signal_events *events, int number);
+
 void signal_events_close(struct signal_events *events);
 
 #endif

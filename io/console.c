@@ -161,6 +161,18 @@ static void raise_irq(void *context)
 	irq_line_raise(&console->irq);
 }
 
+static void vcpu_waits(void *context, bool begins)
+{
+	const struct console *console = context;
+
+	if (console->gate == NULL)
+		return;
+	if (begins)
+		gate_wait_begins(console->gate);
+	else
+		gate_wait_ends(console->gate);
+}
+
 /* One byte a millisecond at most: a long text is better written in one piece. */
 static bool write_now(void *context, uint8_t byte)
 {
@@ -244,7 +256,7 @@ static void open_file(struct console *console, const struct file_name *file)
 void console_open(struct console *console, const struct file_name *file, int vm_fd,
 		  struct ring *ring, struct exit_request *exit)
 {
-	struct serial_host host = { write_now, raise_irq, wake, console };
+	struct serial_host host = { write_now, raise_irq, wake, vcpu_waits, console };
 	struct stat status;
 
 	/* Avoid touching the buffers' pages: most are never used. */

@@ -15,6 +15,7 @@
 #include "host/event.h"
 #include "host/exit_request.h"
 #include "host/file.h"
+#include "host/gate.h"
 #include "host/refusal.h"
 #include "host/ring.h"
 #include "io/keyboard.h"
@@ -27,6 +28,7 @@ struct console {
 	struct ring *ring;
 	struct irq_line irq;
 	struct exit_request *exit;
+	struct gate *gate; /* of the vCPUs: one that waits for room counts as stopped; NULL: none */
 	bool output_blocks, output_failed, writing;
 	bool line_waits, line_is_late, finishing;
 	bool reader_gone;            /* of the output */

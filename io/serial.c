@@ -22,7 +22,9 @@ enum {
 
 #define IER_RX        0x01
 #define IER_THR_EMPTY 0x02
+#define IER_MODEM     0x08
 #define IER_MASK      0x0f
+#define IIR_MODEM     0x00
 #define IIR_NONE      0x01
 #define IIR_THR_EMPTY 0x02
 #define IIR_RX        0x04
@@ -35,6 +37,7 @@ enum {
 #define LSR_RX_READY  0x01
 #define LSR_THR_EMPTY 0x20
 #define LSR_TX_IDLE   0x40
+#define MSR_RUNG      0x04 /* RI was on, since the last read */
 #define MSR_CONNECTED 0xb0 /* CTS, DSR, DCD */
 
 void serial_init(struct serial *serial, struct serial_host host)
@@ -56,13 +59,15 @@ static unsigned tx_count(const struct serial *serial)
 	return serial->tx_head - serial->tx_tail;
 }
 
-/* PC16550D, 8.5: receive comes before transmit. */
+/* PC16550D, 8.5: receive comes before transmit, the modem last. */
 static uint8_t pending_interrupt(const struct serial *serial)
 {
 	if ((serial->ier & IER_RX) && serial->rx_count > 0)
 		return IIR_RX;
 	if ((serial->ier & IER_THR_EMPTY) && serial->thr_empty_pending)
 		return IIR_THR_EMPTY;
+	if ((serial->ier & IER_MODEM) && serial->has_rung)
+		return IIR_MODEM;
 	return IIR_NONE;
 }
 
@@ -106,14 +111,22 @@ static uint8_t pop_rx(struct serial *serial)
 	return byte;
 }
 
+static void wait_for_room(struct serial *serial)
+{
+	serial->host.waits(serial->host.context, true);
+	while (tx_count(serial) == SERIAL_TX_BYTES && !serial->stopped)
+		pthread_cond_wait(&serial->tx_room, &serial->lock);
+	serial->host.waits(serial->host.context, false);
+}
+
 static void transmit(struct serial *serial, uint8_t byte)
 {
 	counter_add(&serial->out_bytes, 1);
 	if (serial->mcr & MCR_LOOP) {
 		push_rx(serial, byte);
 	} else if (tx_count(serial) > 0 || !serial->host.write_now(serial->host.context, byte)) {
-		while (tx_count(serial) == SERIAL_TX_BYTES && !serial->stopped)
-			pthread_cond_wait(&serial->tx_room, &serial->lock);
+		if (tx_count(serial) == SERIAL_TX_BYTES)
+			wait_for_room(serial);
 		if (tx_count(serial) < SERIAL_TX_BYTES)
 			serial->tx[serial->tx_head++ % SERIAL_TX_BYTES] = byte;
 		else
@@ -147,12 +160,14 @@ static uint8_t read_lsr(const struct serial *serial)
 
 /* In loop-back mode the modem outputs feed the inputs: DTR to DSR, RTS to CTS, OUT1 to RI, OUT2 to
  * DCD. */
-static uint8_t read_msr(const struct serial *serial)
+static uint8_t read_msr(struct serial *serial)
 {
-	uint8_t mcr = serial->mcr;
+	uint8_t mcr = serial->mcr, rung = serial->has_rung ? MSR_RUNG : 0;
 
-	if (!(mcr & MCR_LOOP))
-		return MSR_CONNECTED;
+	if (!(mcr & MCR_LOOP)) {
+		serial->has_rung = false;
+		return MSR_CONNECTED | rung;
+	}
 	return (uint8_t)((mcr & 0x01) << 5 | (mcr & 0x02) << 3 | (mcr & 0x04) << 4 |
 			 (mcr & 0x08) << 4);
 }
@@ -274,6 +289,18 @@ void serial_receive(struct serial *serial, const uint8_t *data, unsigned length)
 	counter_add(&serial->in_bytes, length);
 	raise_if_pending(serial);
 	pthread_mutex_unlock(&serial->lock);
+}
+
+bool serial_ring(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->lock);
+	bool heard = serial->ier & IER_MODEM;
+	if (heard) {
+		serial->has_rung = true;
+		raise_if_pending(serial);
+	}
+	pthread_mutex_unlock(&serial->lock);
+	return heard;
 }
 
 unsigned serial_transmit_peek(struct serial *serial, const uint8_t **data)

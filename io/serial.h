@@ -27,6 +27,8 @@ struct serial_host {
 	void (*raise_irq)(void *context);
 	/* There are bytes to transmit, or room in the receive FIFO. A vCPU's thread. */
 	void (*wake)(void *context);
+	/* A vCPU's thread begins or ends to wait for room. */
+	void (*waits)(void *context, bool begins);
 	void *context;
 };
 
@@ -35,7 +37,7 @@ struct serial {
 	pthread_cond_t tx_room;
 	struct serial_host host;
 	uint8_t ier, lcr, mcr, scr, divisor_low, divisor_high;
-	bool fifo_enabled, thr_empty_pending, output_unseen, stopped;
+	bool fifo_enabled, thr_empty_pending, has_rung, output_unseen, stopped;
 	uint8_t rx[SERIAL_RX_BYTES];
 	unsigned rx_head, rx_count;
 	unsigned tx_head, tx_tail;    /* free-running; head - tail bytes wait */
@@ -57,6 +59,9 @@ unsigned serial_receive_room(struct serial *serial);
 
 /* Puts bytes into the receive FIFO: at most serial_receive_room(). */
 void serial_receive(struct serial *serial, const uint8_t *data, unsigned length);
+
+/* Rings: the modem's RI comes and goes, for a driver that has modem status interrupts enabled. False: it has not. */
+bool serial_ring(struct serial *serial);
 
 /* The bytes that wait, up to the buffer's wrap: valid until serial_transmitted(). 0: none, and the next byte calls
  * host.wake(). */

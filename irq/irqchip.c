@@ -73,3 +73,11 @@ void irqchip_create(int vm_fd)
 	set_routing(vm_fd);
 	set_extint_pin(vm_fd);
 }
+
+bool irqchip_is_masked(int vm_fd, unsigned gsi)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	return host_ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0 ||
+	       chip.chip.ioapic.redirtbl[gsi].fields.mask;
+}

@@ -6,6 +6,7 @@
 #include "io/exit_port.h"
 #include "io/reset_port.h"
 #include "io/sleep_port.h"
+#include "machine/control.h"
 #include "machine/machine.h"
 
 /* Signals, exit request, console and the like. */
@@ -15,6 +16,7 @@ static unsigned operations_in_flight(const struct vm_config *config)
 {
 	return RING_OWN_OPERATIONS + config->n_disks * (VIRTQUEUE_MAX_SIZE + 3) +
 	       config->n_nets * (VIRTQUEUE_MAX_SIZE + NET_MAX_READS + 3) +
+	       (config->control.text != NULL ? CONTROL_OPERATIONS : 0) +
 	       (config->vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS / 2 : 0);
 }
 
@@ -90,6 +92,7 @@ void machine_attach_devices(struct machine *m)
 	attach_disks(m);
 	attach_nics(m);
 	attach_vsock(m);
+	machine_attach_control(m);
 }
 
 static void before_stop(void *context)
@@ -127,6 +130,7 @@ void machine_start_devices(struct machine *m)
 		virtio_transport_start(&m->vsock.transport);
 		vsock_start(&m->vsock.vsock);
 	}
+	machine_start_control(m);
 }
 
 void machine_stop_queues(struct machine *m)
@@ -156,5 +160,6 @@ void machine_detach_devices(struct machine *m)
 	}
 	if (m->config.vsock.guest_cid != 0)
 		virtio_transport_detach(&m->vsock.transport);
+	machine_detach_control(m);
 	signal_events_close(&m->signals);
 }

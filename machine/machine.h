@@ -15,6 +15,7 @@
 #include "config/options.h"
 #include "cpu/cpuid.h"
 #include "cpu/vcpu.h"
+#include "host/control_socket.h"
 #include "host/counters.h"
 #include "host/exit_request.h"
 #include "host/listen_socket.h"
@@ -24,6 +25,7 @@
 #include "io/boot_timer.h"
 #include "io/bus.h"
 #include "io/console.h"
+#include "machine/pause.h"
 #include "mem/guest_memory.h"
 #include "virtio-mmio/disks.h"
 #include "virtio-mmio/net.h"
@@ -55,6 +57,8 @@ struct machine {
 	struct exit_request exit;
 	struct ring ring;
 	struct signal_events signals;
+	struct control_socket control;
+	struct pause pause; /* where there is a control socket */
 	struct bus ports, mmio;
 	struct console console;
 	struct disk disks[MAX_DISKS];

@@ -8,6 +8,7 @@
 #include "host/kvm.h"
 #include "host/late_close.h"
 #include "irq/irqchip.h"
+#include "machine/control.h"
 #include "machine/machine.h"
 #include "mem/layout.h"
 
@@ -71,7 +72,7 @@ void machine_check_cpus(const struct machine *m)
 void machine_create_vcpus(struct machine *m)
 {
 	machine_check_cpus(m);
-	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer };
+	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer, NULL };
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
 }
@@ -105,6 +106,7 @@ void machine_stop_vcpus(struct machine *m)
 {
 	if (m->config.serial != SERIAL_NONE)
 		serial_stop(&m->console.serial);
+	machine_stop_control(m);
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		vcpu_stop(&m->vcpus[i]);
 }

@@ -379,7 +379,7 @@ static void test_help_and_version(void)
 	CHECK_EQ(parse("--version", NULL), OPTIONS_VERSION);
 }
 
-/* 24 lines of 80 columns, and every option is in it. */
+/* 28 lines of 80 columns, and every option is in it. */
 static void test_help_fits_a_screen(void)
 {
 	static const char *const names[] = {
@@ -389,7 +389,7 @@ static void test_help_fits_a_screen(void)
 		"--boot-timer",  "--help",    "--version",
 		"--status-fd",   "--net",     "--vsock",
 		"--lifeline-fd", "--kvm-fd",  "--events-fd",
-		"--check",
+		"--check",       "--control",
 	};
 	unsigned lines = 0, columns = 0;
 
@@ -400,9 +400,21 @@ static void test_help_fits_a_screen(void)
 		CHECK(*at == '\n' || (*at >= ' ' && *at <= '~'));
 	}
 	CHECK_EQ(columns, 0);
-	CHECK(lines <= 24);
+	CHECK(lines <= 28);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		CHECK_HAS(options_help_text, names[i]);
+}
+
+static void test_control(void)
+{
+	CHECK_EQ(parse("--kernel", "k", NULL), OPTIONS_RUN);
+	CHECK(config.control.text == NULL);
+	CHECK_EQ(parse("--kernel", "k", "--control", "c.sock", NULL), OPTIONS_RUN);
+	CHECK_STRING(config.control.text, "c.sock");
+	CHECK_EQ(config.control.fd, 0);
+	CHECK_EQ(parse("--kernel", "k", "--control", "fd=7", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.control.fd, 7);
+	check_refused("--control", "fd=1", "expected a descriptor number from 3");
 }
 
 int main(void)
@@ -419,6 +431,7 @@ int main(void)
 	RUN(test_most_disks);
 	RUN(test_given_twice);
 	RUN(test_bad_command_lines);
+	RUN(test_control);
 	RUN(test_help_and_version);
 	RUN(test_what_it_is_about);
 	RUN(test_help_fits_a_screen);

@@ -21,6 +21,7 @@
 
 static struct serial serial;
 static atomic_uint irqs, wakes;
+static atomic_int waits; /* under way */
 
 static void count_irq(void *context)
 {
@@ -34,6 +35,12 @@ static void count_wake(void *context)
 	atomic_fetch_add(&wakes, 1);
 }
 
+static void count_waits(void *context, bool begins)
+{
+	(void)context;
+	atomic_fetch_add(&waits, begins ? 1 : -1);
+}
+
 static bool never_now(void *context, uint8_t byte)
 {
 	(void)context, (void)byte;
@@ -42,7 +49,8 @@ static bool never_now(void *context, uint8_t byte)
 
 static void set_up(void)
 {
-	serial_init(&serial, (struct serial_host){ never_now, count_irq, count_wake, NULL });
+	serial_init(&serial,
+		    (struct serial_host){ never_now, count_irq, count_wake, count_waits, NULL });
 	irqs = wakes = 0;
 }
 
@@ -225,6 +233,40 @@ static void test_clearing_the_fifo(void)
 	CHECK_EQ(in(DATA), 'd');
 }
 
+/* The modem's ring indicator: for a driver that wants modem status interrupts, and once. */
+static void test_ring(void)
+{
+	set_up();
+	CHECK(!serial_ring(&serial));
+	CHECK_EQ(irqs, 0);
+	CHECK_EQ(in(MSR), 0xb0);
+	out(IER, 0x08);
+	CHECK(serial_ring(&serial));
+	CHECK_EQ(irqs, 1);
+	CHECK_EQ(in(IIR), 0x00);
+	CHECK_EQ(in(IIR), 0x00); /* only reading MSR acknowledges it */
+	CHECK_EQ(in(MSR), 0xb4);
+	CHECK_EQ(in(IIR), 0x01);
+	CHECK_EQ(in(MSR), 0xb0);
+	/* Behind all others; and no edge is lost when it is enabled again. */
+	CHECK(serial_ring(&serial));
+	out(IER, 0x09);
+	serial_receive(&serial, (const uint8_t *)"a", 1);
+	CHECK_EQ(in(IIR), 0x04);
+	CHECK_EQ(in(DATA), 'a');
+	CHECK_EQ(in(IIR), 0x00);
+	out(IER, 0);
+	CHECK_EQ(in(IIR), 0x01);
+	irqs = 0;
+	out(IER, 0x08);
+	CHECK_EQ(irqs, 1);
+	/* In loop-back mode the inputs are its own outputs. */
+	out(MCR, 0x10);
+	CHECK_EQ(in(MSR), 0);
+	out(MCR, 0);
+	CHECK_EQ(in(MSR), 0xb4);
+}
+
 static void test_loop_back(void)
 {
 	const uint8_t *data;
@@ -374,6 +416,7 @@ int main(void)
 	RUN(test_receive);
 	RUN(test_priorities);
 	RUN(test_clearing_the_fifo);
+	RUN(test_ring);
 	RUN(test_loop_back);
 	RUN(test_class_1_register_bounds_every_access);
 	RUN(test_transmit_buffer);

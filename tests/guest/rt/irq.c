@@ -32,7 +32,7 @@ static irq_handler *handlers[256];
 
 void irq_dispatch(uint64_t vector, uint64_t rip)
 {
-	if (vector >= FIRST_EXTERNAL && handlers[vector] != NULL) {
+	if (handlers[vector] != NULL) {
 		handlers[vector]();
 		return;
 	}
