@@ -10,8 +10,9 @@
 #define GIB (MIB * 1024)
 
 /* Linux's decompressor and its first page tables fit nowhere in less; more than 1 TiB is a typo. */
-#define MEM_MIN (2 * MIB)
-#define MEM_MAX (1024 * GIB)
+#define MEM_MIN     (2 * MIB)
+#define MEM_MAX     (1024 * GIB)
+#define GRACE_MAX_S 86400
 
 /* Decimal digits only: strtoull alone would take "-1", " 1" and "0x10". */
 static bool parse_number(const char *text, uint64_t *number, char **end)
@@ -63,6 +64,18 @@ bool parse_mem(struct vm_config *config, const char *name, char *value, struct e
 				 name, value);
 	config->mem_bytes = number * unit;
 	return comma == NULL || parse_pages(config, name, comma + 1, error);
+}
+
+bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error)
+{
+	uint64_t number = 0;
+	char *end = value;
+
+	if (!parse_number(value, &number, &end) || *end != '\0' || number > GRACE_MAX_S)
+		return error_set(error, "%s %s: expected seconds, at most %d", name, value,
+				 GRACE_MAX_S);
+	config->grace_s = (unsigned)number;
+	return true;
 }
 
 bool parse_cpus(struct vm_config *config, const char *name, char *value, struct error_text *error)

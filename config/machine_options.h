@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The values of --mem, --cpus, --acpi and --serial. */
+/* The values of --mem, --cpus, --acpi, --grace and --serial. */
 #ifndef CONFIG_MACHINE_OPTIONS_H
 #define CONFIG_MACHINE_OPTIONS_H
 
@@ -14,6 +14,7 @@
 bool parse_mem(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_cpus(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_acpi(struct vm_config *config, const char *name, char *value, struct error_text *error);
+bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_serial(struct vm_config *config, const char *name, char *value,
 		  struct error_text *error);
 

@@ -25,6 +25,7 @@ const char options_help_text[] =
 	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
+	"  --grace SECONDS        a signal first asks the guest to end\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --check                try all but the VM, and print it; --help, --version\n"
@@ -191,6 +192,7 @@ static const struct option {
 	{ "--lifeline-fd", true, false, set_lifeline_fd },
 	{ "--kvm-fd", true, false, set_kvm_fd },
 	{ "--control", true, false, set_control },
+	{ "--grace", true, false, parse_grace },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */

@@ -46,6 +46,7 @@ struct vm_config {
 	bool boot_timer;
 	bool check;                                    /* make no VM */
 	struct file_name control;                      /* text NULL: none */
+	unsigned grace_s;                              /* 0: none */
 	int status_fd, events_fd, lifeline_fd, kvm_fd; /* -1: none */
 };
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,7 @@
 #define BOOT_TIMER_GPA  0xc0000000
 #define BOOT_TIMER_BYTE 123
 #define GRACE_SECONDS   1
+#define ASKED_SECONDS   60 /* whoever asks from outside has a limit of its own */
 #define DRAIN_SECONDS   5
 #define MOUNTS_MAX      64
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
@@ -172,12 +174,20 @@ static void command_report(const char *name, int status)
 		printf("init: %s: exit status %d\n", name, WEXITSTATUS(status));
 }
 
+/* The monitor asks for the end by the console's ring indicator, as by the power button where there is ACPI. */
+static void *ring_wait(void *unused)
+{
+	while (ioctl(STDIN_FILENO, TIOCMIWAIT, TIOCM_RNG) == 0)
+		kill(getpid(), POWER_BUTTON);
+	return unused;
+}
+
 /*
  * Reaps every orphan until the command ends (its status is reported) or a
  * signal of SET other than SIGCHLD asks for the end. Returns the command's
- * status as a shell tells it, or -1.
+ * status as a shell tells it, or -1, and in *ASKED whether it came from outside.
  */
-static int command_wait(pid_t command, const char *name, const sigset_t *set)
+static int command_wait(pid_t command, const char *name, const sigset_t *set, bool *asked)
 {
 	for (;;) {
 		int status;
@@ -190,8 +200,10 @@ static int command_wait(pid_t command, const char *name, const sigset_t *set)
 			}
 		}
 		int number;
-		if (sigwait(set, &number) == 0 && number != SIGCHLD)
+		if (sigwait(set, &number) == 0 && number != SIGCHLD) {
+			*asked = number == POWER_BUTTON;
 			return -1;
+		}
 	}
 }
 
@@ -199,14 +211,14 @@ static int command_wait(pid_t command, const char *name, const sigset_t *set)
  * Ends all other processes: asks first (SIGHUP is for interactive shells), and
  * kills what is left after the grace time. All of them are our descendants.
  */
-static void processes_end(const sigset_t *set)
+static void processes_end(const sigset_t *set, unsigned seconds)
 {
 	int number = SIGCHLD;
 
 	kill(-1, SIGTERM);
 	kill(-1, SIGHUP);
 	kill(-1, SIGCONT);
-	alarm(GRACE_SECONDS);
+	alarm(seconds);
 	while (number != SIGALRM) {
 		pid_t pid;
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
@@ -291,16 +303,19 @@ int main(int argc, char **argv)
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "vt100", 0);
 
+	pthread_t waiter;
+	pthread_create(&waiter, NULL, ring_wait, NULL);
 	int words = command_words(file_read("/proc/cmdline"));
 	char **command = words > 0 && words < argc ? argv + argc - words : shell;
+	bool asked = false;
 	int status = -1;
 	pid_t pid = command_start(command);
 	if (pid > 0)
-		status = command_wait(pid, command[0], &set);
+		status = command_wait(pid, command[0], &set, &asked);
 	else
 		printf("init: fork: %s\n", strerror(errno));
 
-	processes_end(&set);
+	processes_end(&set, asked ? ASKED_SECONDS : GRACE_SECONDS);
 	filesystems_end();
 	console_drain();
 	/* The monitor ends with the status of the command. Other monitors know no such port. */

@@ -19,6 +19,38 @@ void signal_events_end(struct signal_events *events, int number)
 	exit_request_post(events->exit, EXIT_SIGNAL_BASE + number);
 }
 
+static void grace_is_over(struct ring_op *op, int32_t result)
+{
+	struct signal_events *events = container_of(op, struct signal_events, grace_op);
+
+	(void)result; /* ETIME */
+	signal_events_end(events, events->grace_number);
+}
+
+void signal_events_give_grace(struct signal_events *events, int number)
+{
+	struct io_uring_sqe *sqe;
+
+	if (events->grace_s == 0 || events->grace_runs)
+		return;
+	events->grace_runs = true;
+	events->grace_number = number;
+	events->grace.tv_sec = events->grace_s;
+	sqe = ring_prepare(events->ring);
+	io_uring_prep_timeout(sqe, &events->grace, 0, 0);
+	ring_commit(sqe, &events->grace_op);
+}
+
+static void ask_to_end(struct signal_events *events, int number)
+{
+	if (events->grace_runs)
+		return;
+	if (events->grace_s > 0 && events->ask_guest(events->context))
+		signal_events_give_grace(events, number);
+	else
+		signal_events_end(events, number);
+}
+
 static void fail_to_hear(struct signal_events *events, const char *what, int error)
 {
 	if (exit_request_post(events->exit, EXIT_MONITOR_FAILED))
@@ -39,7 +71,11 @@ static void handle(struct signal_events *events, int number)
 		events->after_continue(events->context);
 		break;
 	default:
-		signal_events_end(events, number);
+		if (events->has_heard)
+			signal_events_end(events, number);
+		else
+			ask_to_end(events, number);
+		events->has_heard = true;
 	}
 }
 
@@ -71,18 +107,21 @@ static void lifeline_ended(struct ring_op *op, int32_t result)
 	if (result < 0)
 		fail_to_hear(events, "--lifeline-fd", -result);
 	else
-		signal_events_end(events, SIGTERM);
+		ask_to_end(events, SIGTERM);
 }
 
-void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit)
+void signal_events_open(struct signal_events *events, struct ring *ring, struct exit_request *exit,
+			unsigned grace_s)
 {
 	sigset_t heard = signals_admitted();
 
 	*events = (struct signal_events){
 		.op.done = signal_arrived,
 		.lifeline_op.done = lifeline_ended,
+		.grace_op.done = grace_is_over,
 		.ring = ring,
 		.exit = exit,
+		.grace_s = grace_s,
 	};
 	sigaddset(&heard, SIGCONT);
 	events->fd = signalfd(-1, &heard, SFD_CLOEXEC);

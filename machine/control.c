@@ -163,6 +163,7 @@ static void handle_powerdown(struct machine *m, struct control_client *client)
 			       "serial port's ring indicator");
 		return;
 	}
+	signal_events_give_grace(&m->signals, SIGTERM);
 	control_answer(client, "{\"ok\":true,\"asked\":[%s]}", names[ways]);
 }
 

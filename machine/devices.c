@@ -24,7 +24,7 @@ void machine_open_event_loop(struct machine *m)
 {
 	ring_open(&m->ring, operations_in_flight(&m->config));
 	exit_request_open(&m->exit, &m->ring);
-	signal_events_open(&m->signals, &m->ring, &m->exit);
+	signal_events_open(&m->signals, &m->ring, &m->exit, m->config.grace_s);
 }
 
 static void attach_virtio(struct machine *m, struct virtio_transport *transport,
@@ -109,8 +109,14 @@ static void after_continue(void *context)
 	keyboard_resume(&m->console.keyboard);
 }
 
+static bool ask_guest(void *context)
+{
+	return machine_ask_guest(context) != 0;
+}
+
 void machine_start_devices(struct machine *m)
 {
+	m->signals.ask_guest = ask_guest;
 	m->signals.before_stop = before_stop;
 	m->signals.after_continue = after_continue;
 	m->signals.context = m;

@@ -226,13 +226,15 @@ def test_ends_while_paused():
 
     ways = {
         "SIGTERM": lambda: ((), [], lambda vm, client: os.kill(vm.process.pid, signal.SIGTERM)),
+        "SIGTERM and a grace time": lambda: (("--grace", "100"), [],
+                                             lambda vm, client: os.kill(vm.process.pid, signal.SIGTERM)),
         "stop": lambda: ((), [], lambda vm, client: client.ask("stop", ok=True)),
         "the lifeline's end": lifeline,
     }
     for name, make in ways.items():
         for cpus in 1, 3:
             options, fds, end = make()
-            with Vm(f"cpus={cpus}", cpus=cpus, options=options, pass_fds=fds) as vm:
+            with Vm(f"cpus={cpus} ring", cpus=cpus, options=options, pass_fds=fds) as vm:
                 for fd in fds:
                     os.close(fd)
                 client = connect(vm)
@@ -387,6 +389,58 @@ def test_powerdown():
         vm.wait_for(lambda text: text.count(b"ring\n") == 2)
         client.ask("stop", ok=True)
         vm.expect_end(143, "signal", "stop of a guest that does not heed")
+
+
+def end_with_grace(seconds, words, act, status, reason, what):
+    """A VM whose guest runs; act() ends it. How long that takes."""
+    with Vm(*words, options=["--grace", str(seconds)]) as vm:
+        client = connect(vm)
+        vm.wait_for_progress()
+        start = time.monotonic()
+        act(vm, client)
+        vm.expect_end(status, reason, what)
+        client.close()
+        return time.monotonic() - start
+
+
+def test_grace():
+    def send(number):
+        return lambda vm, client: os.kill(vm.process.pid, number)
+
+    def send_twice(vm, client):
+        os.kill(vm.process.pid, signal.SIGTERM)
+        vm.wait_for(lambda text: b"ring\n" in text)
+        client.ask("ping", ok=True)
+        os.kill(vm.process.pid, signal.SIGINT)
+
+    for words in ("ring",), ("button",), ("ring", "button"):
+        end_with_grace(100, words, send(signal.SIGTERM), 0, "guest_ended", f"SIGTERM, {words}")
+    end_with_grace(100, (), send(signal.SIGTERM), 143, "signal", "SIGTERM, a guest that does not listen")
+    for act, status in (send(signal.SIGHUP), 129), (lambda vm, client: client.ask("powerdown", ok=True), 143):
+        took = end_with_grace(1, ("ring", "deaf"), act, status, "signal", "the time is over")
+        if took < 1:
+            die(f"a grace time of 1 s is over after {took} s")
+    end_with_grace(100, ("ring", "deaf"), send_twice, 130, "signal", "the second signal")
+    end_with_grace(100, ("ring",), lambda vm, client: client.ask("stop", ok=True), 143, "signal", "stop asks nobody")
+
+
+def test_grace_of_the_lifeline():
+    for words, status, reason in (("ring",), 0, "guest_ended"), (("ring", "deaf"), 143, "signal"):
+        theirs, ours = os.pipe()
+        with Vm(*words, options=["--grace", "100", "--lifeline-fd", str(theirs)], pass_fds=[theirs]) as vm:
+            os.close(theirs)
+            client = connect(vm)
+            vm.wait_for_progress()
+            os.close(ours)
+            vm.wait_for(lambda text: b"ring\n" in text)
+            if "deaf" in words:
+                # It may come with the launcher's own SIGTERM, in any order: that is no second signal.
+                os.kill(vm.process.pid, signal.SIGTERM)
+                vm.wait_for_progress()
+                client.ask("ping", ok=True)
+                os.kill(vm.process.pid, signal.SIGTERM)
+            vm.expect_end(status, reason, f"the lifeline's end, {words}")
+            client.close()
 
 
 for name, test in list(globals().items()):

@@ -389,7 +389,7 @@ static void test_help_fits_a_screen(void)
 		"--boot-timer",  "--help",    "--version",
 		"--status-fd",   "--net",     "--vsock",
 		"--lifeline-fd", "--kvm-fd",  "--events-fd",
-		"--check",       "--control",
+		"--check",       "--control", "--grace",
 	};
 	unsigned lines = 0, columns = 0;
 
@@ -405,16 +405,24 @@ static void test_help_fits_a_screen(void)
 		CHECK_HAS(options_help_text, names[i]);
 }
 
-static void test_control(void)
+static void test_control_and_grace(void)
 {
 	CHECK_EQ(parse("--kernel", "k", NULL), OPTIONS_RUN);
 	CHECK(config.control.text == NULL);
-	CHECK_EQ(parse("--kernel", "k", "--control", "c.sock", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.grace_s, 0);
+	CHECK_EQ(parse("--kernel", "k", "--control", "c.sock", "--grace=10", NULL), OPTIONS_RUN);
+	CHECK_EQ(config.grace_s, 10);
 	CHECK_STRING(config.control.text, "c.sock");
 	CHECK_EQ(config.control.fd, 0);
-	CHECK_EQ(parse("--kernel", "k", "--control", "fd=7", NULL), OPTIONS_RUN);
+	CHECK_EQ(parse("--kernel", "k", "--control", "fd=7", "--grace", "86400", NULL),
+		 OPTIONS_RUN);
+	CHECK_EQ(config.grace_s, 86400);
 	CHECK_EQ(config.control.fd, 7);
 	check_refused("--control", "fd=1", "expected a descriptor number from 3");
+	check_refused("--grace", "86401", "expected seconds, at most 86400");
+	check_refused("--grace", "-1", "expected seconds, at most 86400");
+	check_refused("--grace", "1.5", "expected seconds, at most 86400");
+	check_refused("--grace", "5s", "expected seconds, at most 86400");
 }
 
 int main(void)
@@ -431,7 +439,7 @@ int main(void)
 	RUN(test_most_disks);
 	RUN(test_given_twice);
 	RUN(test_bad_command_lines);
-	RUN(test_control);
+	RUN(test_control_and_grace);
 	RUN(test_help_and_version);
 	RUN(test_what_it_is_about);
 	RUN(test_help_fits_a_screen);
