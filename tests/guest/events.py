@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The tests of events.sh: events.py VMM FOLDER-OF-GUESTS SCRATCH.
-import json, os, subprocess, sys
+# The tests of events.sh: events.py FOLDER-OF-GUESTS SCRATCH VMM...
+import json, os, resource, signal, subprocess, sys
 
-vmm, guests, tmp = sys.argv[1:]
+guests, tmp, *vmm = sys.argv[1:]
 
 
 def guest(name, words=""):
@@ -20,11 +20,10 @@ def parse(data):
     return events
 
 
-def run(*words, option="--events-fd", code=0, **arguments):
+def run(*words, code=0, data=b""):
     """Returns the events, and the process's result."""
     r, w = os.pipe()
-    vm = subprocess.run([vmm, option, str(w), *words], pass_fds=[w, *arguments.pop("pass_fds", [])], capture_output=True,
-                        stdin=subprocess.DEVNULL, timeout=30, **arguments)
+    vm = subprocess.run([*vmm, "--events-fd", str(w), *words], pass_fds=[w], capture_output=True, input=data, timeout=60)
     os.close(w)
     with os.fdopen(r, "rb") as file:
         events = parse(file.read())
@@ -89,10 +88,135 @@ for words, option, value, error in cases:
     assert found == (option, value, error), (words, found, vm)
     # and the line on --status-fd says the same
     r, w = os.pipe()
-    subprocess.run([vmm, "--status-fd", str(w), *words], pass_fds=[w], stderr=subprocess.DEVNULL, timeout=30)
+    subprocess.run([*vmm, "--status-fd", str(w), *words], pass_fds=[w], stderr=subprocess.DEVNULL, timeout=30)
     os.close(w)
     with os.fdopen(r, "rb") as file:
         status = json.loads(file.read())
     assert status == {key: events[0][key] for key in events[0] if key not in ("event", "time_us")}, (status, events)
 events, vm = run("--version")
 assert names(events) == ["exit"], events
+
+
+# Neither open, nor for writing, and named again: the other of the two options tells it, or the first that can.
+for good, bad in (("--events-fd", "--status-fd"), ("--status-fd", "--events-fd")):
+    for fd in (999, os.open("/dev/null", os.O_RDONLY)):
+        r, w = os.pipe()
+        vm = subprocess.run([*vmm, bad, str(fd), *end, good, str(w)], pass_fds=[w] + [fd] * (fd < 999), capture_output=True, timeout=30)
+        os.close(w)
+        with os.fdopen(r, "rb") as file:
+            report = json.loads(file.read())
+        assert vm.returncode == report["exit_code"] == 121, (vm, report)
+        assert report["option"] == bad and report["value"] == str(fd), report
+        assert vm.stderr.decode().startswith(f"vmm: {bad} {fd}: "), vm
+for words in (["--events-fd", "999"], ["--events-fd", "2"], ["--events-fd"], ["--disk", "--events-fd=1"]):
+    events, vm = run(*words, *end, code=121)
+    assert names(events) == ["exit"] and "message" in events[0], events
+events, vm = run("--check", *end)
+assert names(events) == ["exit"] and b"usable" in vm.stdout, (events, vm)
+
+
+# Counters: a write and a flush; what is typed and printed.
+disk = f"{tmp}/disk"
+events, vm = run(*guest("blk_late"), "--disk", disk, data=b"x")
+last = events[-1]
+assert last["devices"] == [{"name": "disk0", "requests": 2, "in_bytes": 0, "out_bytes": 512, "errors": 0}], last
+assert last["console"] == {"in_bytes": 1, "out_bytes": len(vm.stdout)}, (last, vm)
+assert last["lost"] == {"output_bytes": 0, "unflushed_disks": 0, "events": 0}, last
+assert last["exits"]["port"] > 10 and last["exits"]["mmio"] > 10, last
+# Requests that fail: each its error, and none of their bytes.
+with open(f"{tmp}/readonly", "wb") as file:
+    file.truncate(1 << 20)
+events, vm = run(*guest("blk_late"), "--disk", f"{tmp}/readonly,ro", data=b"x")
+device = events[-1]["devices"][0]
+assert device == {"name": "disk0", "requests": 2, "in_bytes": 0, "out_bytes": 0, "errors": 1}, device
+# In the order of the command line, the vsock behind.
+events, vm = run(*guest("end", "reset"), "--disk", disk, "--vsock", f"cid=3,uds={tmp}/sock", "--rootfs", f"{tmp}/readonly,ro")
+assert [device["name"] for device in events[-1]["devices"]] == ["disk0", "disk1", "vsock0"], events
+
+
+def full():
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+    try:
+        while True:
+            os.write(w, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(w, True)
+    return r, w
+
+
+def dead():
+    r, w = os.pipe()
+    os.close(r)
+    return None, w
+
+
+def device():
+    return None, os.open("/dev/full", os.O_WRONLY)
+
+
+# Readers that are stalled or have left, and a disk that is full: the VM does what it would, and one line says so.
+for make, reason in ((full, "Operation timed out"), (dead, "Broken pipe"), (device, "No space left on device")):
+    for words, code in ((end, 0), (guest("buses"), 0), (guest("end", "triple"), 123), (["--kernel", "/none"], 121), (["--help"], 0)):
+        reader, w = make()
+        vm = subprocess.run([*vmm, "--events-fd", str(w), *words], pass_fds=[w], capture_output=True, timeout=60)
+        lines = vm.stderr.decode().splitlines()
+        assert vm.returncode == code, (make, words, vm)
+        assert lines.count(f"vmm: --events-fd {w}: an event is not written: {reason}") == 1, (make, lines)
+        assert len(lines) == 1 + (code in (121, 123)), (make, lines)
+        os.close(w)
+
+
+def start(*words, **arguments):
+    return subprocess.Popen([*vmm, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **arguments)
+
+
+# A reader that comes back: it reads how many events it has missed. The guest has run meanwhile.
+reader, w = full()
+vm = start("--events-fd", str(w), *guest("end", "spin"), pass_fds=[w])
+os.close(w)
+assert vm.stdout.readline() == b"running\n"
+os.set_blocking(reader, False)
+while True:
+    try:
+        os.read(reader, 65536)
+    except BlockingIOError:
+        break
+vm.send_signal(signal.SIGTERM)
+os.set_blocking(reader, True)
+with os.fdopen(reader, "rb") as file:
+    events = parse(file.read())
+assert vm.wait(timeout=60) == 143 and names(events) == ["exit"], events
+assert events[0]["reason"] == "signal" and events[0]["lost"]["events"] == 1, events
+vm.communicate()
+
+# A file that has room for one line and a half: no second half follows.
+path = f"{tmp}/events"
+with open(path, "wb") as file:
+    vm = start("--events-fd", str(file.fileno()), *end, pass_fds=[file.fileno()],
+               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60, 60)))
+    _, errors = vm.communicate(timeout=60)
+text = open(path, "rb").read()
+assert vm.returncode == 0 and len(text) == 60 and text.count(b"\n") == 1, (vm.returncode, text)
+assert json.loads(text.splitlines()[0])["event"] == "started", text
+assert errors.count(b"not written to its end, and no further one: File too large") == 1, errors
+
+# Output that nobody takes is told twice, as a loss and as the status line does.
+reader, w = full()
+r, events_w = os.pipe()
+vm = subprocess.run([*vmm, "--events-fd", str(events_w), *guest("serial_flood", "bytes=2048")], pass_fds=[events_w],
+                    stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE, timeout=60)
+os.close(events_w)
+with os.fdopen(r, "rb") as file:
+    last = parse(file.read())[-1]
+assert last["lost_output_bytes"] == last["lost"]["output_bytes"] == last["console"]["out_bytes"] == 2048, last
+
+# `exit` says all at the moment when the disks are free: its reader has them while the process still ends.
+r, w = os.pipe()
+vm = start("--events-fd", str(w), *end, "--disk", disk, pass_fds=[w])
+os.close(w)
+with os.fdopen(r, "rb") as file:
+    events = parse(file.read())
+subprocess.run([*vmm, *end, "--disk", disk], check=True, timeout=60)
+assert vm.wait(timeout=60) == 0
+vm.communicate()

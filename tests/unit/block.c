@@ -229,6 +229,36 @@ static void test_read_only(void)
 	rig_close();
 }
 
+static void check_count(uint64_t requests, uint64_t in_bytes, uint64_t out_bytes, uint64_t errors)
+{
+	CHECK_EQ(rig.block.device.count.requests, requests);
+	CHECK_EQ(rig.block.device.count.in_bytes, in_bytes);
+	CHECK_EQ(rig.block.device.count.out_bytes, out_bytes);
+	CHECK_EQ(rig.block.device.count.errors, errors);
+}
+
+/* Data alone counts, in as many steps as it takes; and it is told whether a flush is due. */
+static void test_counters(void)
+{
+	rig_open_memory(4 * MIB, false);
+	CHECK(!block_is_unflushed(&rig.block));
+	rig_do(VIRTIO_BLK_T_IN, 0, DATA_GPA, 3 * MIB);
+	check_count(1, 3 * MIB, 0, 0);
+	CHECK(!block_is_unflushed(&rig.block));
+	rig_do(VIRTIO_BLK_T_OUT, 0, DATA_GPA, 2 * MIB + 512);
+	check_count(2, 3 * MIB, 2 * MIB + 512, 0);
+	CHECK(block_is_unflushed(&rig.block));
+	rig_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0);
+	CHECK(!block_is_unflushed(&rig.block));
+	rig_do_range(VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0);
+	check_count(4, 3 * MIB, 2 * MIB + 512, 0);
+	CHECK(block_is_unflushed(&rig.block));
+	rig_do(VIRTIO_BLK_T_IN, 4 * MIB / 512, DATA_GPA, 512); /* behind the end */
+	rig_do(99, 0, DATA_GPA, 512);
+	check_count(6, 3 * MIB, 2 * MIB + 512, 2);
+	rig_close();
+}
+
 int main(void)
 {
 	RUN(test_what_is_announced);
@@ -239,5 +269,6 @@ int main(void)
 	RUN(test_get_id);
 	RUN(test_flush_and_unknown_types);
 	RUN(test_read_only);
+	RUN(test_counters);
 	return 0;
 }

@@ -111,7 +111,18 @@ static void test_threads(void)
 	CHECK_EQ(event_line_lost(), 0);
 }
 
-/* One wait for a stalled reader, not one for each line; when it reads again, so do further lines come. */
+static void fill(int fd)
+{
+	static const char block[4096];
+
+	CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	while (write(fd, block, sizeof(block)) > 0)
+		;
+	CHECK(fcntl(fd, F_SETFL, 0) == 0);
+}
+
+/* One wait for a stalled reader, not one for each line; when it reads again, further lines come. A line on stderr for
+ * each time that it stalls. */
 static void test_stalled(void)
 {
 	static char block[1 << 20];
@@ -119,10 +130,7 @@ static void test_stalled(void)
 
 	CHECK(pipe(ends) == 0 && pipe(err) == 0);
 	dup2(err[1], STDERR_FILENO);
-	CHECK(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
-	while (write(ends[1], block, 4096) > 0)
-		;
-	CHECK(fcntl(ends[1], F_SETFL, 0) == 0);
+	fill(ends[1]);
 	open_events(ends[1]);
 	int64_t start = clock_now_ms();
 	for (int i = 0; i < 200; i++)
@@ -134,10 +142,14 @@ static void test_stalled(void)
 	CHECK(take(ends[0], block, sizeof(block)) > 0);
 	CHECK_HAS(block, "{\"event\":\"resumed\"");
 	CHECK_EQ(event_line_lost(), 200);
+	fill(ends[1]);
+	event_line_emit("paused");
+	CHECK_EQ(event_line_lost(), 201);
 	take(err[0], block, sizeof(block));
-	char expected[128];
-	snprintf(expected, sizeof(expected), "vmm: --events-fd %d: an event is not written: %s\n",
-		 ends[1], strerror(ETIMEDOUT));
+	char line[128], expected[256];
+	snprintf(line, sizeof(line), "vmm: --events-fd %d: an event is not written: %s\n", ends[1],
+		 strerror(ETIMEDOUT));
+	snprintf(expected, sizeof(expected), "%s%s", line, line);
 	CHECK_STRING(block, expected);
 }
 

@@ -115,6 +115,9 @@ static void test_one_chain_a_frame(void)
 	CHECK_EQ(n_chains, 1);
 	CHECK_BYTES(got + 12, frame + 12, 988);
 	CHECK_EQ(got[10], 1);
+	CHECK_EQ(nic.device.count.requests, 4);
+	CHECK_EQ(nic.device.count.errors, 3);
+	CHECK_EQ(nic.device.count.in_bytes, 1000 - 12);
 	nic_close();
 }
 

@@ -11,6 +11,7 @@ static void test_tx_order(void)
 	static const uint64_t features[] = { 0, RING_FEATURES };
 
 	for (unsigned f = 0; f < 2; f++) {
+		uint64_t total = 0, bytes = 0;
 		nic_open(ALL_OFFLOADS, 0);
 		nic_start(features[f]);
 		for (unsigned round = 0; round < 20; round++) {
@@ -24,6 +25,12 @@ static void test_tx_order(void)
 			for (unsigned head = 0; head < n; head++)
 				check_sent(13 + (head * 977 + round) % 9000, round * 128 + head);
 			check_nothing_sent();
+			CHECK_EQ(nic.device.count.errors, 0);
+			total += n;
+			for (unsigned head = 0; head < n; head++)
+				bytes += 1 + (head * 977 + round) % 9000;
+			CHECK_EQ(nic.device.count.requests, total);
+			CHECK_EQ(nic.device.count.out_bytes, bytes);
 		}
 		nic_close();
 	}
@@ -200,6 +207,9 @@ static void test_tx_errors(void)
 	queues_kick(NET_TX);
 	take_all_tx(10);
 	CHECK(!nic.link.gone && !queues_broken());
+	CHECK_EQ(nic.device.count.requests, 10);
+	CHECK_EQ(nic.device.count.errors, 10);
+	CHECK_EQ(nic.device.count.out_bytes, 0);
 	nic_close();
 }
 

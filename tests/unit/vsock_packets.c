@@ -237,6 +237,30 @@ static void test_wrong_lengths(void)
 	close_all();
 }
 
+/* Packets both ways, the data in them, and what nobody wanted. */
+static void test_counters(void)
+{
+	open_all();
+	guest_offer(64, 4096);
+	int fd = guest_open(1, 6000, listener);
+	struct device_counters before = vsock.device.count;
+	struct virtio_vsock_hdr header = guest_header(VIRTIO_VSOCK_OP_RW, 1, 6000, 10);
+	CHECK_EQ(before.requests, 1);
+	guest_send(&header, bytes);
+	host_read_pattern(fd, 0, 10);
+	CHECK_EQ(vsock.device.count.out_bytes, 10);
+	CHECK_EQ(vsock.device.count.requests, 2);
+	CHECK_EQ(send(fd, bytes, 9000, 0), 9000);
+	RIG_RUN_UNTIL(vsock.device.count.in_bytes == 9000);
+	CHECK_EQ(vsock.device.count.requests, 5); /* 4052 bytes fit behind a header */
+	CHECK_EQ(vsock.device.count.errors, 0);
+	guest_send_op(VIRTIO_VSOCK_OP_RW, 9, 9000, 0);
+	RIG_RUN_UNTIL(vsock.device.count.errors == 1);
+	guest_send_op(VIRTIO_VSOCK_OP_RST, 1, 6000, 0);
+	close(fd);
+	close_all();
+}
+
 int main(void)
 {
 	RUN(test_wrong_addresses_and_types);
@@ -244,5 +268,6 @@ int main(void)
 	RUN(test_meaningless_fields);
 	RUN(test_data_that_is_not_allowed);
 	RUN(test_wrong_lengths);
+	RUN(test_counters);
 	return 0;
 }
