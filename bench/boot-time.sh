@@ -211,6 +211,8 @@ make_root() {
 		esac
 	done
 	/sbin/ldconfig -nN lib/x86_64-linux-gnu # the names that programs ask for
+	# Debian's is a link, and what is copied is what it leads to.
+	[ -e usr/share/qemu/bios-microvm.bin ] || ln -s qboot.rom usr/share/qemu/bios-microvm.bin
 	cd - >/dev/null
 }
 
