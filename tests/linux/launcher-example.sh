@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # examples/launcher.c and launcher.py with Linux: each script has a VM of its own, and the VMs share an image.
-# launch/launchers has a hundred. (vsock-readme runs the other example.)
+# launch/launchers has a hundred. A task of examples/slurm. (vsock-readme runs the other example.)
 . "$(dirname "$0")/lib.sh"
 
 command -v python3 >/dev/null || fail "python3 is missing (make deps-test)"
@@ -17,5 +17,14 @@ for launcher in "$work/launcher" "$repo/examples/launcher.py"; do
 	expect_equal "what $launcher prints" "$(cat "$work/expected")" "$(cat "$work/launcher.out")"
 	expect_status 1 "$launcher"
 done
+
+# The command of a task of examples/slurm finds its number; the image stays as it is.
+sum=$(sha256sum "$root")
+status=0
+# shellcheck disable=SC2016
+SLURM_ARRAY_TASK_ID=37 VMM=$vmm KERNEL=$kernel IMAGE=$root timeout -s TERM 100 bash "$repo/examples/slurm/vms.sbatch" \
+	sh -c 'echo "$TASK" >/root/task; exit $(cat /root/task)' >"$work/task.out" 2>"$work/task.err" || status=$?
+expect_status 37 "a task of the array"
+expect_equal "the image" "$sum" "$(sha256sum "$root")"
 
 passed "$(wc -l <"$work/scripts") scripts, twice"

@@ -49,6 +49,10 @@ static void set_warm_boot_flag(uint16_t flag)
 void guest_main(const uint8_t *zero_page)
 {
 	set_warm_boot_flag((uint16_t)cmdline_number(zero_page, "flag=", 0));
+	if (cmdline_value(zero_page, "ready") != NULL)
+		mmio_write8(0xc0000000, 123);
+	if (cmdline_value(zero_page, "status-of-task") != NULL)
+		outb(0xf4, (uint8_t)cmdline_number(zero_page, "TASK=", 0));
 	if (cmdline_value(zero_page, "status=") != NULL)
 		outb(0xf4, (uint8_t)cmdline_number(zero_page, "status=", 0));
 	if (cmdline_value(zero_page, "reset") != NULL)
