@@ -27,7 +27,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
  * -1: none. */
 int options_next_fd(const char *name, int argc, char **argv, int *index);
 
-/* The text of --help: at most 28 lines of at most 80 columns. */
+/* The text of --help: at most 24 lines of at most 80 columns. */
 extern const char options_help_text[];
 
 #endif
