@@ -173,6 +173,23 @@ def start(*words, **arguments):
     return subprocess.Popen([*vmm, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **arguments)
 
 
+# A write without a flush: the guest's own end flushes it, a signal does not.
+events, vm = run(*guest("blk_late", "no-flush"), "--disk", disk, data=b"x")
+assert events[-1]["devices"][0]["requests"] == 1 and events[-1]["lost"]["unflushed_disks"] == 0, events
+r, w = os.pipe()
+vm = subprocess.Popen([*vmm, "--events-fd", str(w), *guest("blk_late", "stay"), "--disk", disk], pass_fds=[w],
+                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+os.close(w)
+vm.stdin.write(b"x")
+vm.stdin.flush()
+while vm.stdout.readline() != b"write ok\n":
+    pass
+vm.send_signal(signal.SIGTERM)
+with os.fdopen(r, "rb") as file:
+    events = parse(file.read())
+assert vm.wait(timeout=60) == 143 and events[-1]["lost"]["unflushed_disks"] == 1, events
+vm.communicate()
+
 # A reader that comes back: it reads how many events it has missed. The guest has run meanwhile.
 reader, w = full()
 vm = start("--events-fd", str(w), *guest("end", "spin"), pass_fds=[w])
