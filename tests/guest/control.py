@@ -12,6 +12,7 @@ import sys
 import time
 
 GUEST, FLOOD, FOLDER = sys.argv[1:4]
+MONITOR = os.environ.get("MONITOR", "./vmm").split()
 PATH = f"{FOLDER}/c"
 LIMIT_S = 20
 
@@ -58,7 +59,7 @@ class Vm:
     def __init__(self, *words, guest=GUEST, options=(), control=None, cpus=1, **popen):
         self.out = open(f"{FOLDER}/out", "wb")
         self.report, report_write = os.pipe()
-        command = ["./vmm", "--kernel", guest, "--cpus", str(cpus), "--control", control or PATH, "--status-fd",
+        command = [*MONITOR, "--kernel", guest, "--cpus", str(cpus), "--control", control or PATH, "--status-fd",
                    str(report_write), "--cmdline", " ".join(words), *options]
         fds = [report_write] + popen.pop("pass_fds", [])
         self.process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL,
