@@ -22,9 +22,9 @@ if [ "${NET_NAMESPACE-}" != yes ]; then
 	NET_NAMESPACE=yes exec unshare --net -- "$0" "$@"
 fi
 # shellcheck source=tests/guest/lib.sh
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=tests/guest/background.bash
-. "$(dirname "$0")/background.bash"
+. "$(dirname "${BASH_SOURCE[0]}")/background.bash"
 host=tests/guest/net_host.py
 
 # No router solicitations and the like between the frames of the tests.
