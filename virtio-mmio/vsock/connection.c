@@ -175,14 +175,15 @@ static unsigned flush(struct vsock_connection *connection)
 {
 	struct vsock_stream *stream = &connection->stream;
 	struct vsock_socket *socket = &connection->socket;
-	struct vsock_buffer *buffer = &connection->buffer;
+	struct byte_ring *buffer = &connection->buffer;
 
 	if (vsock_socket_is_writing(socket))
 		return 0;
 	if (connection->ok.iov_len > 0) {
 		vsock_socket_write(socket, &connection->ok, 1, false, flushed);
 	} else if (stream->received != stream->forwarded) {
-		unsigned n = vsock_buffer_span(buffer, stream->forwarded, stream->received);
+		unsigned n =
+			byte_ring_span(buffer, stream->forwarded, stream->received, buffer->parts);
 		vsock_socket_write(socket, buffer->parts, n, false, flushed);
 	} else {
 		return vsock_stream_flushed(stream);
@@ -200,7 +201,7 @@ bool vsock_connection_send(struct vsock_connection *connection, uint32_t positio
 		vsock_socket_write(socket, data->parts, data->n, true, written);
 		return true;
 	}
-	vsock_buffer_keep(&connection->buffer, position, data);
+	byte_ring_keep(&connection->buffer, position, data);
 	vsock_connection_act(connection, VSOCK_FLUSH);
 	return false;
 }

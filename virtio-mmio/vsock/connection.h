@@ -40,9 +40,8 @@ struct vsock_connection {
 	struct __kernel_timespec pause;
 
 	char ok_line[16];
-	struct iovec ok; /* what is to be sent of it, before any data of the stream */
-	struct vsock_buffer
-		buffer; /* positions as stream.received and stream.forwarded count them */
+	struct iovec ok;         /* what is to be sent of it, before any data of the stream */
+	struct byte_ring buffer; /* positions as stream.received and stream.forwarded count them */
 
 	struct vsock_packet *packet;   /* tx.c's: its data is being sent from guest memory */
 	struct vsock_receive *receive; /* rx.c's: a read is under way */

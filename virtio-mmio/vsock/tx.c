@@ -28,8 +28,8 @@ static void data_written(struct vsock_socket *socket, int32_t result)
 	device->in_flight--;
 	if (same_driver && taken < packet->bytes) {
 		iov_skip(&packet->chain.readable, taken);
-		vsock_buffer_keep(&connection->buffer, connection->stream.forwarded + taken,
-				  &packet->chain.readable);
+		byte_ring_keep(&connection->buffer, connection->stream.forwarded + taken,
+			       &packet->chain.readable);
 	}
 	if (same_driver && virtio_device_is_live(device))
 		give_back(packet);
