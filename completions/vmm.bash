@@ -24,12 +24,13 @@ _vmm_net() {
 	local taps=()
 	case $1 in
 	tap=*,*) _vmm_keys "$1" mac= mtu= ;;
-	fd=*,*) _vmm_keys "$1" mac= mtu= ;;
+	fd=*,* | passt=*,*) _vmm_keys "$1" mac= mtu= ;;
+	passt=*) _vmm_files "${1#passt=}" passt= ;;
 	tap=*)
 		[ ! -d /sys/class/net ] || mapfile -t taps < <(cd /sys/class/net && ls -d -- */tun_flags 2>/dev/null)
 		mapfile -t COMPREPLY < <(compgen -P tap= -W "${taps[*]%/tun_flags}" -- "${1#tap=}")
 		;;
-	*) _vmm_keys "$1" tap= fd= ;;
+	*) _vmm_keys "$1" tap= passt= fd= ;;
 	esac
 }
 

@@ -156,6 +156,10 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 		if (!once(net->tap_name != NULL, name, "tap", error))
 			return false;
 		net->tap_name = value;
+	} else if ((value = value_of(word, "passt")) != NULL) {
+		if (!once(net->passt_path != NULL, name, "passt", error))
+			return false;
+		net->passt_path = value;
 	} else if ((value = value_of(word, "fd")) != NULL) {
 		return take_fd(&net->fd, name, "fd", value, error);
 	} else if ((value = value_of(word, "mac")) != NULL) {
@@ -175,7 +179,8 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 					 MTU_MIN, MTU_MAX);
 		net->mtu = (uint16_t)number;
 	} else {
-		return error_set(error, "%s: '%s' is not tap=, fd=, mac= or mtu=", name, word);
+		return error_set(error, "%s: '%s' is not tap=, passt=, fd=, mac= or mtu=", name,
+				 word);
 	}
 	return true;
 }
@@ -188,8 +193,8 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 	while ((word = next_word(&value)) != NULL)
 		if (!parse_net_word(net, name, word, error))
 			return false;
-	if ((net->tap_name == NULL) == (net->fd < 0))
-		return error_set(error, "%s: expected either tap=NAME or fd=N", name);
+	if ((net->tap_name != NULL) + (net->passt_path != NULL) + (net->fd >= 0) != 1)
+		return error_set(error, "%s: expected either tap=NAME, passt=PATH or fd=N", name);
 	return true;
 }
 

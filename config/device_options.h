@@ -18,8 +18,8 @@ struct disk_config {
 };
 
 struct net_config {
-	const char *tap_name; /* NULL: inherited descriptor `fd` */
-	int fd;
+	const char *tap_name, *passt_path; /* one of them, or the inherited descriptor `fd` */
+	int fd;                            /* -1: none */
 	bool has_mac;
 	uint8_t mac[6];
 	uint16_t mtu; /* 0: the interface's */

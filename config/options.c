@@ -12,7 +12,7 @@ const char options_help_text[] =
 	"  --kernel FILE          bzImage or 64-bit ELF vmlinux\n"
 	"  --rootfs PATH[,ro|,overlay[=FILE]]  image, block device: /dev/vda, the root\n"
 	"  --disk PATH[,ro|,overlay[=FILE]]  a further disk: /dev/vdb, ... (repeatable)\n"
-	"  --net tap=NAME|fd=N[,mac=M][,mtu=N]  interface on a TAP (repeatable)\n"
+	"  --net tap=NAME|passt=PATH|fd=N[,mac=M][,mtu=N]  interface (repeatable)\n"
 	"  --vsock cid=N,uds=PATH|uds-fd=N|connect-fd=N  PATH, PATH_PORT; inherited\n"
 	"  --initrd FILE          initial RAM disk\n"
 	"  --cmdline STRING, --no-default-cmdline  added to, without the default words\n"

@@ -180,6 +180,7 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error)
 
 void tap_close(struct tap *tap)
 {
-	close(tap->fd);
+	if (tap->fd >= 0)
+		close(tap->fd);
 	tap->fd = -1;
 }

@@ -37,6 +37,7 @@ bool tap_adopt(struct tap *tap, int fd, struct error_text *error);
 /* Tells the host which offloaded frames may be read: bits of tap->offloads. False with errno. */
 bool tap_set_offloads(const struct tap *tap, uint32_t offloads);
 
+/* No effect on a closed one. */
 void tap_close(struct tap *tap);
 
 #endif

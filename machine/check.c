@@ -55,7 +55,7 @@ static void print_devices(const struct machine *m)
 	for (unsigned i = 0; i < config->n_disks; i++)
 		print_device(m, at++, "disk", i, config->disks[i].file.text);
 	for (unsigned i = 0; i < config->n_nets; i++)
-		print_device(m, at++, "net", i, m->nics[i].tap.name);
+		print_device(m, at++, "net", i, m->nics[i].name);
 	snprintf(cid, sizeof(cid), "cid %u", config->vsock.guest_cid);
 	if (config->vsock.guest_cid != 0)
 		print_device(m, at, "vsock", 0, cid);

@@ -55,8 +55,12 @@ static void attach_nics(struct machine *m)
 		struct nic *nic = &m->nics[i];
 		struct net_config *net = &m->config.nets[i];
 		if (!net->has_mac)
-			net_make_mac(net->mac, nic->tap.name, i);
-		net_init(&nic->net, &nic->tap, net->mac, net->mtu, &m->memory, &m->ring);
+			net_make_mac(net->mac, nic->name, i);
+		if (nic->tap.fd >= 0)
+			net_init(&nic->net, &nic->tap, net->mac, net->mtu, &m->memory, &m->ring);
+		else
+			net_init_stream(&nic->net, &nic->stream, nic->name, net->mac, net->mtu,
+					&m->memory, &m->ring);
 		attach_virtio(m, &nic->transport, &nic->net.device, m->config.n_disks + i);
 	}
 }
@@ -130,8 +134,10 @@ void machine_start_devices(struct machine *m)
 		virtio_transport_start(&m->disks[i].transport);
 		block_start(&m->disks[i].block);
 	}
-	for (unsigned i = 0; i < m->config.n_nets; i++)
+	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		virtio_transport_start(&m->nics[i].transport);
+		net_start(&m->nics[i].net);
+	}
 	if (m->config.vsock.guest_cid != 0) {
 		virtio_transport_start(&m->vsock.transport);
 		vsock_start(&m->vsock.vsock);
@@ -163,6 +169,7 @@ void machine_detach_devices(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_nets; i++) {
 		virtio_transport_detach(&m->nics[i].transport);
 		tap_close(&m->nics[i].tap);
+		frame_socket_close(&m->nics[i].stream);
 	}
 	if (m->config.vsock.guest_cid != 0)
 		virtio_transport_detach(&m->vsock.transport);

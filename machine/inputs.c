@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The user's inputs: images, TAPs, the vsock's socket, the kernel and its initrd. */
+/* The user's inputs: images, the vsock's socket, the kernel and its initrd. */
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -159,63 +158,6 @@ void machine_open_images(struct machine *m)
 			fail_if_file_twice(m, i, &disk->file);
 		fail_option(&error, "%s %s", disk_option(m, i), disk->file.text);
 	}
-}
-
-static bool is_same_interface(const char *name, const char *other)
-{
-	if (strcmp(name, other) == 0)
-		return true;
-	unsigned index =
-		if_nametoindex(name); /* 0: in another namespace, as an inherited one may be */
-
-	return index != 0 && index == if_nametoindex(other);
-}
-
-/* A busy interface is the user's mistake if this VM itself has it, by a descriptor or by another of its names. */
-static const char *find_tap_twice(const struct machine *m, unsigned i, const char *name)
-{
-	for (unsigned j = 0; j < m->config.n_nets; j++) {
-		const char *other = m->nics[j].tap.name; /* empty: not open yet */
-		if (j != i && other[0] != '\0' && is_same_interface(name, other))
-			return other;
-	}
-	return NULL;
-}
-
-static void adopt_tap(struct machine *m, unsigned i)
-{
-	int fd = m->config.nets[i].fd;
-	struct error_text error;
-
-	if (tap_adopt(&m->nics[i].tap, fd, &error)) {
-		if (find_tap_twice(m, i, m->nics[i].tap.name) == NULL)
-			return;
-		error_set(&error, "%s is given twice", m->nics[i].tap.name);
-	}
-	fail_option(&error, "--net fd=%d", fd);
-}
-
-static void open_tap(struct machine *m, unsigned i)
-{
-	const char *name = m->config.nets[i].tap_name, *twice;
-	struct error_text error;
-
-	if (tap_open(&m->nics[i].tap, name, &error))
-		return;
-	if (error.code == EXIT_HOST_REFUSED && (twice = find_tap_twice(m, i, name)) != NULL)
-		error_set(&error, "%s is given twice", twice);
-	fail_option(&error, "--net tap=%s", name);
-}
-
-/* The inherited ones first: they are busy already. */
-void machine_open_taps(struct machine *m)
-{
-	for (unsigned i = 0; i < m->config.n_nets; i++)
-		if (m->config.nets[i].tap_name == NULL)
-			adopt_tap(m, i);
-	for (unsigned i = 0; i < m->config.n_nets; i++)
-		if (m->config.nets[i].tap_name != NULL)
-			open_tap(m, i);
 }
 
 void machine_open_vsock(struct machine *m)

@@ -18,6 +18,7 @@
 #include "host/control_socket.h"
 #include "host/counters.h"
 #include "host/exit_request.h"
+#include "host/frame_socket.h"
 #include "host/listen_socket.h"
 #include "host/ring.h"
 #include "host/signal_events.h"
@@ -34,7 +35,10 @@
 
 /* As virtio-mmio/disks.h has a disk: what the host has, which is opened and closed here; the device; its registers. */
 struct nic {
-	struct tap tap;
+	struct tap tap; /* one of both; the other is closed */
+	struct frame_socket stream;
+	const char *name;
+	char fd_name[16];
 	struct net net;
 	struct virtio_transport transport;
 };
@@ -91,9 +95,10 @@ void machine_keep_descriptors(struct machine *m);
 /* With one thread, when no other process's copy of it is open here. Ends the process if it has ended. */
 void machine_adopt_lifeline(const struct machine *m);
 
-/* inputs.c: needs no VM; on either thread. */
+/* nics.c, as what follows: needs no VM; on either thread. */
+void machine_open_nets(struct machine *m);
+/* inputs.c */
 void machine_open_images(struct machine *m);
-void machine_open_taps(struct machine *m);
 void machine_open_vsock(struct machine *m);
 void machine_check_serial_file(
 	const struct machine *m); /* refuses a file that the guest has or is loaded from */

@@ -17,7 +17,7 @@
 
 /* Need no VM; each for whichever thread comes first. */
 static void (*const shared_stages[])(struct machine *m) = {
-	machine_open_images,  machine_open_taps,       machine_open_vsock,
+	machine_open_images,  machine_open_nets,       machine_open_vsock,
 	machine_open_control, machine_open_event_loop, machine_load_guest,
 };
 #define SHARED_STAGES (sizeof(shared_stages) / sizeof(shared_stages[0]))

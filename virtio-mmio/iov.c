@@ -48,16 +48,28 @@ size_t iov_read(const struct iov *iov, void *to, size_t bytes)
 	return done;
 }
 
-size_t iov_write(const struct iov *iov, const void *from, size_t bytes)
+size_t iov_write_at(const struct iov *iov, uint64_t skip, const void *from, size_t bytes)
 {
 	size_t done = 0;
 
 	for (unsigned i = 0; i < iov->n && done < bytes; i++) {
-		size_t n = smaller(iov->parts[i].iov_len, bytes - done);
-		guest_memory_copy(iov->parts[i].iov_base, (const uint8_t *)from + done, n);
+		const struct iovec *part = &iov->parts[i];
+		if (skip >= part->iov_len) {
+			skip -= part->iov_len;
+			continue;
+		}
+		size_t n = smaller(part->iov_len - skip, bytes - done);
+		guest_memory_copy((uint8_t *)part->iov_base + skip, (const uint8_t *)from + done,
+				  n);
 		done += n;
+		skip = 0;
 	}
 	return done;
+}
+
+size_t iov_write(const struct iov *iov, const void *from, size_t bytes)
+{
+	return iov_write_at(iov, 0, from, bytes);
 }
 
 bool iov_take(struct iov *iov, void *to, size_t bytes)

@@ -34,9 +34,10 @@ void iov_skip(struct iov *iov, uint64_t bytes);
 /* Keeps the first `bytes`. False: there are fewer, and nothing is changed. */
 bool iov_trim(struct iov *iov, uint64_t bytes);
 
-/* Copies at most `bytes` from or to the beginning. Returns how many. */
+/* Copies at most `bytes` from or to the beginning, or to what follows the first `skip` bytes. Returns how many. */
 size_t iov_read(const struct iov *iov, void *to, size_t bytes);
 size_t iov_write(const struct iov *iov, const void *from, size_t bytes);
+size_t iov_write_at(const struct iov *iov, uint64_t skip, const void *from, size_t bytes);
 
 /* Reads exactly the first `bytes` and drops them. False: there are fewer; nothing is dropped. */
 bool iov_take(struct iov *iov, void *to, size_t bytes);

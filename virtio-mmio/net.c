@@ -88,7 +88,29 @@ static const struct virtio_device_type net_type = {
 	.reset = reset,
 };
 
-static void announce(struct net *net, const uint8_t mac[6], uint16_t mtu)
+static void stream_notify(struct virtio_device *device, unsigned queue)
+{
+	if (queue == NET_RX)
+		net_stream_deliver(&net_of(device)->stream);
+	else
+		net_stream_take(&net_of(device)->stream);
+}
+
+static void stream_reset(struct virtio_device *device)
+{
+	net_stream_reset(&net_of(device)->stream);
+}
+
+static const struct virtio_device_type stream_type = {
+	.name = "net",
+	.device_id = VIRTIO_ID_NET,
+	.n_queues = NET_QUEUES,
+	.queue_notify = stream_notify,
+	.reset = stream_reset,
+};
+
+/* offloads: the host's, TUN_F_ bits. */
+static void announce(struct net *net, uint32_t offloads, const uint8_t mac[6], uint16_t mtu)
 {
 	struct virtio_device *device = &net->device;
 
@@ -96,11 +118,11 @@ static void announce(struct net *net, const uint8_t mac[6], uint16_t mtu)
 				   VIRTIO_FEATURE(VIRTIO_NET_F_STATUS) |
 				   VIRTIO_FEATURE(VIRTIO_NET_F_MRG_RXBUF);
 	for (size_t i = 0; i < OFFLOADS; i++)
-		if (net->link.tap->offloads & offload_table[i].tun)
+		if (offloads & offload_table[i].tun)
 			device->offered_features |= VIRTIO_FEATURE(offload_table[i].guest_feature) |
 						    VIRTIO_FEATURE(offload_table[i].host_feature);
-	net->link.config.mtu = mtu != 0 ? mtu : net->link.tap->mtu;
-	if (net->link.config.mtu != 0)
+	net->link.config.mtu = mtu;
+	if (mtu != 0)
 		device->offered_features |= VIRTIO_FEATURE(VIRTIO_NET_F_MTU);
 	memcpy(net->link.config.mac, mac, sizeof(net->link.config.mac));
 	device->config = (const uint8_t *)&net->link.config;
@@ -124,10 +146,29 @@ void net_init(struct net *net, const struct tap *tap, const uint8_t mac[6], uint
 	      const struct guest_memory *memory, struct ring *ring)
 {
 	virtio_device_init(&net->device, &net_type, memory, ring);
-	net_link_init(&net->link, &net->device, tap);
+	net_link_init(&net->link, &net->device, tap, tap->name);
 	pthread_mutex_init(&net->telling, NULL);
 	net->offloads_told = tap->offloads;
 	net_rx_init(&net->rx, &net->link);
 	net_tx_init(&net->tx, &net->link);
-	announce(net, mac, mtu);
+	announce(net, tap->offloads, mac, mtu != 0 ? mtu : tap->mtu);
+}
+
+void net_init_stream(struct net *net, struct frame_socket *socket, const char *name,
+		     const uint8_t mac[6], uint16_t mtu, const struct guest_memory *memory,
+		     struct ring *ring)
+{
+	virtio_device_init(&net->device, &stream_type, memory, ring);
+	net_link_init(&net->link, &net->device, NULL, name);
+	net_stream_init(&net->stream, &net->link, socket);
+	announce(net, 0, mac, mtu);
+}
+
+void net_start(struct net *net)
+{
+	if (net->device.type != &stream_type)
+		return;
+	virtio_device_lock(&net->device); /* the guest runs already */
+	net_stream_start(&net->stream);
+	virtio_device_unlock(&net->device);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A NIC's link: the TAP behind it, and whether that still exists. */
+/* A NIC's link: what the host has behind it, and whether that is there. */
 #ifndef VIRTIO_MMIO_NET_LINK_H
 #define VIRTIO_MMIO_NET_LINK_H
 
@@ -21,16 +21,21 @@ enum net_queue {
 
 struct net_link {
 	struct virtio_device *device;
-	const struct tap *tap;
+	const struct tap *tap;   /* NULL: a stream */
+	const char *name, *news; /* for messages */
 	struct virtio_net_config config;
-	bool gone; /* the TAP was removed */
-	struct ring_task gone_task;
+	bool down;
+	struct ring_task news_task;
 };
 
 /* The link is up. */
-void net_link_init(struct net_link *link, struct virtio_device *device, const struct tap *tap);
+void net_link_init(struct net_link *link, struct virtio_device *device, const struct tap *tap,
+		   const char *name);
 
-/* The TAP does not exist any more: link down. On the ring's thread with the device locked. */
-void net_link_set_gone(struct net_link *link);
+/* Tells the driver, and on stderr that `news`, which stays valid, is why. On the ring's thread with the device locked. */
+void net_link_set(struct net_link *link, bool up, const char *news);
+
+/* The TAP does not exist any more. */
+void net_link_lose_tap(struct net_link *link);
 
 #endif

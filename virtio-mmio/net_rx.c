@@ -44,39 +44,20 @@ static uint32_t frame_bytes(const struct net_rx *rx)
 	return TAP_HEADER_BYTES + ETHERNET_BYTES + mtu;
 }
 
-/* Whether the pool has buffers for one frame. A driver with few buffers in all gets what they can
- * hold: half a queue is always enough. */
 static bool ready_for_frame(const struct net_rx *rx)
 {
-	const struct rx_pool *pool = &rx->pool;
-
-	if (pool->n_ready == 0)
-		return false;
-	return !has(rx, VIRTIO_NET_F_MRG_RXBUF) || pool->ready_bytes >= frame_bytes(rx) ||
-	       pool->n_ready >= queue_of(rx)->size / 2u || pool->n_ready >= NET_READ_BUFFERS;
-}
-
-static void add_parts(struct net_read *read, struct rx_buffer *buffer)
-{
-	iov_append(&read->frame, &buffer->parts, 0, buffer->bytes);
-	read->bytes += buffer->bytes;
-	read->buffers[read->n_buffers++] = buffer;
+	return net_frame_has_room(rx->link->device, &rx->pool, frame_bytes(rx));
 }
 
 static void prepare_read(struct net_rx *rx, struct net_read *read)
 {
 	struct io_uring_sqe *sqe = ring_prepare(rx->link->device->ring);
-	unsigned most = has(rx, VIRTIO_NET_F_MRG_RXBUF) ? NET_READ_BUFFERS : 1;
+	struct net_frame *frame = &read->frame;
 
-	read->n_buffers = 0;
-	read->bytes = 0;
-	read->frame = (struct iov){ read->parts, 0 };
-	while (rx->pool.ready != NULL && read->n_buffers < most && read->bytes < frame_bytes(rx) &&
-	       read->frame.n + rx->pool.ready->parts.n <= NET_READ_PARTS)
-		add_parts(read, rx_pool_take(&rx->pool));
-	read->parts[read->frame.n] = (struct iovec){ rx->overflow, sizeof(rx->overflow) };
+	net_frame_take(frame, rx->link->device, &rx->pool, frame_bytes(rx));
+	frame->parts[frame->data.n] = (struct iovec){ rx->overflow, sizeof(rx->overflow) };
 	read->generation = rx->link->device->generation;
-	io_uring_prep_readv2(sqe, rx->link->tap->fd, read->parts, read->frame.n + 1, (uint64_t)-1,
+	io_uring_prep_readv2(sqe, rx->link->tap->fd, frame->parts, frame->data.n + 1, (uint64_t)-1,
 			     rx->link->tap->no_nowait ? 0 : RWF_NOWAIT);
 	ring_commit(sqe, &read->op);
 	rx->reads_in_flight++;
@@ -104,51 +85,23 @@ static bool frame_acceptable(const struct net_rx *rx, const struct virtio_net_hd
 	}
 }
 
-/* Gives the frame to the guest in as many chains as it fills (virtio 1.2, 5.1.6.4), the rest of the
- * buffers back to the pool. */
-static void deliver(struct net_rx *rx, struct net_read *read, struct virtio_net_hdr_v1 *header,
-		    uint32_t length)
-{
-	struct virtqueue *queue = queue_of(rx);
-	uint16_t used = 0;
-
-	for (uint32_t left = length; left > 0; used++) {
-		uint32_t bytes = read->buffers[used]->bytes;
-		left -= left < bytes ? left : bytes;
-	}
-	header->num_buffers = used;
-	iov_write(&read->frame, header, sizeof(*header));
-	for (uint16_t i = 0; i < used; i++) {
-		struct rx_buffer *buffer = read->buffers[i];
-		uint32_t written = length < buffer->bytes ? length : buffer->bytes;
-		length -= written;
-		virtqueue_put(queue, i, buffer->head, written);
-		rx_pool_put(&rx->pool, buffer);
-	}
-	virtqueue_publish(queue, used);
-	for (unsigned i = read->n_buffers; i > used; i--)
-		rx_pool_untake(&rx->pool, read->buffers[i - 1]);
-	virtio_device_signal_later(rx->link->device);
-}
-
 /* A frame of `length` bytes, or none. */
 static void frame_read(struct net_rx *rx, struct net_read *read, int32_t length)
 {
-	struct virtio_net_hdr_v1 header;
-
 	struct device_counters *count = &rx->link->device->count;
+	struct net_frame *frame = &read->frame;
+	struct virtio_net_hdr_v1 header;
 
 	rx->frames_read += length > 0;
 	count->requests += length > 0;
-	if (length >= (int32_t)sizeof(header) && (uint32_t)length <= read->bytes &&
-	    iov_read(&read->frame, &header, sizeof(header)) == sizeof(header) &&
+	if (length >= (int32_t)sizeof(header) && (uint32_t)length <= frame->bytes &&
+	    iov_read(&frame->data, &header, sizeof(header)) == sizeof(header) &&
 	    frame_acceptable(rx, &header)) {
 		count->in_bytes += (uint64_t)length - sizeof(header);
-		deliver(rx, read, &header, (uint32_t)length);
+		net_frame_deliver(frame, rx->link->device, &rx->pool, &header, (uint32_t)length);
 	} else {
 		count->errors += length > 0;
-		for (unsigned i = read->n_buffers; i > 0; i--)
-			rx_pool_untake(&rx->pool, read->buffers[i - 1]);
+		net_frame_put_back(frame, &rx->pool);
 	}
 }
 
@@ -177,7 +130,7 @@ static void read_done(struct ring_op *op, int32_t result)
 	rx->reads_in_flight--;
 	if (virtio_device_awaits(device, read->generation)) {
 		if (result == -EBADFD)
-			net_link_set_gone(rx->link);
+			net_link_lose_tap(rx->link);
 		frame_read(rx, read, result);
 	}
 	if (device->in_flight == 0)
@@ -227,7 +180,7 @@ static void tap_readable(struct ring_op *op, int32_t result)
 	virtio_device_lock(rx->link->device);
 	rx->polling = false;
 	if (result > 0 && (result & (POLLERR | POLLHUP | POLLNVAL)))
-		net_link_set_gone(rx->link);
+		net_link_lose_tap(rx->link);
 	else if (virtio_device_is_live(rx->link->device) && rx->reads_in_flight == 0 &&
 		 queue_of(rx)->ready && fill_pool(rx))
 		read_batch(rx);
@@ -238,7 +191,7 @@ void net_rx_continue(struct net_rx *rx)
 {
 	struct virtqueue *queue = queue_of(rx);
 
-	if (rx->polling || rx->link->gone || rx->reads_in_flight > 0 || !queue->ready ||
+	if (rx->polling || rx->link->down || rx->reads_in_flight > 0 || !queue->ready ||
 	    !virtio_device_is_live(rx->link->device))
 		return;
 	virtqueue_disable_kicks(queue);

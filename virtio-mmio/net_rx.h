@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "host/ring.h"
-#include "virtio-mmio/iov.h"
+#include "virtio-mmio/net_frame.h"
 #include "virtio-mmio/net_link.h"
 #include "virtio-mmio/rx_pool.h"
 
@@ -16,20 +16,13 @@
 #define NET_F_GUEST_USO6 55
 
 #define NET_MAX_READS 16u
-/* Buffers of the guest that one frame may be spread over: with 1.5 KiB each, the largest frame. */
-#define NET_READ_BUFFERS 64u
-#define NET_READ_PARTS   256u
 
 /* One frame to come: a read from the TAP into the buffers that it may need. */
 struct net_read {
 	struct ring_op op;
 	struct net_rx *rx;
 	uint32_t generation;
-	unsigned n_buffers;
-	uint64_t bytes;
-	struct rx_buffer *buffers[NET_READ_BUFFERS];
-	struct iov frame;                       /* in parts[] */
-	struct iovec parts[NET_READ_PARTS + 1]; /* one more, behind the frame, is the overflow */
+	struct net_frame frame; /* and behind it the overflow */
 };
 
 struct net_rx {

@@ -35,7 +35,7 @@ static void write_done(struct ring_op *op, int32_t result)
 	device->in_flight--;
 	count(device, result);
 	if (result == -EBADFD)
-		net_link_set_gone(tx->link);
+		net_link_lose_tap(tx->link);
 	if (virtio_device_awaits(device, write->generation))
 		finish(tx, write);
 	else
@@ -89,7 +89,7 @@ void net_tx_take(struct net_tx *tx)
 
 	while ((write = pool_get(&tx->free_writes)) != NULL &&
 	       virtio_turn_take(&turn, &write->chain)) {
-		if (!tx->link->gone && is_frame(&write->chain)) {
+		if (!tx->link->down && is_frame(&write->chain)) {
 			submit(tx, write);
 		} else {
 			count(tx->link->device, 0);

@@ -179,7 +179,7 @@ static void renew_tap(void)
 	static uint8_t waste[2 * FRAME_MAX];
 	struct guest_memory memory = rig.memory;
 
-	if (!removed && !nic.link.gone) {
+	if (!removed && !nic.link.down) {
 		while (recv(nic_tap.fd, waste, sizeof(waste), 0) >= 0 ||
 		       recv(host_fd, waste, sizeof(waste), 0) >= 0)
 			;
@@ -300,13 +300,13 @@ static void check_invariants(void)
 	      nic.rx.pool.free.fresh <= VIRTQUEUE_MAX_SIZE);
 	CHECK(nic.rx.reads_in_flight <= NET_MAX_READS);
 	for (unsigned i = 0; i < nic.rx.reads_in_flight; i++) {
-		const struct net_read *read = &nic.rx.reads[i];
-		CHECK(read->frame.n <= NET_READ_PARTS && read->n_buffers <= NET_READ_BUFFERS);
-		CHECK(read->parts[read->frame.n].iov_base == nic.rx.overflow);
-		for (unsigned n = 0; n < read->frame.n; n++)
-			CHECK(read->parts[n].iov_len == 0 ||
-			      fuzz_in_memory(&rig.memory, read->parts[n].iov_base,
-					     read->parts[n].iov_len));
+		const struct net_frame *to = &nic.rx.reads[i].frame;
+		CHECK(to->data.n <= NET_FRAME_PARTS && to->n_buffers <= NET_FRAME_BUFFERS);
+		CHECK(to->parts[to->data.n].iov_base == nic.rx.overflow);
+		for (unsigned n = 0; n < to->data.n; n++)
+			CHECK(to->parts[n].iov_len == 0 ||
+			      fuzz_in_memory(&rig.memory, to->parts[n].iov_base,
+					     to->parts[n].iov_len));
 	}
 	if (!virtio_device_is_live(&nic.device))
 		return;

@@ -71,7 +71,7 @@ refused '^vmm: --net fd=9: it was opened without IFF_NO_PI' "${with_fd[@]}" vmta
 [[ "${fd_flags[*]}" != *nonblock ]] ||
 	refused '^vmm: --net fd=9: it blocks, expected O_NONBLOCK' "${with_fd[@]}" vmtap0 tap no_pi vnet_hdr -- "${vmm[@]}" fd=9
 refused '^vmm: --net fd=2: expected a descriptor number' "${vmm[@]}" fd=2
-refused '^vmm: --net: expected either tap=NAME or fd=N' "${vmm[@]}" tap=vmtap0,fd=9
+refused '^vmm: --net: expected either tap=NAME, passt=PATH or fd=N' "${vmm[@]}" tap=vmtap0,fd=9
 refused "^vmm: --net mac=01:00:00:00:00:01: expected a unicast address" "${vmm[@]}" tap=vmtap0,mac=01:00:00:00:00:01
 refused '^vmm: --net mtu=67: expected 68 to 65535' "${vmm[@]}" tap=vmtap0,mtu=67
 [ -z "$(ip -o link show | grep absent)" ] || die "an interface was made"

@@ -72,6 +72,10 @@ static void test_net_words(void)
 	CHECK_EQ(config.nets[0].mtu, 9000);
 	CHECK_EQ(config.nets[0].has_mac, true);
 	CHECK_BYTES(config.nets[0].mac, "\x02\xab\xcd\x00\x0f\xff", 6);
+	check_taken("--net", "mtu=9000,passt=/run/p");
+	CHECK_STRING(config.nets[0].passt_path, "/run/p");
+	CHECK(config.nets[0].tap_name == NULL);
+	CHECK_EQ(config.nets[0].fd, -1);
 	CHECK_EQ(parse("--net=tap=a", "--net", "fd=3", "--net", "tap=b=c,mtu=68", NULL),
 		 OPTIONS_RUN);
 	CHECK_EQ(config.n_nets, 3);
@@ -97,8 +101,11 @@ static void test_net_refused(void)
 		{ "tap=a,TAP=b", "'TAP=b' is not" },
 		{ "tap=a,mtu", "'mtu' is not" },
 		{ "tap=a,mtus=5", "'mtus=5' is not" },
-		{ "mtu=1500", "either tap=NAME or fd=N" },
-		{ "tap=a,fd=3", "either tap=NAME or fd=N" },
+		{ "mtu=1500", "either tap=NAME, passt=PATH or fd=N" },
+		{ "tap=a,fd=3", "either tap=NAME, passt=PATH or fd=N" },
+		{ "tap=a,passt=p", "either tap=NAME, passt=PATH or fd=N" },
+		{ "fd=3,passt=p", "either tap=NAME, passt=PATH or fd=N" },
+		{ "passt=p,passt=p", "passt= is given twice" },
 		{ "tap=a,tap=a", "tap= is given twice" },
 		{ "tap=a,mtu=100,tap=b", "tap= is given twice" },
 		{ "fd=4,fd=5", "fd= is given twice" },

@@ -49,7 +49,7 @@ static void test_mrg_splits(void)
 			for (uint16_t head = 0; head < RIG_QUEUE_SIZE; head++) {
 				sizes[head] =
 					patterns[p][head % 4] < 12 ? 12 : patterns[p][head % 4];
-				total += head < NET_READ_BUFFERS ? sizes[head] : 0;
+				total += head < NET_FRAME_BUFFERS ? sizes[head] : 0;
 				nic_offer_rx(head, sizes[head]);
 			}
 			queues_kick(NET_RX);
