@@ -130,7 +130,7 @@ static void welcome(struct control_socket *socket, int fd)
 		"{\"ok\":false,\"error\":\"as many clients as there may be are connected\"}\n";
 	struct control_client *client = add_client(socket, fd);
 
-	listen_socket_refuse_descriptors(fd);
+	socket_refuse_descriptors(fd);
 	if (client != NULL) {
 		wait_for_lines(client);
 	} else {
@@ -207,7 +207,7 @@ bool control_socket_adopt(struct control_socket *socket, int fd, struct error_te
 		return listen_socket_adopt(&socket->listener, fd, error);
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	listen_socket_refuse_descriptors(fd);
+	socket_refuse_descriptors(fd);
 	add_client(socket, fd);
 	return true;
 }

@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "host/listen_socket.h"
 #include "host/release.h"
 #include "host/socket.h"
 
@@ -28,7 +27,7 @@ bool frame_socket_connect(struct frame_socket *frames)
 		return false;
 	}
 	fcntl(fd, F_SETFL, 0); /* the ring waits */
-	listen_socket_refuse_descriptors(fd);
+	socket_refuse_descriptors(fd);
 	frames->fd = fd;
 	return true;
 }
@@ -55,15 +54,10 @@ bool frame_socket_open(struct frame_socket *frames, const char *path, struct err
 
 bool frame_socket_adopt(struct frame_socket *frames, int fd, struct error_text *error)
 {
-	struct socket_kind kind;
+	const struct socket_kind kind = { .type = SOCK_STREAM, .connected = true };
 
 	*frames = (struct frame_socket){ .fd = fd };
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set_errno(error, "%s", strerror(errno));
-	if (!socket_look(fd, &kind) || kind.type != SOCK_STREAM || !kind.connected)
-		return error_set(error, "expected a TAP or a connected stream socket");
-	listen_socket_refuse_descriptors(fd);
-	return true;
+	return socket_adopt(fd, &kind, "a TAP or a connected stream socket", error);
 }
 
 void frame_socket_close(struct frame_socket *frames)

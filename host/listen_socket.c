@@ -2,7 +2,6 @@
 #include "host/listen_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,10 +15,6 @@
 #include "host/socket.h"
 
 #define BACKLOG 1024
-
-#ifndef SO_PASSRIGHTS /* of Linux 6.16 */
-#define SO_PASSRIGHTS 83
-#endif
 
 /* Whether a process has the socket, listening or not: then it must be left alone. `fd` is a datagram socket for one try. */
 static bool is_used(const struct sockaddr_un *address, int fd)
@@ -100,13 +95,6 @@ static bool bind_path(int fd, const struct sockaddr_un *address, const char *pat
 	return result == 0;
 }
 
-void listen_socket_refuse_descriptors(int fd)
-{
-	int pass = 0;
-
-	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof(pass));
-}
-
 bool listen_socket_open(struct listen_socket *listener, const char *path, struct error_text *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -120,7 +108,7 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener->fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	listen_socket_refuse_descriptors(listener->fd);
+	socket_refuse_descriptors(listener->fd);
 	if (bind_path(listener->fd, &address, path) && listen(listener->fd, BACKLOG) == 0)
 		return true;
 	error_set_errno(error, "%s", strerror(errno));
@@ -130,15 +118,8 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)
 {
-	struct socket_kind kind;
+	const struct socket_kind kind = { AF_UNIX, SOCK_STREAM, .listening = true };
 
 	*listener = (struct listen_socket){ .fd = fd };
-	/* That is the descriptor's own; O_NONBLOCK belongs to all who share the socket, and stays. */
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return error_set_errno(error, "%s", strerror(errno));
-	if (!socket_look(fd, &kind) || kind.domain != AF_UNIX || kind.type != SOCK_STREAM ||
-	    !kind.listening)
-		return error_set(error, "expected a listening Unix stream socket");
-	listen_socket_refuse_descriptors(fd);
-	return true;
+	return socket_adopt(fd, &kind, "a listening Unix stream socket", error);
 }

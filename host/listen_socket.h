@@ -22,8 +22,4 @@ bool listen_socket_open(struct listen_socket *socket, const char *path, struct e
  * no descriptors any more, to whoever shares it. */
 bool listen_socket_adopt(struct listen_socket *socket, int fd, struct error_text *error);
 
-/* Has the kernel refuse descriptors that are sent to this Unix socket, or to those that it accepts. A read would
- * close them at once, and the last close of a file may block (SO_LINGER). No effect before Linux 6.16. */
-void listen_socket_refuse_descriptors(int fd);
-
 #endif

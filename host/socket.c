@@ -6,6 +6,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#ifndef SO_PASSRIGHTS /* of Linux 6.16 */
+#define SO_PASSRIGHTS 83
+#endif
+
 bool socket_look(int fd, struct socket_kind *kind)
 {
 	int listening = 0;
@@ -22,13 +26,25 @@ bool socket_look(int fd, struct socket_kind *kind)
 	return true;
 }
 
-bool socket_adopt_packets(int fd, struct error_text *error)
+bool socket_adopt(int fd, const struct socket_kind *wanted, const char *its_name,
+		  struct error_text *error)
 {
 	struct socket_kind kind;
 
+	/* That is the descriptor's own; O_NONBLOCK belongs to all who share the socket, and stays. */
 	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	return (socket_look(fd, &kind) && kind.domain == AF_UNIX && kind.type == SOCK_SEQPACKET &&
-		kind.connected) ||
-	       error_set(error, "expected a connected Unix socket of type SOCK_SEQPACKET");
+	if (!socket_look(fd, &kind) || kind.type != wanted->type ||
+	    (wanted->domain != 0 && kind.domain != wanted->domain) ||
+	    kind.listening != wanted->listening || kind.connected != wanted->connected)
+		return error_set(error, "expected %s", its_name);
+	socket_refuse_descriptors(fd);
+	return true;
+}
+
+void socket_refuse_descriptors(int fd)
+{
+	int pass = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &pass, sizeof(pass));
 }

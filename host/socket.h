@@ -8,14 +8,21 @@
 #include "host/error.h"
 
 struct socket_kind {
-	int domain, type;          /* AF_ and SOCK_ */
-	bool listening, connected; /* also to one that has closed it */
+	int domain, type; /* AF_ and SOCK_ */
+	bool listening;
+	bool connected; /* also to one that has been closed */
 };
 
-/* False, with errno: it is no socket. */
+/* False: it is no socket. */
 bool socket_look(int fd, struct socket_kind *kind);
 
-/* Takes over one of a Unix SOCK_SEQPACKET pair, whose flags stay as they are. */
-bool socket_adopt_packets(int fd, struct error_text *error);
+/* Takes over an inherited socket of this kind, whose flags stay as they are; domain 0: any. It passes no descriptors any
+ * more, to whoever shares it. */
+bool socket_adopt(int fd, const struct socket_kind *wanted, const char *its_name,
+		  struct error_text *error);
+
+/* Has the kernel refuse descriptors that are sent to this Unix socket, or to those that it accepts. A read would
+ * close them at once, and the last close of a file may block (SO_LINGER). No effect before Linux 6.16. */
+void socket_refuse_descriptors(int fd);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "boot/acpi.h"
@@ -162,13 +163,16 @@ void machine_open_images(struct machine *m)
 
 void machine_open_vsock(struct machine *m)
 {
+	const struct socket_kind packets = { AF_UNIX, SOCK_SEQPACKET, .connected = true };
 	const struct vsock_config *vsock = &m->config.vsock;
 	struct error_text error;
 
 	m->vsock.listener.fd = -1;
 	if (vsock->guest_cid == 0)
 		return;
-	if (vsock->connect_fd >= 0 && !socket_adopt_packets(vsock->connect_fd, &error))
+	if (vsock->connect_fd >= 0 &&
+	    !socket_adopt(vsock->connect_fd, &packets,
+			  "a connected Unix socket of type SOCK_SEQPACKET", &error))
 		fail_option(&error, "--vsock connect-fd=%d", vsock->connect_fd);
 	if (vsock->uds_fd >= 0) {
 		if (!listen_socket_adopt(&m->vsock.listener, vsock->uds_fd, &error))

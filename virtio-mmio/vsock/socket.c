@@ -12,7 +12,7 @@
 
 #include "host/container_of.h"
 #include "host/fail.h"
-#include "host/listen_socket.h"
+#include "host/socket.h"
 
 #define HALF_ENDED_SHARE 64u /* at a time */
 
@@ -141,7 +141,7 @@ void vsock_socket_prepare(int fd)
 
 	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &inside, sizeof(inside));
 	/* The listener refuses them, too, but perhaps not from its beginning; and others have other listeners. */
-	listen_socket_refuse_descriptors(fd);
+	socket_refuse_descriptors(fd);
 }
 
 void vsock_socket_open(struct vsock_socket *socket, struct vsock_sockets *sockets, int fd)
