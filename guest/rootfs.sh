@@ -28,7 +28,7 @@ export PS1='\h:\w\$ '
 umask 022
 cd "$HOME"
 END
-	cat >"$1/usr/share/udhcpc/default.script" <<'END'
+	cat >"$1/etc/udhcpc/default.script" <<'END'
 #!/bin/sh
 case $1 in
 deconfig) ip addr flush dev "$interface"; ip link set "$interface" up ;;
@@ -38,13 +38,13 @@ bound | renew)
 	for server in $dns; do echo "nameserver $server"; done >/etc/resolv.conf ;;
 esac
 END
-	chmod 755 "$1/usr/share/udhcpc/default.script"
+	chmod 755 "$1/etc/udhcpc/default.script"
 }
 
 # tree_make DIR: the whole tree below the new directory DIR.
 tree_make() {
 	"$busybox" true || die "$busybox does not run (package busybox-static)"
-	for folder in bin sbin usr/bin usr/sbin usr/share/udhcpc usr/local/bin usr/local/sbin etc \
+	for folder in bin sbin usr/bin usr/sbin etc/udhcpc usr/local/bin usr/local/sbin etc \
 		dev proc sys run tmp root mnt var/log var/tmp var/lib; do
 		mkdir -p "$1/$folder"
 	done
