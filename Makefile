@@ -220,7 +220,7 @@ deps-lab: deps
 
 deps-test: deps deps-lab
 	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
-		socat gnuplot-nox fio mandoc zsh acpica-tools bzip2 lzop xz-utils zstd runc python3-seccomp \
+		socat passt gnuplot-nox fio mandoc zsh acpica-tools bzip2 lzop xz-utils zstd runc python3-seccomp \
 		munge slurm-client slurmctld slurmd systemd)
 
 deps-lint: deps

@@ -132,7 +132,19 @@ measure_net() {
 		rate host "net receive $bytes" frames/s build/bench/io_peer tap-read tap1 "$seconds"
 		busy rate "host, CPU busy" "net receive $bytes" frames/s build/bench/io_peer tap-read tap1 "$seconds"
 		during_end
+		net_stream "net send $bytes" send $bytes serve sink
+		net_stream "net receive $bytes" receive $bytes frames $bytes
 	done
+}
+
+# The same frames through a Unix stream socket: WHAT OP BYTES SERVER...
+net_stream() {
+	rm -f "$tmp/frames"
+	during build/bench/io_peer "${@:4}" "$tmp/frames"
+	until [ -S "$tmp/frames" ]; do sleep 0.01; done
+	rate 'vmm, stream' "$1" frames/s ./vmm --kernel build/bench/net_bench.elf --net "passt=$tmp/frames,mtu=1500" \
+		--cmdline "op=$2 bytes=$3 kticks=$kticks"
+	during_end
 }
 
 stream() { # WHAT UNIT OP SERVER
@@ -188,6 +200,7 @@ for what in 'net send 64' 'net send 1514' 'net receive 64' 'net receive 1514' 'v
 	'vsock round trips'; do
 	line "$what" host
 	[[ $what != *net\ receive* ]] || line "$what" 'host, CPU busy'
+	[[ $what != net\ * ]] || line "$what" 'vmm, stream'
 done
 [ "$linux" = 0 ] || run_linux
 report_end "time, this machine's KVM, poll-mode guests at CPL 3, 1 vCPU; files in the page cache$linux_conditions" \

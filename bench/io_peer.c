@@ -6,12 +6,14 @@
  *   io_peer tap-write TAP BYTES SECONDS     sends frames as the owner of a TAP, one write each
  *   io_peer tap-read TAP SECONDS            counts the frames that come to the owner of a TAP, one read each
  *   io_peer serve sink|source|echo PATH     serves one connection to a Unix socket at a time, for ever
+ *   io_peer frames BYTES PATH               the same, sending frames of BYTES behind their lengths
  *   io_peer client send|receive|turn PATH SECONDS
  *                                           what the vsock guest does, from a program of the host
  *
- * All but flood and serve print "begin", and "count 0xN" at the end, as the guests do: frames, packets of 4 KiB,
+ * All but flood, serve and frames print "begin", and "count 0xN" at the end, as the guests do: frames, packets of 4 KiB,
  * round trips. Exit status 1: something failed.
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
@@ -156,11 +158,30 @@ static struct sockaddr_un address_of(const char *path)
 	return address;
 }
 
+/* The frames of one write, as many as fit. */
+static uint8_t frames[65536];
+static size_t frames_bytes;
+
+static void make_frames(uint32_t bytes)
+{
+	uint32_t length = htobe32(bytes);
+
+	for (; frames_bytes + 4 + bytes <= sizeof(frames); frames_bytes += 4 + bytes) {
+		memcpy(frames + frames_bytes, &length, 4);
+		memset(frames + frames_bytes + 4, 0xff, bytes); /* to all */
+	}
+}
+
 static void serve_one(int fd, const char *how)
 {
 	static uint8_t data[65536];
 	ssize_t n;
 
+	if (strcmp(how, "frames") == 0) {
+		while (write(fd, frames, frames_bytes) == (ssize_t)frames_bytes)
+			;
+		return;
+	}
 	if (strcmp(how, "source") == 0) {
 		while (write(fd, data, sizeof(data)) > 0)
 			;
@@ -219,6 +240,10 @@ int main(int argc, char **argv)
 		return tap_read(argv[2], argv[3]);
 	if (argc == 4 && strcmp(argv[1], "serve") == 0)
 		serve(argv[2], argv[3]);
+	if (argc == 4 && strcmp(argv[1], "frames") == 0) {
+		make_frames((uint32_t)strtoul(argv[2], NULL, 10));
+		serve("frames", argv[3]);
+	}
 	if (argc == 5 && strcmp(argv[1], "client") == 0)
 		return client(argv[2], argv[3], argv[4]);
 	fprintf(stderr,
