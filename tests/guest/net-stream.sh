@@ -94,6 +94,31 @@ for bytes in 00000000ffff 00010000 ffffffff 7fffffff00; do
 	expect_status 143
 done
 
+# passt itself, as nobody: echoes by a forwarded port.
+command -v passt >/dev/null || die "passt is missing (make deps-test)"
+ip route add default via 10.77.0.254
+chmod 711 "$tmp"
+mkdir "$tmp/passt"
+chown 65534 "$tmp/passt"
+setpriv --reuid 65534 --regid 65534 --clear-groups passt -f -q -4 -a 10.77.0.2 -n 24 -g 10.77.0.1 -s "$tmp/passt/socket" \
+	-u 5007:7 >"$tmp/passt.log" 2>&1 &
+for ((i = 0; i < 250; i++)); do [ ! -S "$tmp/passt/socket" ] || break; sleep 0.02; done
+vmm_start --kernel "$elf/net_io.elf" --net "passt=$tmp/passt/socket,mtu=1500"
+python3 - <<'END' || { cat "$tmp/passt.log"; show; die "echoes through passt"; }
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(20)
+s.connect(("127.0.0.1", 5007))
+for n in (1, 100, 1472):
+    s.send(b"%c" % (n & 255) * n)
+    assert s.recv(70000) == b"%c" % (n & 255) * n
+END
+kill -TERM "$vmm_pid"
+vmm_wait
+expect_status 143
+expect_no_errors
+echo "echoes through passt"
+
 # refused ERROR --net VALUE
 refused() {
 	vmm_run --kernel "$elf/hello.elf" "${@:2}" 9</dev/null
