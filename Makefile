@@ -57,7 +57,7 @@ SYSTEM_INCLUDES = -idirafter /usr/include -idirafter /usr/include/x86_64-linux-g
 VMM_CFLAGS = $(CPPFLAGS) $(CFLAGS) $(BASE_CFLAGS) $(MUSL_INCLUDES) $(SYSTEM_INCLUDES) $(if $(findstring clang,$(CC)),$(CLANG_WARNINGS)) \
 	"-ffile-prefix-map=$(CURDIR)=." -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
 	-fno-asynchronous-unwind-tables
-VMM_LDFLAGS = -Wl,-z,text -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none
+VMM_LDFLAGS = -Wl,-z,text -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--build-id=none -Wl,-T,discard.ld
 LIBURING = /usr/lib/x86_64-linux-gnu/liburing.a
 # A compiler made for musl knows where that is. For all others Debian's files are named; musl-gcc is one of them, because
 # it cannot link a static-pie.
@@ -93,7 +93,7 @@ endif
 $(VMM): $(O)/vmm.debug
 	$(Q)strip -o $@ $<
 
-$(O)/vmm.debug: $(VMM_OBJECTS)
+$(O)/vmm.debug: $(VMM_OBJECTS) discard.ld
 	@echo "  LINK $(VMM)"
 	$(Q)$(CC) $(CFLAGS) $(VMM_LDFLAGS) $(LDFLAGS) -o $@ $(VMM_START) $(VMM_OBJECTS) $(VMM_END)
 
