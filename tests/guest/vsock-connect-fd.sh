@@ -14,10 +14,12 @@ vmm_start "${vmm[@]}" --vsock "cid=3,uds=$sock,connect-fd=9"
 flags=$(sed -n 's/^flags:\t*//p' "/proc/$vmm_pid/fdinfo/9")
 ! (($((8#$flags)) & 8#4000)) || die "the inherited socket has become non-blocking: 0$flags"
 talk echo
-talk launcher
+talk launcher >"$tmp/launcher" || { cat "$tmp/launcher"; exit 1; }
+cat "$tmp/launcher"
+opened=$(sed -n 's/ of 600 .*//p' "$tmp/launcher")
 talk echo
 [ "$(grep -c 'echo ok' "$tmp/log")" = 5 ] || { cat "$tmp/log"; die "the launcher's echoes"; }
-grep -qx 'port 6666 after 600' "$tmp/log" || { cat "$tmp/log"; die "the launcher has not got all connections"; }
+grep -qx "port 6666 after $opened" "$tmp/log" || { cat "$tmp/log"; die "the launcher has not got all connections"; }
 # Nothing at PATH_PORT, though somebody listens there.
 talk_refused() {
 	python3 - "$sock" <<-'END'
