@@ -77,6 +77,7 @@ cp -r examples vmm "$elf/end.elf" "$tmp/image" "$tmp/home"
 chmod 711 "$tmp"
 mknod -m 600 "$tmp/kvm" c 10 232
 chown 65534:65534 "$tmp/kvm" "$tmp/home"
+# shellcheck disable=SC2016
 as_user='mount --bind "$1/kvm" /dev/kvm; cd "$1/home"; shift; exec setpriv --reuid 65534 --regid 65534 --clear-groups -- "$@"'
 rootless() {
 	status=0

@@ -13,7 +13,7 @@ if [ "${SLURM_NAMESPACE-}" != yes ]; then
 		echo "no network and process namespaces here"
 		exit 77
 	}
-	SLURM_NAMESPACE=yes exec unshare --net --pid --fork --mount-proc --kill-child -- "$0"
+	SLURM_NAMESPACE=yes exec unshare --net --pid --fork --mount-proc --kill-child=TERM -- "$0"
 fi
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/../guest/lib.sh"
