@@ -59,8 +59,14 @@ if mount "$loop" "$tmp/mnt" 2>/dev/null; then
 	expect_error "--disk $loop: .*busy"
 	umount "$tmp/mnt"
 fi
+# As long as something of the host has it open, it keeps its image.
 losetup -d "$loop"
+for ((i = 0; i < 500; i++)); do
+	losetup "$loop" >/dev/null 2>&1 || break
+	sleep 0.01
+done
 loop=$(losetup --read-only --find --show "$image")
+at_exit losetup -d "$loop"
 boots "$image,ro"
 boots "$loop,ro"
 vmm_run --kernel "$elf/hello.elf" --disk "$loop"
