@@ -120,13 +120,23 @@ static void unlock_inherited(void)
 	}
 }
 
+/* --check makes no file. */
+static bool would_make_file(const struct machine *m, const struct disk_config *disk)
+{
+	struct stat status;
+
+	return m->config.check && disk->overlay.text != NULL &&
+	       (file_stat(&disk->overlay, &status) < 0 || status.st_size == 0);
+}
+
 static void open_overlay(struct machine *m, unsigned i)
 {
 	const struct disk_config *disk = &m->config.disks[i];
 	struct error_text error;
 
-	if (!disk->has_overlay || overlay_file_open(&m->disks[i].overlay, &m->disks[i].image,
-						    &disk->overlay, disk->overlay_folder, &error))
+	if (!disk->has_overlay || would_make_file(m, disk) ||
+	    overlay_file_open(&m->disks[i].overlay, &m->disks[i].image, &disk->overlay,
+			      disk->overlay_folder, &error))
 		return;
 	if (disk->overlay.text != NULL && error.code == EXIT_HOST_REFUSED)
 		fail_if_file_twice(m, i, &disk->overlay);

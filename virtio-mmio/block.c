@@ -226,7 +226,6 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
 	struct block *block = container_of(request->store, struct block, store);
-
 	int status;
 
 	block_lanes_operation_ended(&block->lanes, request, result);

@@ -53,7 +53,7 @@ def test_no_path_is_opened():
     os.lseek(kernel, 1000, os.SEEK_SET)
     initrd = memory_file(INITRD)
     os.lseek(initrd, 0, os.SEEK_END)
-    root, disk = memory_file(bytes(1 << 20)), memory_file(bytes(1 << 20))
+    root, disk, base, overlay = (memory_file(bytes(size)) for size in (1 << 20, 1 << 20, 1 << 20, 0))
     kvm = os.open("/dev/kvm", os.O_RDWR)
     output, serial = os.pipe()
     report, status = os.pipe()
@@ -61,11 +61,12 @@ def test_no_path_is_opened():
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{FOLDER}/socket")
         server.listen()
-        fds = [kernel, initrd, root, disk, kvm, serial, status, lifeline, server.fileno()]
-        files = fds[:4]
+        fds = [kernel, initrd, root, disk, base, overlay, kvm, serial, status, lifeline, server.fileno()]
+        files = fds[:6]
         before = state(files)
         result = run("--kernel", f"fd={kernel}", "--initrd", f"fd={initrd}", "--rootfs", f"fd={root}", "--disk", f"fd={disk},ro",
-                     "--serial", f"fd={serial}", "--kvm-fd", str(kvm), "--status-fd", str(status), "--lifeline-fd", str(lifeline),
+                     "--disk", f"fd={base},overlay=fd={overlay}", "--serial", f"fd={serial}", "--kvm-fd", str(kvm),
+                     "--status-fd", str(status), "--lifeline-fd", str(lifeline),
                      "--vsock", f"cid=3,uds-fd={server.fileno()}", "--no-default-cmdline", "--acpi", "off", fds=fds,
                      before=["strace", "-f", "-o", f"{FOLDER}/trace"])
     expect(result, 0)

@@ -67,6 +67,13 @@ wait %1 %2 || :
 vmm_run --kernel "$elf/hello.elf" --disk "$tmp/base,overlay=$tmp/file"
 expect_status 0 "after the VM that had FILE"
 
+for disk in "$tmp/base,overlay=$tmp/new" "$tmp/base,overlay=$tmp/file" "$tmp/base,overlay"; do
+	vmm_run --check --kernel "$elf/hello.elf" --disk "$disk"
+	expect_status 0 "--check with $disk"
+done
+[ ! -e "$tmp/new" ] || die "--check has made a file"
+refused 121 "--disk $tmp/ro,overlay=$tmp/file: it is of another base" --check --disk "$tmp/ro,overlay=$tmp/file"
+
 refused 121 "--disk $tmp/second: it is in use: it is also --disk $tmp/second" \
 	--disk "$tmp/base,overlay=$tmp/second" --disk "$tmp/base,overlay=$tmp/second"
 refused 121 "--disk $tmp/base: it is in use: it is also --disk $tmp/base" --disk "$tmp/base,overlay=$tmp/base"

@@ -5,6 +5,7 @@
 
 #include "tests/unit/check.h"
 #include "tests/unit/overlay_rig.h"
+#include "virtio-mmio/disks.h"
 
 #define MIB        (1u << 20)
 #define DATA_GPA   (uint64_t)(1u << 20)
@@ -398,6 +399,33 @@ static void test_failed_flush(void)
 	close(file);
 }
 
+/* After a signal the host's page cache has what a plain image was written; of a kept overlay it lacks the bits. */
+static void test_end_by_signal(void)
+{
+	static const struct disk_limits limits = { 20000, 20000 };
+	static struct disk disk;
+	int base = rig_make_base(DISK_BYTES), file = memfd_create("overlay", MFD_CLOEXEC);
+	struct file_name name = { "fd=N", file };
+	const bool hurry = true;
+	uint8_t bits;
+
+	disk.image = rig_base_image(base, SECTORS);
+	CHECK(overlay_file_open(&disk.overlay, &disk.image, &name, NULL, &error));
+	ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
+	exit_request_open(&rig_exit, &rig_ring);
+	block_init(&disk.block, &disk.image, &rig.memory, &rig_ring, &rig_exit);
+	ring_start(&rig_ring);
+	CHECK_EQ(block_overlay_add(&disk.overlay, 4096, 8192), 8192);
+	disk.block.store.writes = 1;
+	CHECK(disks_finish(&disk, 1, &rig_ring, &limits, &hurry));
+	CHECK(!block_is_unflushed(&disk.block));
+	CHECK(pread(file, &bits, 1, 4096) == 1);
+	CHECK_EQ(bits, 6);
+	ring_close(&rig_ring);
+	rig_free_map(&disk.overlay);
+	disk_close(&disk);
+}
+
 int main(void)
 {
 	RUN(test_anonymous);
@@ -409,5 +437,6 @@ int main(void)
 	RUN(test_refusals);
 	RUN(test_unfinished_start);
 	RUN(test_failed_flush);
+	RUN(test_end_by_signal);
 	return 0;
 }
