@@ -97,6 +97,7 @@ block() {
 	local words
 	words=$(blk_words "${@:2:4}")
 	rate vmm "$1" "a second" ./vmm --kernel build/bench/blk_bench.elf --disk "$tmp/disk" --cmdline "$words"
+	[ "$3" != 32 ] || rate 'vmm, overlay' "$1" "a second" ./vmm --kernel build/bench/blk_bench.elf --disk "$tmp/disk,overlay" --cmdline "$words"
 	fio_rate fio "$1" "$6" "$3" "$4"
 	[ "$2" = read ] || busy fio_rate "fio, CPU busy" "$1" "$6" "$3" "$4"
 	[ -z "$firecracker" ] || {
@@ -194,6 +195,7 @@ lines=()
 for what in 'randread 4k depth 1' 'randread 4k depth 32' 'randwrite 4k depth 1' 'randwrite 4k depth 32' 'read 1M' 'write 1M'; do
 	line "$what" fio
 	[[ $what != *write* ]] || line "$what" 'fio, CPU busy'
+	[[ $what != *32 ]] || line "$what" 'vmm, overlay'
 	[ -z "$firecracker" ] || { line "$what" 'firecracker Sync'; line "$what" 'firecracker Async'; }
 done
 for what in 'net send 64' 'net send 1514' 'net receive 64' 'net receive 1514' 'vsock send 4k' 'vsock receive 4k' \

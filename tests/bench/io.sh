@@ -21,6 +21,7 @@ for what in 'net send 64' 'net send 1514' 'net receive 64' 'net receive 1514' 'v
 	expect_line "io: $what: vmm $number, host $number, ratio [0-9]+\.[0-9][0-9]"
 done
 expect_line "io: randwrite 4k depth 32: vmm $number, fio, CPU busy $number, ratio [0-9]+\.[0-9][0-9]"
+expect_line "io: randwrite 4k depth 32: vmm $number, vmm, overlay $number, ratio [0-9]+\.[0-9][0-9]"
 expect_line "io: net receive 64: vmm $number, host, CPU busy $number, ratio [0-9]+\.[0-9][0-9]"
 expect_last "io: vsock round trips: vmm $number, host $number, ratio [0-9]+\.[0-9][0-9]"
 # A device that does nothing would count nothing.
