@@ -141,6 +141,13 @@ static void plan_faults(struct fuzz_input *input)
 	faults_left = fault_error >> 4 << 1;
 }
 
+/* A target does not change while there is a driver. */
+static void plan_launcher(uint8_t kind, bool has_queues)
+{
+	if (!has_queues)
+		launcher_open(kind);
+}
+
 /* The event loop turns; OP_TIME before it: and time passes. */
 static void run(uint8_t how)
 {
@@ -190,6 +197,8 @@ static void do_operation(struct fuzz_input *input)
 		plan_faults(input);
 	else if (operation == OP_TIME)
 		seconds_pass = fuzz_byte(input);
+	else if (operation == OP_LAUNCHER)
+		plan_launcher(fuzz_byte(input), has_queues);
 	else if (operation > OP_ACCEPT)
 		program(operation, input);
 }
@@ -340,6 +349,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	}
 	end_faults();
 	hostile_end();
+	RIG_RUN_UNTIL(connections_in(VSOCK_CONNECTING, VSOCK_CONNECTING) == 0);
+	launcher_close();
 	check_connections_end();
 	check_good_driver_is_served();
 	hostile_end();

@@ -13,6 +13,7 @@
 #include "tests/fuzz/vsock_faults.h"
 
 #include "tests/fuzz/hostile_driver.h"
+#include "tests/unit/receive_descriptor.h"
 
 #define RX_BUFFER_GPA 0x400000u /* 128 KiB a head */
 #define TX_BUFFER_GPA 0x2400000u
@@ -32,6 +33,7 @@ enum host_port {
 
 static char vsock_dir[64], vsock_path[80];
 static int vsock_listener, port_listener, full_listener, full_client;
+static int launcher = -1;           /* its end of the packets; -1: none */
 static int programs[HOST_PROGRAMS]; /* the host's programs; -1: none */
 static uint8_t host_bytes[256 << 10];
 
@@ -119,12 +121,54 @@ static inline void program_connect(void)
 		*program = host_connect("");
 }
 
+/* From now on the guest's connections go to a launcher, whose queue holds a few; kind: 1, it has gone. */
+static inline void launcher_open(uint8_t kind)
+{
+	int ends[2], least = 0;
+
+	if (launcher >= 0)
+		return;
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	launcher = ends[0];
+	vsock.connections.target.launcher_fd = ends[1];
+	if (kind & 1)
+		shutdown(launcher, SHUT_RDWR);
+}
+
+/* It takes the next connection of the guest. -1: there is none. */
+static inline int launcher_take(void)
+{
+	uint8_t port[8];
+	int fd;
+
+	if (launcher < 0)
+		return -1;
+	ssize_t n = receive_descriptor(launcher, port, sizeof(port), &fd);
+	CHECK(n <= 0 ? fd < 0 : n == 4 && fd >= 0);
+	if (fd >= 0)
+		CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	return fd;
+}
+
+/* After the driver: what it has not taken ends with it. */
+static inline void launcher_close(void)
+{
+	if (launcher < 0)
+		return;
+	close(launcher);
+	close(vsock.connections.target.launcher_fd);
+	launcher = vsock.connections.target.launcher_fd = -1;
+}
+
 /* The listener at PORT_LISTENER takes a connection of the guest, or that at PORT_FULL the first one. */
 static inline void program_accept(uint8_t kind)
 {
 	int *program = free_program();
 
-	if (program != NULL)
+	if (program != NULL && launcher >= 0)
+		*program = launcher_take();
+	else if (program != NULL)
 		*program = accept4(kind & 1 ? full_listener : port_listener, NULL, NULL,
 				   SOCK_NONBLOCK | SOCK_CLOEXEC);
 }

@@ -22,6 +22,7 @@ enum operation {
 	OP_SHRINK,
 	OP_FAULT,
 	OP_TIME,
+	OP_LAUNCHER,
 	OPERATIONS,
 };
 
@@ -304,8 +305,31 @@ static void seed_lengths(void)
 	fuzz_seed("lengths", seed.bytes, seed.n);
 }
 
+/* A launcher that takes the guest's connections, some of them late; then one that has gone. */
+static void seed_launcher(uint8_t how)
+{
+	struct fuzz_program seed = { .n = 0 };
+	char name[16];
+
+	FUZZ_APPEND(&seed, OP_LAUNCHER, how, OP_START, 0, 0, 7);
+	append_buffers(&seed, 10);
+	for (uint8_t i = 0; i < 16; i++) {
+		FUZZ_APPEND(&seed, OP_PACKET, i, VIRTIO_VSOCK_OP_REQUEST,
+			    (uint8_t)(0x80 | i << 5 | (i & 3)), 1, 0, 0, 0);
+		FUZZ_APPEND(&seed, OP_KICK, VSOCK_TX, OP_RUN, 31);
+	}
+	for (uint8_t i = 0; i < 8; i++)
+		FUZZ_APPEND(&seed, OP_ACCEPT, 0, OP_RUN, RUN_PATIENTLY | 31, OP_WRITE, i, 4, OP_RUN,
+			    31);
+	FUZZ_APPEND(&seed, OP_TIME, 3, OP_RUN, RUN_PATIENTLY | 31);
+	snprintf(name, sizeof(name), "launcher-%u", how);
+	fuzz_seed(name, seed.bytes, seed.n);
+}
+
 static void write_seeds(void)
 {
+	seed_launcher(0);
+	seed_launcher(1);
 	seed_streams("streams", 0, 10, 0);
 	seed_streams("indirect", 3, 0xea, 4);
 	seed_streams("tiny-buffers", 2, 5, 3);
