@@ -100,7 +100,7 @@ $(O)/vmm.debug: $(VMM_OBJECTS) discard.ld
 # What runs once, or says what went wrong, is built for size.
 COLD = $(filter machine/% config/% boot/% cpu/cpuid.c cpu/boot_state.c irq/irqchip.c host/error.c host/errno_name.c host/message.c host/fail.c \
 	host/status_report.c host/event_line.c host/json.c host/file.c host/kvm.c host/listen_socket.c host/tap.c host/terminal.c host/late_close.c \
-	host/write_within.c virtio-mmio/block_image.c virtio-mmio/block_look.c, $(VMM_SOURCES))
+	host/write_within.c virtio-mmio/block_image.c virtio-mmio/block_look.c virtio-mmio/overlay_file.c, $(VMM_SOURCES))
 $(COLD:%.c=$(O)/obj/%.o): VMM_CFLAGS += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
 $(O)/obj/%.o: %.c Makefile
