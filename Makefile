@@ -17,7 +17,7 @@ CC = musl-gcc
 endif
 
 VMM_SOURCES = \
-	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/confine.c \
 	config/options.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
@@ -34,7 +34,7 @@ VMM_SOURCES = \
 	io/bus.c io/serial.c io/console.c io/keyboard.c io/reset_port.c io/exit_port.c io/cmos.c io/sleep_port.c io/boot_timer.c io/doorbell.c \
 	host/error.c host/errno_name.c host/message.c host/fail.c host/status_report.c host/event_line.c host/json.c host/counters.c host/file.c host/kvm.c host/ring.c host/event.c \
 	host/exit_request.c host/gate.c host/control_socket.c host/control_client.c host/lifeline.c host/socket.c host/signals.c host/signal_events.c \
-	host/terminal.c host/tap.c host/frame_socket.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c
+	host/terminal.c host/tap.c host/frame_socket.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c host/sandbox.c host/seccomp.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
 	virtio-mmio/*.[ch] virtio-mmio/*/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] lab/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
@@ -97,10 +97,13 @@ $(O)/vmm.debug: $(VMM_OBJECTS) discard.ld
 	@echo "  LINK $(VMM)"
 	$(Q)$(CC) $(CFLAGS) $(VMM_LDFLAGS) $(LDFLAGS) -o $@ $(VMM_START) $(VMM_OBJECTS) $(VMM_END)
 
-# What runs once, or says what went wrong, is built for size.
-COLD = $(filter machine/% config/% boot/% cpu/cpuid.c cpu/boot_state.c irq/irqchip.c host/error.c host/errno_name.c host/message.c host/fail.c \
-	host/status_report.c host/event_line.c host/json.c host/file.c host/kvm.c host/listen_socket.c host/tap.c host/terminal.c host/late_close.c \
-	host/write_within.c virtio-mmio/block_image.c virtio-mmio/block_look.c virtio-mmio/overlay_file.c, $(VMM_SOURCES))
+# What serves the guest is built for speed; what runs once, or says what went wrong, for size.
+HOT = mem/% irq/irq_line.c cpu/vcpu.c io/bus.c io/serial.c io/doorbell.c host/ring.c host/event.c \
+	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_lanes.c \
+	virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_frame.c \
+	virtio-mmio/net_stream.c virtio-mmio/byte_ring.c virtio-mmio/rx_pool.c virtio-mmio/vsock/tx.c virtio-mmio/vsock/rx.c virtio-mmio/vsock/connection.c virtio-mmio/vsock/socket.c \
+	virtio-mmio/vsock/stream.c virtio-mmio/vsock/buffer.c virtio-mmio/vsock/table.c
+COLD = $(filter-out $(HOT),$(VMM_SOURCES))
 $(COLD:%.c=$(O)/obj/%.o): VMM_CFLAGS += $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 
 $(O)/obj/%.o: %.c Makefile

@@ -18,9 +18,6 @@
 #include "machine/set_up.h"
 #include "mem/page.h"
 
-/* Devices and vCPUs, about. */
-#define OWN_DESCRIPTORS 256u
-
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
 static bool open_events(int fd, struct error_text *error)
@@ -89,10 +86,11 @@ static void read_options(struct machine *m, int argc, char **argv)
 	}
 	if (!machine_plan_make(&m->plan, &m->config, &error))
 		fail_error(&error);
+	machine_prepare_sandbox(m);
 	machine_keep_descriptors(m);
 	machine_adopt_lifeline(m);
 	if (m->config.vsock.guest_cid != 0)
-		file_reserve_descriptors(OWN_DESCRIPTORS + VSOCK_MAX_CONNECTIONS);
+		file_reserve_descriptors(machine_descriptors(m));
 }
 
 static _Noreturn void check(struct machine *m)

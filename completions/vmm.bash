@@ -48,7 +48,7 @@ _vmm_disk() {
 
 _vmm() {
 	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
-		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --grace --control --kvm-fd --help --version'
+		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --sandbox --grace --control --kvm-fd --help --version'
 
 	# bash takes "--name=value" apart at "=" and ":"; here it is one word again.
 	word=${COMP_LINE:0:COMP_POINT} word=${word##*[[:space:]]}
@@ -68,6 +68,7 @@ _vmm() {
 		fi
 		;;
 	--acpi) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$value") ;;
+	--sandbox) mapfile -t COMPREPLY < <(compgen -W 'on warn strict off' -- "$value") ;;
 	--net) _vmm_net "$value" ;;
 	--vsock) _vmm_keys "$value" cid= uds= uds-fd= connect-fd= ;;
 	--cmdline | --mem | --cpus | --status-fd | --events-fd | --lifeline-fd | --grace | --kvm-fd) ;;

@@ -115,3 +115,21 @@ bool parse_serial(struct vm_config *config, const char *name, char *value, struc
 	}
 	return true;
 }
+
+bool parse_sandbox(struct vm_config *config, const char *name, char *value,
+		   struct error_text *error)
+{
+	static const char *const modes[] = {
+		[SANDBOX_ON] = "on",
+		[SANDBOX_WARN] = "warn",
+		[SANDBOX_STRICT] = "strict",
+		[SANDBOX_OFF] = "off",
+	};
+
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(value, modes[i]) == 0) {
+			config->sandbox = (enum sandbox_mode)i;
+			return true;
+		}
+	return error_set(error, "%s %s: expected on, warn, strict or off", name, value);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The values of --mem, --cpus, --acpi, --grace and --serial. */
+/* The values of --mem, --cpus, --acpi, --grace, --serial and --sandbox. */
 #ifndef CONFIG_MACHINE_OPTIONS_H
 #define CONFIG_MACHINE_OPTIONS_H
 
@@ -17,5 +17,7 @@ bool parse_acpi(struct vm_config *config, const char *name, char *value, struct 
 bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_serial(struct vm_config *config, const char *name, char *value,
 		  struct error_text *error);
+bool parse_sandbox(struct vm_config *config, const char *name, char *value,
+		   struct error_text *error);
 
 #endif

@@ -7,7 +7,7 @@
 #include "config/machine_options.h"
 
 const char options_help_text[] =
-	"usage: vmm --kernel FILE [--rootfs FILE] [option ...]\n"
+	"usage: vmm --kernel FILE [--rootfs FILE] [option ...] | --help | --version\n"
 	"\n"
 	"  --kernel FILE          bzImage or 64-bit ELF vmlinux\n"
 	"  --rootfs PATH[,ro|,overlay[=FILE]]  image, block device: /dev/vda, the root\n"
@@ -20,13 +20,13 @@ const char options_help_text[] =
 	"  --cpus N               vCPUs, 1 to 254 (default 1)\n"
 	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
 	"  --serial MODE          console on stdio (default), none, file:PATH or fd=N\n"
-	"  --boot-timer           print the boot phases' microseconds on stderr\n"
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
 	"  --grace SECONDS        a signal first asks the guest to end\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
+	"  --sandbox on|warn|strict|off  confine the monitor (default on)\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
-	"  --check                try all but the VM, and print it; --help, --version\n"
+	"  --boot-timer, --check  print the boot's phases; try all but the VM, print it\n"
 	"\n"
 	"On a terminal: Ctrl-a x ends the VM, Ctrl-a Ctrl-a sends one Ctrl-a.\n"
 	"Exit status: the guest's (0: off or reset), 120 monitor fault, 121 bad option or\n"
@@ -183,6 +183,7 @@ static const struct option {
 	{ "--cpus", true, false, parse_cpus },
 	{ "--acpi", true, false, parse_acpi },
 	{ "--serial", true, false, parse_serial },
+	{ "--sandbox", true, false, parse_sandbox },
 	{ "--check", false, false, set_check },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },

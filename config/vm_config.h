@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "config/device_options.h"
+#include "host/sandbox.h"
 
 /* /dev/vda to /dev/vdp; machine_plan.c has a window and a GSI for each. */
 #define MAX_DISKS 16
@@ -44,6 +45,7 @@ struct vm_config {
 	enum serial_mode serial;
 	struct file_name serial_file; /* for SERIAL_FILE */
 	bool boot_timer;
+	enum sandbox_mode sandbox;
 	bool check;                                    /* make no VM */
 	struct file_name control;                      /* text NULL: none */
 	unsigned grace_s;                              /* 0: none */

@@ -17,6 +17,7 @@
 #include "host/kvm.h"
 #include "host/message.h"
 #include "host/refusal.h"
+#include "host/sandbox.h"
 #include "host/signals.h"
 
 #define INSTRUCTION_MAX_BYTES 15
@@ -89,10 +90,10 @@ static void describe_position(const struct vcpu *vcpu, char *text, size_t text_b
 static void report_internal_error(const struct vcpu *vcpu)
 {
 	const struct kvm_run *run = vcpu->run;
-	char position[128], host[80];
+	const char *host = kvm_description();
+	char position[128];
 
 	describe_position(vcpu, position, sizeof(position));
-	kvm_describe(host, sizeof(host));
 	if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
 	    run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
 		warn("KVM internal error, suberror 1 (emulation failure) on vCPU %u%s: this host's "
@@ -183,13 +184,11 @@ static void post_run_error(const struct vcpu *vcpu, int error)
  * that KVM cannot start its thread at a VM's first KVM_RUN (Linux 6.13), which may pass. */
 static bool is_passing(const struct vcpu *vcpu, int error, struct refusal *refusal)
 {
-	const struct timespec pause = { .tv_nsec = REFUSAL_PAUSE_NS };
-
 	if (error == EINTR || (error == EAGAIN && vcpu->index != 0))
 		return true;
 	if (error != EAGAIN || !refusal_may_pass(refusal))
 		return false;
-	nanosleep(&pause, NULL);
+	clock_pause_ms(REFUSAL_PAUSE_NS / 1000000);
 	return true;
 }
 
@@ -254,7 +253,7 @@ void vcpu_adopt_thread(struct vcpu *vcpu)
 	sigemptyset(&kick);
 	sigaddset(&kick, SIGNALS_KICK);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
-	vcpu->thread = pthread_self();
+	atomic_store(&vcpu->thread_id, gettid());
 	vcpu->started = true;
 }
 
@@ -265,6 +264,8 @@ static void *run_on_own_thread(void *argument)
 
 	snprintf(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
 	prctl(PR_SET_NAME, name);
+	sandbox_enter(SECCOMP_VCPU);
+	atomic_store(&vcpu->thread_id, gettid());
 	vcpu_run(vcpu);
 	return NULL;
 }
@@ -281,7 +282,10 @@ void vcpu_interrupt(const struct vcpu *vcpu)
 {
 	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
 	set_immediate_exit(vcpu, 1);
-	pthread_kill(vcpu->thread, SIGNALS_KICK);
+	/* 0: its thread finds that, or the exit request, before its first KVM_RUN. */
+	int thread = atomic_load(&vcpu->thread_id);
+	if (thread != 0)
+		signals_kick(thread);
 }
 
 void vcpu_stop(struct vcpu *vcpu)

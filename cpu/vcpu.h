@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,7 @@ struct vcpu {
 	struct kvm_run *run;
 	size_t run_bytes;
 	pthread_t thread;
+	atomic_int thread_id; /* 0: it has not begun */
 	bool started, has_own_thread;
 	sem_t left; /* posted when it has left its loop */
 	uint64_t exits[EXIT_KINDS];

@@ -84,7 +84,9 @@ int kvm_create_vm(int kvm_fd, uint32_t tss_gpa)
 	return vm_fd;
 }
 
-void kvm_describe(char *text, size_t text_bytes)
+static char description[80];
+
+void kvm_describe(void)
 {
 	static const char *const modules[] = { "kvm_intel", "kvm_amd", "kvm_pvm" };
 	const char *name = "kvm";
@@ -97,7 +99,12 @@ void kvm_describe(char *text, size_t text_bytes)
 			name = modules[i];
 	}
 	uname(&host);
-	snprintf(text, text_bytes, "%s, Linux %s", name, host.release);
+	snprintf(description, sizeof(description), "%s, Linux %s", name, host.release);
+}
+
+const char *kvm_description(void)
+{
+	return description;
 }
 
 int kvm_capability(int kvm_fd, int capability)

@@ -14,8 +14,9 @@ int kvm_open(int inherited_fd);
  * device's. Does not return on failure (exit 122). */
 int kvm_create_vm(int kvm_fd, uint32_t tss_gpa);
 
-/* The host's KVM in words, for messages: "kvm_amd, Linux 6.1.0". */
-void kvm_describe(char *text, size_t text_bytes);
+/* The host's KVM in words, for messages: "kvm_amd, Linux 6.1.0". Found by the first; the second can open nothing. */
+void kvm_describe(void);
+const char *kvm_description(void);
 
 /* KVM_CHECK_EXTENSION: 0 when absent. */
 int kvm_capability(int kvm_fd, int capability);

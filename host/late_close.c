@@ -59,15 +59,35 @@ static bool in_root_cgroup(void)
 	return text[n - 1] == '\n';
 }
 
+/* Its table is all that it is for. */
+static struct io_uring table_ring;
+static bool has_table_ring;
+
+static bool restrict_to_table(void)
+{
+	struct io_uring_restriction only = {
+		.opcode = IORING_RESTRICTION_REGISTER_OP,
+		.register_op = IORING_REGISTER_FILES,
+	};
+
+	return io_uring_register_restrictions(&table_ring, &only, 1) == 0 &&
+	       io_uring_enable_rings(&table_ring) == 0;
+}
+
+void late_close_prepare(void)
+{
+	if (kvm_has_kernel_thread() && !in_root_cgroup())
+		return;
+	has_table_ring = io_uring_queue_init(1, &table_ring, IORING_SETUP_R_DISABLED) == 0 &&
+			 restrict_to_table();
+}
+
 /* A file in an io_uring's table is released by the worker that takes the ring down, after the process that had it. The
  * devices' ring would do as well, but it may have operations that end late, on a disk that hangs. */
 void late_close(int vm_fd)
 {
-	struct io_uring uring;
-
-	if ((!kvm_has_kernel_thread() || in_root_cgroup()) && take_place(vm_fd) &&
-	    io_uring_queue_init(1, &uring, 0) == 0)
-		io_uring_register_files(&uring, &vm_fd, 1);
+	if (has_table_ring && take_place(vm_fd))
+		io_uring_register_files(&table_ring, &vm_fd, 1);
 	/* The ring stays open until the process ends. */
 	close(vm_fd);
 }

@@ -6,6 +6,9 @@
 /* At most so many VMs of a host are destroyed late at a time. */
 #define LATE_CLOSE_MAX 8
 
+/* Makes what late_close() needs and cannot make any more, on the thread that calls it. */
+void late_close_prepare(void);
+
 /* Closes `vm_fd`, at the very end. Destroying a VM takes the host tens of milliseconds of RCU and SRCU grace periods, which
  * close(), or the exit of the process, waits for; so it is left to a worker of the kernel, after the process. Not so
  * - when LATE_CLOSE_MAX VMs wait for that worker, which takes one after the other, and all files of the host that are

@@ -19,7 +19,7 @@
 #define OTHER_FILE_WORKERS 3u
 #define OTHER_WORKERS      2u
 #define SUBMIT_TRIES       1000
-#define SUBMIT_PAUSE_US    1000u
+#define SUBMIT_PAUSE_MS    1
 /* Limit for the operations that cannot be cancelled: those of a disk that hangs. */
 #define CANCEL_WAIT_NS 100000000
 /* None while a guest boots: with one CPU polling finds nothing. */
@@ -166,7 +166,7 @@ struct io_uring_sqe *ring_prepare(struct ring *ring)
 			fail_errno(EXIT_MONITOR_FAILED, "io_uring: cannot submit");
 		}
 		if (result <= 0)
-			usleep(SUBMIT_PAUSE_US); /* memory is short for the moment */
+			clock_pause_ms(SUBMIT_PAUSE_MS); /* memory is short for the moment */
 		sqe = io_uring_get_sqe(&ring->uring);
 	}
 	return sqe;

@@ -2,7 +2,9 @@
 #include "host/signals.h"
 
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host/lifeline.h"
 
@@ -11,6 +13,7 @@
 /* Taken by a thread that waits in the set-up, and read from the ring later. */
 static sigset_t admitted;
 static void (*end_process)(int number);
+static int own_process;
 
 void signals_block(void (*end)(int number))
 {
@@ -20,6 +23,7 @@ void signals_block(void (*end)(int number))
 	sigset_t blocked;
 
 	end_process = end;
+	own_process = getpid();
 	sigemptyset(&admitted);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaddset(&admitted, numbers[i]);
@@ -91,6 +95,12 @@ void signals_wait_for(sem_t *semaphore)
 	do
 		take_signal(0);
 	while (!signals_wait_within(semaphore, TAKE_EVERY_NS));
+}
+
+void signals_kick(int thread_id)
+{
+	/* pthread_kill() would do, but the sandbox cannot tell whose a thread's id is. */
+	syscall(SYS_tgkill, own_process, thread_id, SIGNALS_KICK);
 }
 
 void signals_pause(unsigned ms)

@@ -27,6 +27,9 @@ void signals_pause(unsigned ms);
 /* False: the semaphore is not posted in time. Signals stay pending. */
 bool signals_wait_within(sem_t *semaphore, long ns);
 
+/* Interrupts a thread of this process, by its id. */
+void signals_kick(int thread_id);
+
 /* For whoever takes them: those that end, and SIGTSTP. */
 sigset_t signals_admitted(void);
 

@@ -2,6 +2,7 @@
 /* The event loop and the devices on it: each is one explicit call. */
 #include <unistd.h>
 
+#include "host/kvm.h"
 #include "io/cmos.h"
 #include "io/exit_port.h"
 #include "io/reset_port.h"
@@ -22,6 +23,7 @@ static unsigned operations_in_flight(const struct vm_config *config)
 
 void machine_open_event_loop(struct machine *m)
 {
+	kvm_describe();
 	ring_open(&m->ring, operations_in_flight(&m->config));
 	exit_request_open(&m->exit, &m->ring);
 	signal_events_open(&m->signals, &m->ring, &m->exit, m->config.grace_s);

@@ -89,6 +89,15 @@ void machine_close_set_up(
 /* All but the first, which gets the calling thread and the kernel's entry. */
 void machine_start_vcpus(struct machine *m);
 
+/* confine.c: how many descriptors the machine may need. */
+unsigned machine_descriptors(const struct machine *m);
+/* With one thread: says if the user wants no sandbox. */
+void machine_prepare_sandbox(const struct machine *m);
+/* The calling thread opens nothing any more: the second one, when no stage is left for it. */
+void machine_confine_event_loop(struct machine *m);
+/* The main one, when all is open; starts the other vCPUs, too. */
+void machine_confine_vcpus(struct machine *m);
+
 /* inputs.c, with one thread and nothing open yet: checks the descriptors that the command line names, and closes
  * every other inherited one but the standard three. */
 void machine_keep_descriptors(struct machine *m);

@@ -30,6 +30,8 @@ static struct {
 	sem_t patience_ends; /* main: the VM is created */
 	sem_t share_done;    /* whoever is last: nothing that needs no VM is left to do */
 	sem_t guest_ready;   /* main */
+	sem_t never;
+	sem_t confined; /* second thread: it can open nothing any more */
 } set_up;
 
 /* False: none is left. */
@@ -57,7 +59,11 @@ static _Noreturn void *second_thread(void *argument)
 		;
 	fail_clear();
 	machine_warm_memory(m, &set_up.vm_created);
-	signals_wait_for(&set_up.guest_ready);
+	machine_confine_event_loop(m);
+	sem_post(&set_up.confined);
+	/* The first signal is taken by the event loop. */
+	while (sem_wait(&set_up.guest_ready) < 0)
+		; /* EINTR */
 	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
 	exit(set_up.serve(m));
 }
@@ -69,6 +75,7 @@ static void start_second_thread(struct machine *m)
 	sem_init(&set_up.patience_ends, 0, 0);
 	sem_init(&set_up.share_done, 0, 0);
 	sem_init(&set_up.guest_ready, 0, 0);
+	sem_init(&set_up.confined, 0, 0);
 	errno = pthread_create(&second, NULL, second_thread, m);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
@@ -97,7 +104,8 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	machine_create_vcpus(m);
 	machine_attach_devices(m);
 	machine_close_set_up(m);
-	machine_start_vcpus(m);
+	signals_wait_for(&set_up.confined);
+	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);
 }
 
@@ -115,5 +123,5 @@ void set_up_try(struct machine *m)
 void set_up_wait_for_end(void)
 {
 	for (;;)
-		pause();
+		sem_wait(&set_up.never);
 }

@@ -97,6 +97,7 @@ wait_for() {
 		grep -qF -- "$2" "$1" 2>/dev/null && return
 		sleep 0.02
 	done
+	show
 	die "no '$2' in $(basename "$1") within 5 s"
 }
 

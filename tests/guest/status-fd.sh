@@ -229,7 +229,7 @@ for n in itertools.chain((0, 1), range(8, 30)):
     assert result.returncode in (0, 122) and report["exit_code"] == result.returncode, (n, result, report)
     assert (result.returncode == 0) == (result.stderr == b""), result
 assert result.returncode == 0
-for limit, size, code in ((resource.RLIMIT_AS, 100 << 20, 122), (resource.RLIMIT_AS, 16 << 20, 122), (resource.RLIMIT_FSIZE, 0, 0),
+for limit, size, code in ((resource.RLIMIT_AS, 100 << 20, 122), (resource.RLIMIT_AS, 24 << 20, 122), (resource.RLIMIT_FSIZE, 0, 0),
                           (resource.RLIMIT_CORE, 0, 0)):
     result, report = run(good, lambda: resource.setrlimit(limit, (size, size)), code)
     assert (code == 0) == (result.stderr == b"") and (code == 0 or report["message"]), (result, report)

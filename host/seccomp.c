@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/seccomp.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "host/message.h"
+
+#ifndef SO_PASSRIGHTS /* of Linux 6.16 */
+#define SO_PASSRIGHTS 83
+#endif
+
+#define LOAD(field)     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define RETURN(action)  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_##action)
+#define IS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, skip)
+
+/* Numbers mean something else in other architectures; those of x32 have a bit of their own. */
+#define BEGIN                                                                                      \
+	LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0), RETURN(TRAP),    \
+		LOAD(nr)
+#define CALL(name) IS(SYS_##name, 1), RETURN(ALLOW)
+/* Only if an argument, its low 32 bits, is one of n values. These follow, then OTHERWISE. */
+#define CALL_IF(name, argument, n) IS(SYS_##name, 2 * (n) + 2), LOAD(args[argument])
+#define VALUE(value)               IS(value, 1), RETURN(ALLOW)
+#define OTHERWISE                  RETURN(TRAP)
+#define END                        RETURN(TRAP)
+
+/* Replaced when the filter is installed. */
+#define OWN_PROCESS 0xfffffff0
+#define OWN_THREAD  0xfffffff1
+
+/* clang-format off */
+
+#define TERMINAL \
+		VALUE(TIOCGPGRP),      /* is it ours? */ \
+		VALUE(TCSETS)
+
+/* What both kinds of thread need: locks, signals, and lines on stderr. */
+#define COMMON \
+	CALL(futex),                   /* locks, semaphores */ \
+	CALL(write),                   /* eventfds; the guest's output; stderr where RWF_APPEND is unknown */ \
+	CALL(pwritev2),                /* lines on stderr, with RWF_APPEND */ \
+	CALL(poll),                    /* with a time limit for their reader; a short pause */ \
+	CALL(clock_gettime),           /* where the vDSO has no clock */ \
+	CALL(getpgid),                 /* getpgrp(): is the terminal ours? */ \
+	CALL(rt_sigprocmask),          /* around raise(), and at a thread's end */ \
+	CALL(rt_sigreturn),            /* a kick's handler */ \
+	CALL(restart_syscall),         /* poll, after a stop and continue */ \
+	CALL_IF(tkill, 0, 1),          /* raise(): after a crash, and to stop */ \
+		VALUE(OWN_THREAD), \
+		OTHERWISE
+
+static const struct sock_filter vcpu_filter[] = {
+	BEGIN,
+	CALL_IF(ioctl, 1, 8),
+		VALUE(KVM_RUN),
+		VALUE(KVM_KVMCLOCK_CTRL), /* after a pause */
+		VALUE(KVM_IRQ_LINE),   /* a register's write acknowledges an interrupt, or the UART raises one */
+		VALUE(KVM_IOEVENTFD),  /* a device's doorbells, at the window that the guest uses */
+		VALUE(KVM_GET_REGS),   /* where a guest was when it failed */
+		VALUE(TUNSETOFFLOAD),  /* a network driver starts */
+		TERMINAL,              /* restored after a crash */
+		OTHERWISE,
+	COMMON,
+	CALL(exit),                    /* a vCPU's thread ends */
+	END,
+};
+
+#define EVENT_LOOP \
+	CALL(io_uring_enter), \
+	CALL_IF(ioctl, 1, 8), \
+		VALUE(KVM_IRQ_LINE), \
+		VALUE(KVM_SIGNAL_MSI), /* an NMI, asked for by the control socket */ \
+		VALUE(KVM_GET_IRQCHIP), /* whether the guest listens to its power button */ \
+		VALUE(FIONREAD),       /* is a stream's buffer in the host empty? */ \
+		VALUE(TIOCGWINSZ),     /* isatty() */ \
+		VALUE(TCGETS), \
+		TERMINAL, \
+		OTHERWISE, \
+	COMMON, \
+	CALL_IF(io_uring_register, 1, 5), /* on rings that exist; each allows only what it needs */ \
+		VALUE(IORING_REGISTER_IOWQ_MAX_WORKERS), \
+		VALUE(IORING_REGISTER_RESTRICTIONS), \
+		VALUE(IORING_REGISTER_ENABLE_RINGS), \
+		VALUE(IORING_REGISTER_SYNC_CANCEL), \
+		VALUE(IORING_REGISTER_FILES), /* the VM, at the end */ \
+		OTHERWISE, \
+	CALL_IF(tgkill, 0, 1),         /* a kick of a vCPU's thread */ \
+		VALUE(OWN_PROCESS), \
+		OTHERWISE, \
+	CALL(rt_sigaction),            /* whether a signal is ignored */ \
+	CALL(close),                   /* connections, and all at the end */ \
+	CALL_IF(fcntl, 1, 2), \
+		VALUE(F_OFD_SETLK),    /* an image is unlocked; the VM's place in the queue of those to be destroyed */ \
+		VALUE(F_SETFL),        /* our end of a pair of sockets */ \
+		OTHERWISE, \
+	CALL_IF(madvise, 2, 1),        /* a stream's empty buffer is given back */ \
+		VALUE(MADV_DONTNEED), \
+		OTHERWISE, \
+	CALL(munmap),                  /* rings and threads, at the end */ \
+	CALL(exit_group)
+
+static const struct sock_filter event_loop_filter[] = {
+	BEGIN,
+	EVENT_LOOP,
+	END,
+};
+
+static const struct sock_filter event_loop_sockets_filter[] = {
+	BEGIN,
+	EVENT_LOOP,
+	CALL_IF(socketpair, 0, 1),     /* the same, by a descriptor for the launcher */
+		VALUE(AF_UNIX),
+		OTHERWISE,
+	CALL(sendmsg),
+	CALL(connect),                 /* to passt, again */
+	CALL(shutdown),
+	CALL(sendto),                  /* the control socket's requests and answers */
+	CALL(recvfrom),
+	CALL_IF(socket, 0, 1),         /* for a connection that the guest opens */
+		VALUE(AF_UNIX),
+		OTHERWISE,
+	CALL(epoll_ctl),               /* streams that end in one direction */
+	CALL(epoll_pwait),
+	CALL_IF(setsockopt, 2, 2),
+		VALUE(SO_OOBINLINE),
+		VALUE(SO_PASSRIGHTS),  /* a connection takes no descriptors */
+		OTHERWISE,
+	CALL(lstat),                   /* the socket's path is removed if it is still ours */
+	CALL(unlink),
+	END,
+};
+
+/* clang-format on */
+
+#define FILTER(name)                                                                               \
+	{                                                                                          \
+		(name), sizeof(name) / sizeof((name)[0])                                           \
+	}
+#define FILTER_MAX 128
+static_assert(sizeof(event_loop_sockets_filter) / sizeof(struct sock_filter) <= FILTER_MAX, "room");
+
+static const struct {
+	const struct sock_filter *code;
+	unsigned short n;
+} filters[] = {
+	[SECCOMP_VCPU] = FILTER(vcpu_filter),
+	[SECCOMP_EVENT_LOOP] = FILTER(event_loop_filter),
+	[SECCOMP_EVENT_LOOP_SOCKETS] = FILTER(event_loop_sockets_filter),
+};
+
+static void refused(int signal, siginfo_t *info, void *context)
+{
+	const long long *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
+
+	warn("system call %d (0x%llx, 0x%llx, 0x%llx) is none that this thread needs: the sandbox "
+	     "refuses it",
+	     info->si_syscall, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX]);
+	raise(signal); /* SA_RESETHAND: the default action now */
+}
+
+void seccomp_prepare(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = refused,
+		.sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_NODEFER),
+	};
+
+	sigaction(SIGSYS, &action, NULL);
+}
+
+bool seccomp_enter(enum seccomp_thread thread)
+{
+	struct sock_filter code[FILTER_MAX];
+	struct sock_fprog program = { .filter = code, .len = filters[thread].n };
+
+	for (unsigned i = 0; i < program.len; i++) {
+		code[i] = filters[thread].code[i];
+		if (code[i].k == OWN_PROCESS)
+			code[i].k = (uint32_t)getpid();
+		else if (code[i].k == OWN_THREAD)
+			code[i].k = (uint32_t)gettid();
+	}
+	/* Without the flag older kernels slow every thread that has a filter down (Speculative Store Bypass): no code of the guest's
+	 * choosing runs in ours. */
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+		       &program) == 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* The system calls that each kind of thread may use once the guest can run: the filters are tables in seccomp.c. */
+#ifndef HOST_SECCOMP_H
+#define HOST_SECCOMP_H
+
+#include <stdbool.h>
+
+enum seccomp_thread {
+	SECCOMP_VCPU,
+	SECCOMP_EVENT_LOOP,
+	SECCOMP_EVENT_LOOP_SOCKETS, /* with connections of the guest's, or a socket at a path */
+};
+
+/* For the calling thread, for good. It needs no_new_privs. Any other call than those of the table raises SIGSYS, which
+ * tells its number on stderr and ends the process. False with errno. */
+bool seccomp_enter(enum seccomp_thread thread);
+
+/* Once, before the first seccomp_enter(): what SIGSYS does. */
+void seccomp_prepare(void);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* What the process gives away before the guest's first instruction. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/late_close.h"
+#include "host/sandbox.h"
+#include "machine/machine.h"
+
+/* Devices and vCPUs, about. */
+#define OWN_DESCRIPTORS 256u
+
+unsigned machine_descriptors(const struct machine *m)
+{
+	return OWN_DESCRIPTORS + (m->config.vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS : 0);
+}
+
+static bool grows(int fd)
+{
+	struct stat status;
+
+	return fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Images keep their size; where the guest's output or a line goes to a file, that may take any. */
+static uint64_t max_file_bytes(const struct machine *m)
+{
+	uint64_t most = 0;
+
+	if (m->config.serial == SERIAL_FILE || grows(STDOUT_FILENO) || grows(STDERR_FILENO) ||
+	    grows(m->config.status_fd) || grows(m->config.events_fd))
+		return UINT64_MAX;
+	for (unsigned i = 0; i < m->config.n_disks; i++)
+		if (m->disks[i].image.sectors * 512 > most)
+			most = m->disks[i].image.sectors * 512;
+	return most;
+}
+
+void machine_prepare_sandbox(const struct machine *m)
+{
+	const char *const paths[SANDBOX_PATHS] = {
+		m->config.vsock.uds_path,
+		m->config.control.fd > 0 ? NULL : m->config.control.text,
+	};
+
+	sandbox_prepare(m->config.sandbox, paths);
+}
+
+/* Whether the event loop may make or end sockets. What an inherited NIC is the other thread may still find out. */
+static bool has_sockets(const struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		if (m->config.nets[i].tap_name == NULL)
+			return true;
+	return m->config.vsock.guest_cid != 0 || m->config.control.text != NULL;
+}
+
+void machine_confine_event_loop(struct machine *m)
+{
+	late_close_prepare();
+	sandbox_give_up_files();
+	sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS : SECCOMP_EVENT_LOOP);
+}
+
+void machine_confine_vcpus(struct machine *m)
+{
+	const struct sandbox_limits limits = { machine_descriptors(m), max_file_bytes(m) };
+
+	sandbox_limit(&limits);
+	sandbox_give_up_files();
+	sandbox_report();
+	machine_start_vcpus(m);
+	sandbox_enter(SECCOMP_VCPU);
+}

@@ -1,0 +1,74 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# --sandbox: what each thread of the monitor has given away when the guest runs, as the host's kernel tells it.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+
+# started ARGUMENT...: a guest that says "running" and halts; its monitor is $pid.
+started() {
+	"${monitor[@]}" --kernel "$elf/end.elf" --cmdline halt "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
+	pid=$!
+	for ((i = 0; i < 500; i++)); do
+		! grep -q running "$tmp/out" || return 0
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.02
+	done
+	die "the guest does not run: $(cat "$tmp/err")"
+}
+
+ended() {
+	kill -TERM $pid
+	status=0
+	wait $pid || status=$?
+	expect_status 143 "$*"
+}
+
+# of_threads FIELD: its values, each once
+of_threads() {
+	sed -n "s/^$1:[[:space:]]*//p" /proc/$pid/task/*/status | sort -u | tr '\n' ' '
+}
+
+expect() { # WHAT WANTED GOT
+	[ "$2" = "$3" ] || die "$1: $3, expected $2"
+}
+
+truncate -s 4M "$tmp/disk"
+started --disk "$tmp/disk" --cpus 2
+expect "threads" "vmm vmm-events vmm-vcpu1 " "$(grep -hvE "nx-lpage|iou-wrk" /proc/$pid/task/*/comm | sort | tr '\n' ' ')"
+for field in CapInh CapPrm CapEff; do
+	expect "$field" "0000000000000000 " "$(of_threads $field)"
+done
+expect NoNewPrivs "1 " "$(of_threads NoNewPrivs)"
+expect Seccomp "2 " "$(of_threads Seccomp)"
+expect "filters" "1 " "$(of_threads Seccomp_filters)"
+expect "core limit" "0 0" "$(awk '/^Max core/ { print $5, $6 }' /proc/$pid/limits)"
+expect "open files" "256 256" "$(awk '/^Max open/ { print $4, $5 }' /proc/$pid/limits)"
+ended "sandboxed"
+
+# The only right that is left: root's own way into a directory of another user, to the sockets beside the vsock's.
+if [ "$(id -u)" = 0 ]; then
+	started --vsock "cid=3,uds=$tmp/v"
+	expect "CapEff with a vsock" "0000000000000002 " "$(of_threads CapEff)"
+	ended "with a vsock"
+	[ ! -e "$tmp/v" ] || die "the vsock's path is left behind"
+fi
+
+started --sandbox off
+expect "Seccomp, off" "0 " "$(of_threads Seccomp)"
+expect "NoNewPrivs, off" "0 " "$(of_threads NoNewPrivs)"
+expect_error '^vmm: --sandbox off: '
+ended "off"
+
+# A host that refuses Landlock, as one without it does.
+vmm_run --sandbox strict --kernel "$elf/hello.elf"
+if [ "$status" = 0 ]; then
+	expect_no_errors
+else
+	expect_status 122 "--sandbox strict"
+	expect_error '^vmm: --sandbox strict: this host has not all layers: '
+fi
+vmm_run --sandbox warn --kernel "$elf/hello.elf"
+expect_status 0 "--sandbox warn"
+vmm_run --sandbox loose --kernel "$elf/hello.elf"
+expect_status 121 "--sandbox loose"
