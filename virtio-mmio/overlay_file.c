@@ -10,12 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "virtio-mmio/block_look.h"
 #include "virtio-mmio/queue.h"
 
 #define HASHED_BYTES ((uint64_t)1 << 20) /* of the base's beginning, and of its end */
 #define PIECE_BYTES  32768u
 #define PAIRS        4
+
+/* A change so soon before FILE is made could have the time of another just after. */
+#define CTIME_SETTLED_S 2
 
 static const char magic[16] = "vmm overlay 1\n";
 
@@ -26,8 +30,12 @@ struct overlay_header {
 	int64_t base_mtime_s; /* 0 for a block device, which has none */
 	int64_t base_mtime_ns;
 	uint64_t base_hash[16];
+	/* If these are the same, the base is: its hash is not looked at. Zeroes for a block device. */
+	uint64_t base_inode;
+	int64_t base_ctime_s;
+	int64_t base_ctime_ns;
 };
-static_assert(sizeof(struct overlay_header) == 168 && sizeof(struct overlay_header) <= SECTOR_BYTES,
+static_assert(sizeof(struct overlay_header) == 192 && sizeof(struct overlay_header) <= SECTOR_BYTES,
 	      "an interface");
 
 /* Sums, and sums of the sums, in eight columns: it tells versions of an image apart, and costs little more than to read
@@ -72,29 +80,47 @@ static bool hash_range(struct hash *hash, int fd, uint64_t offset, uint64_t end,
 	return true;
 }
 
-static bool describe_base(struct overlay_header *header, const struct block_image *base,
-			  struct error_text *error)
+static void describe_base(struct overlay_header *header, const struct block_image *base)
 {
-	uint64_t bytes = base->sectors * SECTOR_BYTES;
+	struct stat status;
+
+	*header = (struct overlay_header){ .disk_bytes = base->sectors * SECTOR_BYTES };
+	memcpy(header->magic, magic, sizeof(magic));
+	if (!base->is_regular || fstat(base->fd, &status) < 0)
+		return;
+	header->base_mtime_s = status.st_mtim.tv_sec;
+	header->base_mtime_ns = status.st_mtim.tv_nsec;
+	header->base_inode = status.st_ino;
+	header->base_ctime_s = status.st_ctim.tv_sec;
+	header->base_ctime_ns = status.st_ctim.tv_nsec;
+}
+
+static bool hash_base(struct overlay_header *header, const struct block_image *base,
+		      struct error_text *error)
+{
+	uint64_t bytes = header->disk_bytes;
 	uint64_t hashed = bytes < HASHED_BYTES ? bytes : HASHED_BYTES;
-	struct stat status = { 0 };
 	struct hash hash = { 0 };
 
 	if (!hash_range(&hash, base->fd, 0, hashed, error) ||
 	    !hash_range(&hash, base->fd, bytes - hashed, bytes, error))
 		return false;
-	*header = (struct overlay_header){ .disk_bytes = bytes };
-	memcpy(header->magic, magic, sizeof(magic));
 	memcpy(header->base_hash, &hash, sizeof(header->base_hash));
-	if (base->is_regular && fstat(base->fd, &status) == 0) {
-		header->base_mtime_s = status.st_mtim.tv_sec;
-		header->base_mtime_ns = status.st_mtim.tv_nsec;
-	}
 	return true;
 }
 
-static bool check_header(const struct overlay_header *found, const struct overlay_header *wanted,
-			 struct error_text *error)
+/* Nothing has touched the base since FILE was made. Whatever changes a file changes its ctime, which nobody can set. */
+static bool is_untouched(const struct overlay_header *found, const struct overlay_header *wanted)
+{
+	return wanted->base_ctime_s != 0 && found->base_ctime_s == wanted->base_ctime_s &&
+	       found->base_ctime_ns == wanted->base_ctime_ns &&
+	       found->base_inode == wanted->base_inode &&
+	       found->base_mtime_s == wanted->base_mtime_s &&
+	       found->base_mtime_ns == wanted->base_mtime_ns;
+}
+
+static bool check_header(const struct overlay_header *found, struct overlay_header *wanted,
+			 const struct block_image *base, struct error_text *error)
 {
 	if (memcmp(found->magic, wanted->magic, sizeof(magic)) != 0)
 		return error_set(error, "it is no overlay of this version of vmm");
@@ -103,6 +129,10 @@ static bool check_header(const struct overlay_header *found, const struct overla
 				 "it is of another base: of one with %llu bytes, this one has %llu",
 				 (unsigned long long)found->disk_bytes,
 				 (unsigned long long)wanted->disk_bytes);
+	if (is_untouched(found, wanted))
+		return true;
+	if (!hash_base(wanted, base, error))
+		return false;
 	if (memcmp(found->base_hash, wanted->base_hash, sizeof(found->base_hash)) != 0)
 		return error_set(error, "it is of another base, or that has been written: its "
 					"first or last MiB is not what it was");
@@ -116,8 +146,13 @@ static bool check_header(const struct overlay_header *found, const struct overla
 	return true;
 }
 
-static bool write_header(int fd, const struct overlay_header *header, struct error_text *error)
+static bool write_header(int fd, struct overlay_header *header, const struct block_image *base,
+			 struct error_text *error)
 {
+	if (!hash_base(header, base, error))
+		return false;
+	if (clock_ns(CLOCK_REALTIME) / 1000000000 - header->base_ctime_s < CTIME_SETTLED_S)
+		header->base_ctime_s = header->base_ctime_ns = 0;
 	ssize_t n = pwrite(fd, header, sizeof(*header), 0);
 
 	if (n == sizeof(*header))
@@ -144,16 +179,15 @@ static bool take_header(const struct block_overlay *overlay, const struct block_
 	uint64_t bytes = overlay->data_start + overlay->disk_bytes;
 	struct stat status;
 
-	if (!describe_base(&wanted, base, error))
-		return false;
+	describe_base(&wanted, base);
 	if (fstat(overlay->file.fd, &status) < 0 ||
 	    pread(overlay->file.fd, &found, sizeof(found), 0) < 0)
 		return error_set_errno(error, "%s", strerror(errno));
 	bool is_whole = (uint64_t)status.st_size == bytes;
 	if (status.st_size == 0 || (is_whole && memcmp(&found, &empty, sizeof(found)) == 0))
 		return set_size(overlay->file.fd, bytes, error) &&
-		       write_header(overlay->file.fd, &wanted, error);
-	if (!check_header(&found, &wanted, error))
+		       write_header(overlay->file.fd, &wanted, base, error);
+	if (!check_header(&found, &wanted, base, error))
 		return false;
 	return is_whole || error_set(error, "it has %llu bytes, expected %llu: it was cut short",
 				     (unsigned long long)status.st_size, (unsigned long long)bytes);

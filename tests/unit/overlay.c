@@ -341,6 +341,26 @@ static void test_refusals(void)
 	close(base);
 }
 
+/* The sum of a base that nothing has touched is not made: here it is a wrong one. It is made once the ctime is another. */
+static void test_untouched_base(void)
+{
+	uint64_t bytes = 4 * MIB, sectors = bytes / SECTOR_BYTES;
+	int base = rig_make_base(bytes), file = memfd_create("overlay", MFD_CLOEXEC);
+
+	CHECK(try_open(base, sectors, file));
+	set_byte(file, 40, 0xa5);
+	check_refused(base, sectors, file, "its first or last MiB"); /* it was too young */
+	CHECK(ftruncate(file, 0) == 0);
+	sleep(3);
+	CHECK(try_open(base, sectors, file));
+	set_byte(file, 40, 0xa5);
+	CHECK(try_open(base, sectors, file));
+	CHECK(fchmod(base, 0400) == 0);
+	check_refused(base, sectors, file, "its first or last MiB");
+	close(file);
+	close(base);
+}
+
 /* What a crash before the first flush may leave is new again; so is what there is of it behind the header. */
 static void test_unfinished_start(void)
 {
@@ -435,6 +455,7 @@ int main(void)
 	RUN(test_at_depth);
 	RUN(test_discard_frees_space);
 	RUN(test_refusals);
+	RUN(test_untouched_base);
 	RUN(test_unfinished_start);
 	RUN(test_failed_flush);
 	RUN(test_end_by_signal);
