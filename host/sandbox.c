@@ -191,6 +191,14 @@ void sandbox_enter(enum seccomp_thread thread)
 		miss(SYSTEM_CALLS);
 }
 
+static _Noreturn void refuse(const char *text)
+{
+	struct error_text error;
+
+	error_set_refused(&error, "this host has not all layers: %s", text);
+	fail_option(&error, "--sandbox strict");
+}
+
 void sandbox_report(void)
 {
 	char text[256];
@@ -206,7 +214,7 @@ void sandbox_report(void)
 						 strerror(error));
 	}
 	if (used > 0 && sandbox_mode == SANDBOX_STRICT)
-		fail(EXIT_HOST_REFUSED, "--sandbox strict: this host has not all layers: %s", text);
+		refuse(text);
 	if (used > 0)
 		warn("--sandbox warn: this host has not all layers: %s", text);
 }

@@ -6,13 +6,15 @@
 #include "host/late_close.h"
 #include "host/sandbox.h"
 #include "machine/machine.h"
+#include "virtio-mmio/block_overlay.h"
 
-/* Devices and vCPUs, about. */
+/* Devices, control clients and the like, at most. */
 #define OWN_DESCRIPTORS 256u
 
 unsigned machine_descriptors(const struct machine *m)
 {
-	return OWN_DESCRIPTORS + (m->config.vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS : 0);
+	return OWN_DESCRIPTORS + m->config.n_cpus +
+	       (m->config.vsock.guest_cid != 0 ? VSOCK_MAX_CONNECTIONS : 0);
 }
 
 static bool grows(int fd)
@@ -30,9 +32,14 @@ static uint64_t max_file_bytes(const struct machine *m)
 	if (m->config.serial == SERIAL_FILE || grows(STDOUT_FILENO) || grows(STDERR_FILENO) ||
 	    grows(m->config.status_fd) || grows(m->config.events_fd))
 		return UINT64_MAX;
-	for (unsigned i = 0; i < m->config.n_disks; i++)
-		if (m->disks[i].image.sectors * 512 > most)
-			most = m->disks[i].image.sectors * 512;
+	for (unsigned i = 0; i < m->config.n_disks; i++) {
+		const struct block_image *image = &m->disks[i].image;
+		uint64_t bytes = image->sectors * SECTOR_BYTES;
+		if (image->overlay != NULL)
+			bytes += image->overlay->data_start;
+		if (bytes > most)
+			most = bytes;
+	}
 	return most;
 }
 

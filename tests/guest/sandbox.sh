@@ -43,8 +43,15 @@ expect NoNewPrivs "1 " "$(of_threads NoNewPrivs)"
 expect Seccomp "2 " "$(of_threads Seccomp)"
 expect "filters" "1 " "$(of_threads Seccomp_filters)"
 expect "core limit" "0 0" "$(awk '/^Max core/ { print $5, $6 }' /proc/$pid/limits)"
-expect "open files" "256 256" "$(awk '/^Max open/ { print $4, $5 }' /proc/$pid/limits)"
+expect "open files" "258 258" "$(awk '/^Max open/ { print $4, $5 }' /proc/$pid/limits)"
 ended "sandboxed"
+
+# An overlay's file is longer than its disk.
+for kind in "" "=$tmp/kept" "-dir=$tmp"; do
+	truncate -s 2M "$tmp/base"
+	"${monitor[@]}" --kernel "$elf/blk_io.elf" --disk "$tmp/base,overlay$kind" </dev/null 2>&1 | cat >"$tmp/out"
+	! grep -qa "File too large\|big FAILED" "$tmp/out" || die "overlay$kind: $(tr -d "\0" <"$tmp/out")"
+done
 
 # The only right that is left: root's own way into a directory of another user, to the sockets beside the vsock's.
 if [ "$(id -u)" = 0 ]; then
