@@ -162,4 +162,13 @@ static inline void hostile_end(void)
 	fuzz_clear_memory(&rig.memory);
 }
 
+/* A receive buffer in the descriptors or one of the rings of a queue. */
+static inline void hostile_rings_offer(unsigned queue, struct fuzz_input *input)
+{
+	uint8_t head = fuzz_byte(input), where = fuzz_byte(input);
+	uint64_t gpa = queue_gpa(where & 1) + (where >> 1 & 3) % 3 * 0x4000u + fuzz_byte(input);
+
+	hostile_offer(queue, head, gpa, 2048, 1 + (where >> 3 & 3), true);
+}
+
 #endif

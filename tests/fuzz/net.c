@@ -258,15 +258,6 @@ static void change_result(struct fuzz_input *input)
 	}
 }
 
-/* A receive buffer in the descriptors or one of the rings of a queue. */
-static void ring_buffer(struct fuzz_input *input)
-{
-	uint8_t head = fuzz_byte(input), where = fuzz_byte(input);
-	uint64_t gpa = queue_gpa(where & 1) + (where >> 1 & 3) % 3 * 0x4000u + fuzz_byte(input);
-
-	hostile_offer(NET_RX, head, gpa, 2048, 1 + (where >> 3 & 3), true);
-}
-
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
@@ -283,7 +274,7 @@ static void do_operation(struct fuzz_input *input)
 	else if (operation == OP_RESULT)
 		change_result(input);
 	else if (operation == OP_RING_BUFFER && has_queues)
-		ring_buffer(input);
+		hostile_rings_offer(NET_RX, input);
 	else if (operation == OP_RX_BUFFER && has_queues)
 		rx_buffer(input);
 	else if (operation == OP_TX_FRAME && has_queues)

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A NIC with a stream between two vCPUs, a scribbler, the event loop and its peer. */
-#include "tests/tsan/race_rig.h"
+#include "tests/tsan/race_frames.h"
 
 #include "tests/unit/net_stream_rig.h"
-
-static void offer(unsigned queue, uint16_t head, uint64_t *random)
-{
-	uint64_t gpa = race_buffer_gpa(queue, head);
-
-	race_put64(gpa, 0);
-	race_put64(gpa + 8, check_random(random) << 32);
-	race_put_desc(queue, head, gpa, 1000 + (uint32_t)(check_random(random) % 1000),
-		      queue == NET_RX ? VRING_DESC_F_WRITE : 0);
-}
 
 /* Whole frames, or the stream would not last; and a reader that lags behind. */
 static void *run_peer(void *seed)
@@ -37,7 +27,7 @@ static void *run_peer(void *seed)
 int main(void)
 {
 	stream_open();
-	race_run(offer, nic.device.offered_features | RING_FEATURES, run_peer);
+	race_run(race_offer_frame, nic.device.offered_features | RING_FEATURES, run_peer);
 	CHECK(link_is_up());
 	stream_close();
 	return 0;

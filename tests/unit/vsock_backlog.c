@@ -1,30 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's connections to host programs that do not accept as fast as the guest asks. */
-#include <time.h>
-
 #include "tests/unit/check.h"
+#include "tests/unit/lagging_clock.h"
 #include "tests/unit/vsock_rig.h"
 
-#define SLOW      6000u /* the port of a program with little room */
-#define OTHER     6001u
-#define ROOM      2u /* that a backlog of 1 has */
-#define MANY      200u
-#define LIMIT_MS  2000
-#define LONG_TIME (-1000000)
+#define SLOW     6000u /* the port of a program with little room */
+#define OTHER    6001u
+#define ROOM     2u /* that a backlog of 1 has */
+#define MANY     200u
+#define LIMIT_MS 2000
 
 static int slow, other;
-
-/* CLOCK_MONOTONIC is earlier by so much. A wait that began LONG_TIME ago has no end in the test, however busy
- * the machine. */
-static int64_t lag_ms;
-
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-	int result = (int)syscall(SYS_clock_gettime, clock, now);
-
-	now->tv_sec -= lag_ms / 1000;
-	return result;
-}
 
 static void open_all(void)
 {

@@ -1,41 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's connections, each offered to the launcher with a socket of its own. */
-#include <time.h>
-
 #include "tests/unit/check.h"
+#include "tests/unit/lagging_clock.h"
 #include "tests/unit/receive_descriptor.h"
 #include "tests/unit/vsock_rig.h"
 
-#define PORT      6000u
-#define MANY      300u
-#define LIMIT_MS  2000
-#define LONG_TIME (-1000000)
+#define PORT     6000u
+#define MANY     300u
+#define LIMIT_MS 2000
 
 static int launcher;
-
-/* CLOCK_MONOTONIC is earlier by so much. A wait that began LONG_TIME ago has no end in the test, however busy
- * the machine. */
-static int64_t lag_ms;
-
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-	int result = (int)syscall(SYS_clock_gettime, clock, now);
-
-	now->tv_sec -= lag_ms / 1000;
-	return result;
-}
-
-static unsigned descriptors_open(void)
-{
-	unsigned n = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	CHECK(dir != NULL);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
 
 /* queue_bytes: the least that the launcher's queue may have, which is a few messages; 0: hundreds. */
 static void open_all(int queue_bytes)
@@ -122,7 +96,7 @@ static unsigned ask_many(void)
 static void test_a_stream_each(void)
 {
 	static const uint32_t ports[] = { 0, 1, 6000, 0x01020304, UINT32_MAX };
-	unsigned before = descriptors_open();
+	unsigned before = open_descriptors();
 
 	open_all(0);
 	for (uint32_t i = 0; i < 5; i++) {
@@ -153,13 +127,13 @@ static void test_a_stream_each(void)
 		}
 	}
 	close_all();
-	CHECK_EQ(descriptors_open(), before);
+	CHECK_EQ(open_descriptors(), before);
 }
 
 /* A launcher that takes its time: all wait, and are served in their order. */
 static void test_full_queue(void)
 {
-	unsigned before = descriptors_open();
+	unsigned before = open_descriptors();
 
 	open_all(1);
 	unsigned answered = ask_many();
@@ -175,7 +149,7 @@ static void test_full_queue(void)
 		}
 	}
 	close_all();
-	CHECK_EQ(descriptors_open(), before);
+	CHECK_EQ(open_descriptors(), before);
 }
 
 /* One that takes nothing: a RST when the time is over, and no wake-ups but a try now and then. */
@@ -200,7 +174,7 @@ static void test_time_is_over(void)
 /* The launcher ends: who waits hears at once, and so does who comes later; what it has not taken ends, too. */
 static void test_launcher_goes(void)
 {
-	unsigned before = descriptors_open(), resets = 0;
+	unsigned before = open_descriptors(), resets = 0;
 
 	open_all(1);
 	unsigned answered = ask_many();
@@ -227,13 +201,13 @@ static void test_launcher_goes(void)
 	ask(5000, PORT);
 	guest_expect(VIRTIO_VSOCK_OP_RST, 5000, PORT);
 	close_all();
-	CHECK_EQ(descriptors_open(), before);
+	CHECK_EQ(open_descriptors(), before);
 }
 
 /* The guest gives up, and a reset ends what waits: nothing of it is offered later. */
 static void test_guest_goes(void)
 {
-	unsigned before = descriptors_open();
+	unsigned before = open_descriptors();
 	uint8_t message[16];
 	int fd;
 
@@ -260,7 +234,7 @@ static void test_guest_goes(void)
 	host_expect_end(fd);
 	close(fd);
 	close_all();
-	CHECK_EQ(descriptors_open(), before);
+	CHECK_EQ(open_descriptors(), before);
 }
 
 /* Without a descriptor for the pair: a RST, and the next one is served. */

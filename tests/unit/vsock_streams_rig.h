@@ -58,16 +58,4 @@ static inline void check_still(void)
 		CHECK(tries < 50);
 }
 
-static inline unsigned open_descriptors(void)
-{
-	unsigned n = 0;
-	DIR *dir = opendir("/proc/self/fd");
-
-	CHECK(dir != NULL);
-	while (readdir(dir) != NULL)
-		n++;
-	closedir(dir);
-	return n;
-}
-
 #endif
