@@ -2,6 +2,8 @@
 # The tests of events.sh: events.py FOLDER-OF-GUESTS SCRATCH VMM...
 import json, os, resource, signal, subprocess, sys
 
+import readers
+
 guests, tmp, *vmm = sys.argv[1:]
 
 
@@ -134,29 +136,8 @@ events, vm = run(*guest("end", "reset"), "--disk", disk, "--vsock", f"cid=3,uds=
 assert [device["name"] for device in events[-1]["devices"]] == ["disk0", "disk1", "vsock0"], events
 
 
-def full():
-    r, w = os.pipe()
-    os.set_blocking(w, False)
-    try:
-        while True:
-            os.write(w, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(w, True)
-    return r, w
-
-
-def dead():
-    r, w = os.pipe()
-    os.close(r)
-    return None, w
-
-
-def device():
-    return None, os.open("/dev/full", os.O_WRONLY)
-
-
 # Readers that are stalled or have left, and a disk that is full: the VM does what it would, and one line says so.
-for make, reason in ((full, "Operation timed out"), (dead, "Broken pipe"), (device, "No space left on device")):
+for make, reason in ((readers.full, "Operation timed out"), (readers.dead, "Broken pipe"), (readers.device, "No space left on device")):
     for words, code in ((end, 0), (guest("buses"), 0), (guest("end", "triple"), 123), (["--kernel", "/none"], 121), (["--help"], 0)):
         reader, w = make()
         vm = subprocess.run([*vmm, "--events-fd", str(w), *words], pass_fds=[w], capture_output=True, timeout=60)
@@ -191,7 +172,7 @@ assert vm.wait(timeout=60) == 143 and events[-1]["lost"]["unflushed_disks"] == 1
 vm.communicate()
 
 # A reader that comes back: it reads how many events it has missed. The guest has run meanwhile.
-reader, w = full()
+reader, w = readers.full()
 vm = start("--events-fd", str(w), *guest("end", "spin"), pass_fds=[w])
 os.close(w)
 assert vm.stdout.readline() == b"running\n"
@@ -221,7 +202,7 @@ assert json.loads(text.splitlines()[0])["event"] == "started", text
 assert errors.count(b"not written to its end, and no further one: File too large") == 1, errors
 
 # Output that nobody takes is told twice, as a loss and as the status line does.
-reader, w = full()
+reader, w = readers.full()
 r, events_w = os.pipe()
 vm = subprocess.run([*vmm, "--events-fd", str(events_w), *guest("serial_flood", "bytes=2048")], pass_fds=[events_w],
                     stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE, timeout=60)

@@ -5,4 +5,4 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm
-timeout --foreground -s KILL 300 python3 tests/guest/events.py "$elf" "$tmp" "${monitor[@]}" || die "events"
+timeout --foreground -s KILL 300 python3 -B tests/guest/events.py "$elf" "$tmp" "${monitor[@]}" || die "events"

@@ -128,24 +128,10 @@ END
 
 # Readers that have left or are stalled, of the status and of stderr, and a disk that is full: nobody is killed, and
 # what can still be said is said.
-python3 - ./vmm "$elf/end.elf" "$elf/serial_flood.elf" <<'END' || die "dead readers"
+PYTHONPATH=tests/guest python3 -B - ./vmm "$elf/end.elf" "$elf/serial_flood.elf" <<'END' || die "dead readers"
 import json, os, subprocess, sys
+from readers import dead, device, full
 vmm, kernel, flood = sys.argv[1:]
-def full():
-    r, w = os.pipe()
-    os.set_blocking(w, False)
-    try:
-        while True:
-            os.write(w, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(w, True)
-    return r, w
-def dead():
-    r, w = os.pipe()
-    os.close(r)
-    return None, w
-def device():
-    return None, os.open("/dev/full", os.O_WRONLY)
 cases = [(["--kernel", kernel, "--cmdline", "reset"], 0), (["--kernel", "/none"], 121), (["--bogus"], 121), (["--help"], 0),
          (["--kernel", kernel, "--cmdline", "triple"], 123)]
 for make, reason in ((full, "Operation timed out"), (dead, "Broken pipe"), (device, "No space left on device")):

@@ -5,13 +5,7 @@
 . "$(dirname "$0")/net_lib.bash"
 
 for tool in passt busybox; do command -v $tool >/dev/null || fail "$tool is missing (make deps-test)"; done
-net_begin <<'END'
-link set lo up
-tuntap add up0 mode tap
-addr add 192.0.2.2/24 dev up0
-link set up0 up
-route add default via 192.0.2.1
-END
+net_begin <<<"$net_uplink"
 sed -n "/^### A network without root/,/^### A vsock/s/^    //p" "$repo/README.md" | grep -v "^apt-get " >"$work/commands"
 expect_range "lines of commands in the README" "$(wc -l <"$work/commands")" 4 5
 mkdir -p "$work/tree/build/guest"

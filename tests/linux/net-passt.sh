@@ -12,14 +12,7 @@ bytes=$(scaled 200000000 1000000)
 chmod 711 "$work"
 cp "$vmm" "$work/monitor"
 vmm=$work/monitor
-# passt takes its addresses from an interface with a default route; nothing answers there.
-net_begin "${nobody[@]}" <<'END'
-link set lo up
-tuntap add up0 mode tap
-addr add 192.0.2.2/24 dev up0
-link set up0 up
-route add default via 192.0.2.1
-END
+net_begin "${nobody[@]}" <<<"$net_uplink"
 mkdir "$work/socket"
 chown 65534 "$work/socket"
 passt_start() {

@@ -13,6 +13,13 @@
 #
 # A process costs a quarter of a second in the emulated machine: where the shell can do it, it does.
 
+# For net_begin: passt takes its addresses from an interface with a default route; nothing answers there.
+net_uplink='link set lo up
+tuntap add up0 mode tap
+addr add 192.0.2.2/24 dev up0
+link set up0 up
+route add default via 192.0.2.1'
+
 ns=vmm-test-$$
 programs=$repo/build/tests/linux
 emulated=${VMM_IN_LAB:-}
