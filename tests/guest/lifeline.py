@@ -8,10 +8,11 @@ import os
 import random
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
+
+from locked_image import locked_image
 
 GUEST, FOLDER = sys.argv[1:3]
 CLONE_NEWPID = 0x20000000
@@ -172,10 +173,7 @@ def test_before_the_start():
 def test_in_the_set_up():
     """While it waits for an image that is locked."""
     image = f"{FOLDER}/image"
-    with open(image, "wb") as file:
-        file.truncate(1 << 20)
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+    with locked_image(image):
         theirs, ours = os.pipe()
         monitor = Monitor(theirs, "--disk", image)
         while not any(image == os.path.realpath(f"/proc/{monitor.process.pid}/fd/{fd}")

@@ -5,7 +5,7 @@
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm
-timeout -s KILL 300 python3 tests/guest/lifeline.py "$elf/end.elf" "$tmp" || die "lifeline.py"
+timeout -s KILL 300 python3 -B tests/guest/lifeline.py "$elf/end.elf" "$tmp" || die "lifeline.py"
 
 # The manual page's example: a shell that keeps the other end of a FIFO.
 mkfifo "$tmp/line"

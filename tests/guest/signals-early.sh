@@ -7,4 +7,4 @@
 . "$(dirname "$0")/lib.sh"
 need_kvm
 command -v python3 >/dev/null || skip "python3 is not installed"
-python3 tests/guest/signals_early.py "$elf/end.elf" "$tmp"
+python3 -B tests/guest/signals_early.py "$elf/end.elf" "$tmp"

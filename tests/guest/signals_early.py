@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+from locked_image import locked_image
+
 GUEST, FOLDER = sys.argv[1:]
 SOCKET = f"{FOLDER}/vsock"
 LIMIT_S = 15
@@ -139,10 +141,7 @@ def is_pausing(monitor):
 
 def check_image_wait():
     disk = f"{FOLDER}/disk"
-    with open(disk, "wb") as image:
-        image.truncate(1 << 20)
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        fcntl.fcntl(image, fcntl.F_OFD_SETLK, lock)
+    with locked_image(disk):
         for as_first in FIRST_OR_NOT:
             monitor = Monitor("--disk", disk, "--vsock", f"cid=3,uds={SOCKET}", as_first=as_first)
             wait_until(lambda m=monitor: has_open(m, disk), "the image is not opened")
