@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define TAIL_BYTES      4096
+#define TICK_MS         100
 #define SILENCE_S       60 /* of a stalled machine */
 #define SILENCE_BOCHS_S 300
 #define CYLINDER_BYTES  (16 * 63 * 512) /* a disk that Bochs takes has whole ones */
@@ -32,7 +33,7 @@
 static struct host_machine machine;
 static char console_tail[TAIL_BYTES];
 static size_t console_bytes;
-static int silent_s; /* since the last sign of life, as far as this process ran itself */
+static int silent_ticks; /* since the last sign of life, as far as this process ran itself */
 
 static _Noreturn void host_exit(int status)
 {
@@ -138,12 +139,12 @@ static _Noreturn void machine_died(void)
 	machine_failed("went down");
 }
 
-/* Now and then the emulator leaves its machine's kernel in a loop. */
+/* A machine's kernel may still end in a loop, or without interrupts. */
 static void silence_count(const struct host_options *options, int started)
 {
 	const int limit_s = options->uarts ? SILENCE_BOCHS_S : SILENCE_S;
 
-	if (started && !options->counted && ++silent_s >= limit_s)
+	if (started && !options->counted && ++silent_ticks >= limit_s * 1000 / TICK_MS)
 		machine_failed("stalled");
 }
 
@@ -185,7 +186,7 @@ static void event_handle(int event_fd, const struct host_streams *streams, int *
 		host_terminal_raw(streams);
 		break;
 	case HOST_ALIVE:
-		silent_s = 0;
+		silent_ticks = 0;
 		break;
 	case HOST_OUT_DONE:
 		out_done = 1;
@@ -266,12 +267,15 @@ int main(int argc, char **argv)
 	poll_fds[3] = (struct pollfd){ .fd = machine.console_fd, .events = POLLIN };
 	poll_fds[4] = (struct pollfd){ .fd = machine.display_fd, .events = POLLIN };
 	for (;;) {
-		int ready = poll(poll_fds, 5, 1000);
+		int ready = poll(poll_fds, 5, TICK_MS);
 
 		if (ready < 0 && errno != EINTR)
 			host_fail("waiting for", "the command");
-		if (ready == 0)
+		if (ready == 0) {
 			silence_count(&options, started);
+			if (started && !options.counted && !options.uarts)
+				host_streams_wake(&streams);
+		}
 		if (poll_fds[0].revents)
 			signal_handle(poll_fds[0].fd, &streams, started);
 		if (poll_fds[2].revents)

@@ -81,6 +81,11 @@ void host_streams_write_job(const struct host_streams *streams, const struct hos
 void host_terminal_raw(const struct host_streams *streams);
 void host_terminal_restore(void);
 
+/* Gives the machine an interrupt that means nothing, once its command runs. QEMU's SVM (seen in 7.2) changes the word of what
+ * is pending for a processor without the lock under which devices set bits in it, so now and then the timer's interrupt is
+ * lost: the local APIC holds it, the processor halts and stays so. The next device's interrupt makes QEMU look again. */
+void host_streams_wake(const struct host_streams *streams);
+
 /* Tells the machine the terminal's size. */
 void host_terminal_resize(const struct host_streams *streams);
 

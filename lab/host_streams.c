@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,6 +85,16 @@ static void control_send(const struct host_streams *streams, enum wire_type type
 {
 	pthread_mutex_lock(&control_lock);
 	wire_send(streams->port_fd[WIRE_CTL], type, data, (uint32_t)bytes);
+	pthread_mutex_unlock(&control_lock);
+}
+
+void host_streams_wake(const struct host_streams *streams)
+{
+	const struct wire_frame frame = { .type = WIRE_WAKE };
+
+	if (pthread_mutex_trylock(&control_lock))
+		return;
+	(void)send(streams->port_fd[WIRE_CTL], &frame, sizeof(frame), MSG_DONTWAIT);
 	pthread_mutex_unlock(&control_lock);
 }
 

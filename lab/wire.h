@@ -4,7 +4,7 @@
  *
  * Each port carries frames: this header, then `bytes` bytes. The ports are separate so that a stream
  * nobody reads holds up only itself. `in`, `out` and `err` carry DATA frames and one final END;
- * everything else travels on `ctl`: HELLO (init: ready for a job), JOB, STARTED, ALIVE, WINSIZE, CLOSED, EXIT.
+ * everything else travels on `ctl`: HELLO (init: ready for a job), JOB, STARTED, ALIVE, WAKE, WINSIZE, CLOSED, EXIT.
  */
 #ifndef LAB_WIRE_H
 #define LAB_WIRE_H
@@ -27,6 +27,7 @@ enum wire_type {
 	WIRE_JOB,      /* struct-less list of NUL-terminated strings, see job.h */
 	WIRE_STARTED,  /* the command is about to run: keys and signals are its own from now on */
 	WIRE_ALIVE, /* init still runs; every WIRE_ALIVE_MS, but not where the clock counts instructions */
+	WIRE_WAKE,    /* nothing but an interrupt, see host_streams_wake */
 	WIRE_WINSIZE, /* struct winsize of the caller's terminal */
 	WIRE_CLOSED,  /* uint32_t enum wire_port: the caller closed this output */
 	WIRE_EXIT,    /* int32_t: the command's exit status as a shell counts it */
