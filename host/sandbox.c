@@ -34,16 +34,22 @@
 enum layer {
 	CAPABILITIES,
 	LANDLOCK,
+	TCP,
 	ABSTRACT_SOCKETS,
 	SYSTEM_CALLS,
 	LAYERS,
 };
 
-static const char *const layer_names[LAYERS] = {
-	[CAPABILITIES] = "giving up capabilities",
-	[LANDLOCK] = "Landlock (Linux 5.13)",
-	[ABSTRACT_SOCKETS] = "Landlock's scope for abstract sockets (Linux 6.12)",
-	[SYSTEM_CALLS] = "seccomp",
+static const struct {
+	const char *name; /* in --check's output */
+	const char *text;
+} layers[LAYERS] = {
+	[CAPABILITIES] = { "capabilities", "giving up capabilities" },
+	[LANDLOCK] = { "landlock", "Landlock (Linux 5.13)" },
+	[TCP] = { "landlock-tcp", "Landlock's rights of TCP (Linux 6.7)" },
+	[ABSTRACT_SOCKETS] = { "landlock-scope",
+			       "Landlock's scope for abstract sockets (Linux 6.12)" },
+	[SYSTEM_CALLS] = { "seccomp", "seccomp" },
 };
 
 static enum sandbox_mode sandbox_mode;
@@ -146,6 +152,8 @@ static void give_up_file_system(void)
 
 	if (ruleset_fd < 0) {
 		miss(LANDLOCK);
+		miss(TCP);
+		miss(ABSTRACT_SOCKETS);
 		return;
 	}
 	for (int i = 0; i < SANDBOX_PATHS; i++)
@@ -155,6 +163,8 @@ static void give_up_file_system(void)
 		miss(LANDLOCK);
 	close(ruleset_fd);
 	errno = 0;
+	if (abi < 4)
+		miss(TCP);
 	if (abi < 6)
 		miss(ABSTRACT_SOCKETS);
 }
@@ -201,7 +211,7 @@ static _Noreturn void refuse(const char *text)
 
 void sandbox_report(void)
 {
-	char text[256];
+	char text[512];
 	size_t used = 0;
 
 	if (sandbox_mode != SANDBOX_WARN && sandbox_mode != SANDBOX_STRICT)
@@ -210,11 +220,23 @@ void sandbox_report(void)
 		int error = atomic_load(&missing[i]);
 		if (error != 0)
 			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s: %s",
-						 used > 0 ? "; " : "", layer_names[i],
+						 used > 0 ? "; " : "", layers[i].text,
 						 strerror(error));
 	}
 	if (used > 0 && sandbox_mode == SANDBOX_STRICT)
 		refuse(text);
 	if (used > 0)
 		warn("--sandbox warn: this host has not all layers: %s", text);
+}
+
+void sandbox_print(void)
+{
+	for (int i = 0; i < LAYERS; i++) {
+		int error = atomic_load(&missing[i]);
+		printf("sandbox  %s %s%s\n", layers[i].name,
+		       sandbox_mode == SANDBOX_OFF || error != 0 ? "off: " : "on",
+		       sandbox_mode == SANDBOX_OFF ? "--sandbox off"
+		       : error != 0                ? strerror(error)
+						   : "");
+	}
 }

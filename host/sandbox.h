@@ -41,4 +41,7 @@ void sandbox_enter(enum seccomp_thread thread);
 /* When every thread but the vCPUs' has entered: says or refuses what is missing. */
 void sandbox_report(void);
 
+/* On stdout, a line for each layer: "sandbox  NAME on", or "sandbox  NAME off: " and why. Those that no host lacks are left out. */
+void sandbox_print(void);
+
 #endif

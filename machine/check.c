@@ -69,4 +69,5 @@ void machine_print(const struct machine *m)
 	print_memory(m, &params);
 	print_devices(m);
 	printf("%-8s %s\n", "words", m->plan.cmdline);
+	sandbox_print();
 }

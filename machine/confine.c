@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What the process gives away before the guest's first instruction. */
+#include <errno.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/fail.h"
 #include "host/late_close.h"
 #include "host/sandbox.h"
 #include "machine/machine.h"
@@ -78,4 +81,25 @@ void machine_confine_vcpus(struct machine *m)
 	sandbox_report();
 	machine_start_vcpus(m);
 	sandbox_enter(SECCOMP_VCPU);
+}
+
+static void *enter(void *unused)
+{
+	sandbox_enter(SECCOMP_VCPU);
+	return unused;
+}
+
+/* A thread of its own has the filter: the report of what was tried takes other system calls. */
+void machine_try_sandbox(struct machine *m)
+{
+	const struct sandbox_limits limits = { machine_descriptors(m), max_file_bytes(m) };
+	pthread_t thread;
+
+	sandbox_limit(&limits);
+	sandbox_give_up_files();
+	errno = pthread_create(&thread, NULL, enter, NULL);
+	if (errno != 0)
+		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
+	pthread_join(thread, NULL);
+	sandbox_report();
 }

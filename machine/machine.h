@@ -97,6 +97,8 @@ void machine_prepare_sandbox(const struct machine *m);
 void machine_confine_event_loop(struct machine *m);
 /* The main one, when all is open; starts the other vCPUs, too. */
 void machine_confine_vcpus(struct machine *m);
+/* With one thread: the same for --check. */
+void machine_try_sandbox(struct machine *m);
 
 /* inputs.c, with one thread and nothing open yet: checks the descriptors that the command line names, and closes
  * every other inherited one but the standard three. */

@@ -118,6 +118,7 @@ void set_up_try(struct machine *m)
 	machine_check_cpus(m);
 	if (m->config.serial == SERIAL_FILE)
 		machine_check_serial_file(m);
+	machine_try_sandbox(m);
 }
 
 void set_up_wait_for_end(void)

@@ -67,8 +67,21 @@ expect "NoNewPrivs, off" "0 " "$(of_threads NoNewPrivs)"
 expect_error '^vmm: --sandbox off: '
 ended "off"
 
-# A host that refuses Landlock, as one without it does.
+# --check tries the layers; strict refuses what it finds missing.
+layers="capabilities landlock landlock-tcp landlock-scope seccomp "
+vmm_run --check --kernel "$elf/hello.elf"
+expect_status 0 "--check"
+expect "layers" "$layers" "$(awk '$1 == "sandbox" { print $2 }' "$tmp/out" | tr '\n' ' ')"
+expect "their lines" "" "$(sed -n '/^sandbox  /{/^sandbox  [a-z-]* \(on\|off: ..*\)$/!p}' "$tmp/out")"
+off=$(grep -c '^sandbox .* off: ' "$tmp/out") || :
+vmm_run --check --sandbox strict --kernel "$elf/hello.elf"
+expect_status $((off > 0 ? 122 : 0)) "--check --sandbox strict, $off layers missing"
+vmm_run --check --sandbox off --kernel "$elf/hello.elf"
+expect_status 0 "--check --sandbox off"
+expect "layers, off" "$(wc -w <<<"$layers")" "$(grep -c '^sandbox .* off: --sandbox off$' "$tmp/out")"
+
 vmm_run --sandbox strict --kernel "$elf/hello.elf"
+expect_status $((off > 0 ? 122 : 0)) "--sandbox strict"
 if [ "$status" = 0 ]; then
 	expect_no_errors
 else
