@@ -27,7 +27,7 @@ VMM_SOURCES = \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_lanes.c virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/overlay_file.c \
-	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_link.c virtio-mmio/net_frame.c virtio-mmio/net_stream.c virtio-mmio/byte_ring.c \
+	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_link.c virtio-mmio/net_frame.c virtio-mmio/net_stream.c virtio-mmio/byte_ring.c \
 	virtio-mmio/rx_pool.c virtio-mmio/vsock/vsock.c virtio-mmio/vsock/tx.c \
 	virtio-mmio/vsock/rx.c virtio-mmio/vsock/listen.c virtio-mmio/vsock/connection.c \
 	virtio-mmio/vsock/socket.c virtio-mmio/vsock/stream.c virtio-mmio/vsock/buffer.c virtio-mmio/vsock/table.c virtio-mmio/vsock/backlog.c virtio-mmio/vsock/target.c \
@@ -100,7 +100,7 @@ $(O)/vmm.debug: $(VMM_OBJECTS) discard.ld
 # What serves the guest is built for speed; what runs once, or says what went wrong, for size.
 HOT = mem/% irq/irq_line.c cpu/vcpu.c io/bus.c io/serial.c io/doorbell.c host/ring.c host/event.c \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_lanes.c \
-	virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_frame.c \
+	virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_frame.c \
 	virtio-mmio/net_stream.c virtio-mmio/byte_ring.c virtio-mmio/rx_pool.c virtio-mmio/vsock/tx.c virtio-mmio/vsock/rx.c virtio-mmio/vsock/connection.c virtio-mmio/vsock/socket.c \
 	virtio-mmio/vsock/stream.c virtio-mmio/vsock/buffer.c virtio-mmio/vsock/table.c
 COLD = $(filter-out $(HOT),$(VMM_SOURCES))

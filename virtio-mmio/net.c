@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "host/container_of.h"
-
-/* Linux 6.2; older headers do not have it. */
-#define NET_F_HOST_USO 56
+#include "virtio-mmio/net_header.h"
 
 /* An offload of the host's TUN, and the features that it lets the device offer: for frames to the guest, and for frames
  * from it. */

@@ -14,10 +14,10 @@
 #include <poll.h>
 
 #include "host/container_of.h"
+#include "virtio-mmio/net_header.h"
 
 #define ETHERNET_BYTES (14u + 4u) /* with a VLAN tag */
 #define DEFAULT_MTU    1500u
-#define GSO_UDP_L4     5
 
 #define GUEST_OFFLOADS                                                                             \
 	(VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO4) | VIRTIO_FEATURE(VIRTIO_NET_F_GUEST_TSO6) |       \
@@ -27,11 +27,6 @@
 static struct virtqueue *queue_of(const struct net_rx *rx)
 {
 	return &rx->link->device->queues[NET_RX];
-}
-
-static bool has(const struct net_rx *rx, unsigned feature)
-{
-	return virtio_device_has_feature(rx->link->device, feature);
 }
 
 /* The largest frame that the host may send, with its header. */
@@ -64,27 +59,6 @@ static void prepare_read(struct net_rx *rx, struct net_read *read)
 	rx->link->device->in_flight++;
 }
 
-/* Frames that the TAP queued before it knew the driver's features may need one that it lacks. */
-static bool frame_acceptable(const struct net_rx *rx, const struct virtio_net_hdr_v1 *header)
-{
-	if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !has(rx, VIRTIO_NET_F_GUEST_CSUM))
-		return false;
-	switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_NONE:
-		return true;
-	case VIRTIO_NET_HDR_GSO_TCPV4:
-		return has(rx, VIRTIO_NET_F_GUEST_TSO4);
-	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return has(rx, VIRTIO_NET_F_GUEST_TSO6);
-	case VIRTIO_NET_HDR_GSO_UDP:
-		return has(rx, VIRTIO_NET_F_GUEST_UFO);
-	case GSO_UDP_L4:
-		return has(rx, NET_F_GUEST_USO4) && has(rx, NET_F_GUEST_USO6);
-	default:
-		return false;
-	}
-}
-
 /* A frame of `length` bytes, or none. */
 static void frame_read(struct net_rx *rx, struct net_read *read, int32_t length)
 {
@@ -96,7 +70,7 @@ static void frame_read(struct net_rx *rx, struct net_read *read, int32_t length)
 	count->requests += length > 0;
 	if (length >= (int32_t)sizeof(header) && (uint32_t)length <= frame->bytes &&
 	    iov_read(&frame->data, &header, sizeof(header)) == sizeof(header) &&
-	    frame_acceptable(rx, &header)) {
+	    net_header_to_guest(&header, rx->link->device->features)) {
 		count->in_bytes += (uint64_t)length - sizeof(header);
 		net_frame_deliver(frame, rx->link->device, &rx->pool, &header, (uint32_t)length);
 	} else {

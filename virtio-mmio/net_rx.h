@@ -11,10 +11,6 @@
 #include "virtio-mmio/net_link.h"
 #include "virtio-mmio/rx_pool.h"
 
-/* Linux 6.2; older headers do not have them. */
-#define NET_F_GUEST_USO4 54
-#define NET_F_GUEST_USO6 55
-
 #define NET_MAX_READS 16u
 
 /* One frame to come: a read from the TAP into the buffers that it may need. */

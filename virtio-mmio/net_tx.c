@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* All frames that are available become writes in one submission, which run in order because RWF_NOWAIT lets none of
- * them wait. A frame that the host does not take (interface down, queue full, malformed) is dropped, as on a wire. */
+ * them wait. A frame that the host does not take (interface down, queue full, malformed) is dropped, as on a wire; so is
+ * one whose header breaks a rule, because a driver may have it from a program of the guest's. */
 #include "virtio-mmio/net_tx.h"
 
 #include <errno.h>
 
 #include "host/container_of.h"
+#include "virtio-mmio/net_header.h"
 
 static void finish(struct net_tx *tx, struct net_write *write)
 {
@@ -70,6 +72,19 @@ static bool is_frame(const struct virtqueue_chain *chain)
 	return chain->writable.n == 0 && bytes > TAP_HEADER_BYTES && bytes <= NET_MAX_FRAME_BYTES;
 }
 
+/* The host gets the header that was checked, not the one in the guest's memory. */
+static bool check_header(const struct virtio_device *device, struct net_write *write)
+{
+	struct iov *frame = &write->chain.readable;
+
+	if (!iov_take(frame, &write->header, sizeof(write->header)) ||
+	    !net_header_from_guest(&write->header, device->features, iov_bytes(frame)))
+		return false;
+	*--frame->parts = (struct iovec){ &write->header, sizeof(write->header) };
+	frame->n++;
+	return true;
+}
+
 void net_tx_init(struct net_tx *tx, struct net_link *link)
 {
 	tx->link = link;
@@ -89,7 +104,8 @@ void net_tx_take(struct net_tx *tx)
 
 	while ((write = pool_get(&tx->free_writes)) != NULL &&
 	       virtio_turn_take(&turn, &write->chain)) {
-		if (!tx->link->down && is_frame(&write->chain)) {
+		if (!tx->link->down && is_frame(&write->chain) &&
+		    check_header(tx->link->device, write)) {
 			submit(tx, write);
 		} else {
 			count(tx->link->device, 0);

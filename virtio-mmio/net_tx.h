@@ -17,6 +17,7 @@ struct net_write {
 	struct ring_op op;
 	struct net_tx *tx;
 	uint32_t generation;
+	struct virtio_net_hdr_v1 header; /* as it was checked */
 	struct virtqueue_chain chain;
 };
 

@@ -90,7 +90,7 @@ static bool add_buffer(const struct virtqueue *queue, struct virtqueue_chain *ch
 		return false; /* virtio 1.2, 2.7.4.2: readable ones come first */
 	else
 		chain->readable.n++;
-	chain->buffers[n] = (struct iovec){ host, desc->len };
+	chain->buffers[1 + n] = (struct iovec){ host, desc->len };
 	return true;
 }
 
@@ -140,7 +140,7 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 	if (head >= queue->size)
 		return VIRTQUEUE_BROKEN;
 	chain->head = head;
-	chain->readable = chain->writable = (struct iov){ chain->buffers, 0 };
+	chain->readable = chain->writable = (struct iov){ chain->buffers + 1, 0 };
 	struct vring_desc first = read_descriptor(queue->desc, head);
 	bool walked = (first.flags & VRING_DESC_F_INDIRECT)
 			      ? walk_indirect(queue, chain, &first)

@@ -42,7 +42,8 @@ struct virtqueue {
 struct virtqueue_chain {
 	uint16_t head;
 	struct iov readable, writable;
-	struct iovec buffers[VIRTQUEUE_MAX_SIZE];
+	/* From the second on. The first is for a part of the device's own, in place of what it has taken off the front. */
+	struct iovec buffers[1 + VIRTQUEUE_MAX_SIZE];
 };
 
 enum virtqueue_result {

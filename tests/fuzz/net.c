@@ -30,6 +30,7 @@ enum operation {
 	OP_OLD_HOST,
 	OP_RESULT,
 	OP_RING_BUFFER,
+	OP_TX_HEADER,
 	OPERATIONS,
 };
 
@@ -102,6 +103,21 @@ static void seed_floods(void)
 	fuzz_seed("floods", seed.bytes, seed.n);
 }
 
+/* The same from the guest: one of each kind, and the checksum behind the frame. */
+static void seed_guest_headers(void)
+{
+	static const uint8_t kinds[][2] = { { 0, 16 }, { 1, 16 }, { 4, 16 }, { 3, 6 }, { 5, 6 } };
+	struct fuzz_program seed = { .n = 0 };
+
+	FUZZ_APPEND(&seed, OP_HOST_READ, OP_START, 0xff, 0xff, 7);
+	for (uint8_t i = 0; i < 10; i++) {
+		FUZZ_APPEND(&seed, OP_TX_FRAME, i, 8, 0, OP_TX_HEADER, 1, kinds[i % 5][0], 54, 0);
+		FUZZ_APPEND(&seed, 200, 0, 34, i < 5 ? 0 : 6, kinds[i % 5][1], 0, i);
+		FUZZ_APPEND(&seed, OP_KICK, NET_TX, OP_RUN, 31, OP_HOST_READ);
+	}
+	fuzz_seed("guest-headers", seed.bytes, seed.n);
+}
+
 /* Frames of every kind for a driver that takes all of them. */
 static void seed_headers(void)
 {
@@ -165,6 +181,7 @@ static void write_seeds(void)
 	seed_ends();
 	seed_floods();
 	seed_headers();
+	seed_guest_headers();
 	seed_results(false);
 	seed_results(true);
 	seed_rings();
@@ -219,6 +236,22 @@ static void tx_frame(struct fuzz_input *input)
 	hostile_offer(NET_TX, head, gpa, sizes[shape & 15], parts[shape >> 5], shape == 0x1f);
 }
 
+/* The header of a frame that was offered: kinds and numbers of the input's choice, good and bad. */
+static void tx_header(struct fuzz_input *input)
+{
+	struct virtio_net_hdr_v1 header = {
+		.flags = fuzz_byte(input),
+		.gso_type = fuzz_byte(input),
+		.hdr_len = fuzz_u16(input),
+		.gso_size = fuzz_u16(input),
+		.csum_start = fuzz_u16(input),
+		.csum_offset = fuzz_u16(input),
+	};
+
+	memcpy(rig_at(TX_BUFFER_GPA + fuzz_byte(input) % 128u * BUFFER_STEP), &header,
+	       sizeof(header));
+}
+
 /* The socket may be full: then the frame is lost, as on a wire. */
 static void host_frame(struct fuzz_input *input)
 {
@@ -229,14 +262,22 @@ static void host_frame(struct fuzz_input *input)
 	send(host_fd, frame, bytes, MSG_NOSIGNAL);
 }
 
-/* A frame of the guest has at least a byte and no more than the largest. */
+/* A frame of the guest has at least a byte and no more than the largest; what its header asks for lies inside. */
 static void host_read(void)
 {
 	static uint8_t got[2 * FRAME_MAX];
+	struct virtio_net_hdr_v1 header;
 	ssize_t n;
 
-	while ((n = recv(host_fd, got, sizeof(got), 0)) > 0)
+	while ((n = recv(host_fd, got, sizeof(got), 0)) > 0) {
 		CHECK(n > TAP_HEADER_BYTES && n <= (ssize_t)NET_MAX_FRAME_BYTES);
+		memcpy(&header, got, sizeof(header));
+		n -= TAP_HEADER_BYTES;
+		CHECK(header.hdr_len <= n && header.flags <= VIRTIO_NET_HDR_F_NEEDS_CSUM);
+		CHECK(header.flags == 0 || header.csum_start + header.csum_offset + 2 <= n);
+		CHECK(header.gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+		      (header.flags != 0 && header.gso_size != 0));
+	}
 }
 
 /* A completion that has come, of a read or a write, is a failure. */
@@ -275,6 +316,8 @@ static void do_operation(struct fuzz_input *input)
 		change_result(input);
 	else if (operation == OP_RING_BUFFER && has_queues)
 		hostile_rings_offer(NET_RX, input);
+	else if (operation == OP_TX_HEADER)
+		tx_header(input);
 	else if (operation == OP_RX_BUFFER && has_queues)
 		rx_buffer(input);
 	else if (operation == OP_TX_FRAME && has_queues)

@@ -81,9 +81,9 @@ static void check_chain(const struct virtqueue *queue, const struct virtqueue_ch
 	CHECK(chain->head < queue->size);
 	CHECK(n >= 1 && n <= queue->size);
 	for (unsigned i = 0; i < n; i++) {
-		CHECK(chain->buffers[i].iov_len > 0);
-		CHECK(fuzz_in_memory(&memory, chain->buffers[i].iov_base,
-				     chain->buffers[i].iov_len));
+		CHECK(chain->buffers[1 + i].iov_len > 0);
+		CHECK(fuzz_in_memory(&memory, chain->buffers[1 + i].iov_base,
+				     chain->buffers[1 + i].iov_len));
 	}
 }
 
@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	while (virtqueue_pop(&queue, &chain) == VIRTQUEUE_CHAIN) {
 		CHECK(++pops <= MAX_POPS);
 		check_chain(&queue, &chain);
-		virtqueue_push(&queue, chain.head, (uint32_t)chain.buffers[0].iov_len);
+		virtqueue_push(&queue, chain.head, (uint32_t)chain.buffers[1].iov_len);
 		virtqueue_wants_interrupt(&queue);
 		if (pops % 3 == 0)
 			virtqueue_disable_kicks(&queue);

@@ -66,12 +66,12 @@ static void test_direct_chain(void)
 	CHECK_EQ(chain.head, 3);
 	CHECK_EQ(chain.readable.n, 1);
 	CHECK_EQ(chain.writable.n, 2);
-	CHECK(chain.buffers[0].iov_base == memory.host + BUFFER(0));
-	CHECK_EQ(chain.buffers[0].iov_len, 16);
-	CHECK(chain.buffers[1].iov_base == memory.host + BUFFER(1));
-	CHECK_EQ(chain.buffers[1].iov_len, 512);
-	CHECK(chain.buffers[2].iov_base == memory.host + BUFFER(2));
-	CHECK_EQ(chain.buffers[2].iov_len, 1);
+	CHECK(chain.buffers[1].iov_base == memory.host + BUFFER(0));
+	CHECK_EQ(chain.buffers[1].iov_len, 16);
+	CHECK(chain.buffers[2].iov_base == memory.host + BUFFER(1));
+	CHECK_EQ(chain.buffers[2].iov_len, 512);
+	CHECK(chain.buffers[3].iov_base == memory.host + BUFFER(2));
+	CHECK_EQ(chain.buffers[3].iov_len, 1);
 	CHECK_EQ(virtqueue_pop(&queue, &chain), VIRTQUEUE_EMPTY);
 }
 
@@ -87,8 +87,8 @@ static void test_indirect_chain(void)
 	CHECK_EQ(chain.head, 5);
 	CHECK_EQ(chain.readable.n, 2);
 	CHECK_EQ(chain.writable.n, 1);
-	CHECK(chain.buffers[1].iov_base == memory.host + BUFFER(1));
-	CHECK(chain.buffers[2].iov_base == memory.host + BUFFER(2));
+	CHECK(chain.buffers[2].iov_base == memory.host + BUFFER(1));
+	CHECK(chain.buffers[3].iov_base == memory.host + BUFFER(2));
 }
 
 /* As long as the queue has entries, of every size, direct and indirect; one more is refused. */
@@ -108,7 +108,7 @@ static void test_longest_chains(void)
 			check_pop(0, VIRTQUEUE_CHAIN);
 			CHECK_EQ(chain.readable.n, size);
 			for (unsigned i = 0; i < size; i++)
-				CHECK_EQ(chain.buffers[i].iov_len, i + 1);
+				CHECK_EQ(chain.buffers[1 + i].iov_len, i + 1);
 			if (!indirect)
 				continue;
 			table[size - 1].flags = NEXT;
@@ -274,10 +274,10 @@ static void test_random_tables_stay_inside(void)
 		unsigned n = chain.readable.n + chain.writable.n;
 		CHECK(n >= 1 && n <= QUEUE_SIZE);
 		for (unsigned i = 0; i < n; i++) {
-			const uint8_t *start = chain.buffers[i].iov_base;
+			const uint8_t *start = chain.buffers[1 + i].iov_base;
 			CHECK(start >= memory.host && start < memory.host + MEM_BYTES);
-			CHECK(chain.buffers[i].iov_len >= 1 &&
-			      chain.buffers[i].iov_len <=
+			CHECK(chain.buffers[1 + i].iov_len >= 1 &&
+			      chain.buffers[1 + i].iov_len <=
 				      (size_t)(memory.host + MEM_BYTES - start));
 		}
 	}
