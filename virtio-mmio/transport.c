@@ -42,7 +42,7 @@ static const struct {
 	{ VIRTIO_CONFIG_S_FAILED, 0 },
 };
 
-static uint64_t offered_features(const struct virtio_device *device)
+uint64_t virtio_transport_features(const struct virtio_device *device)
 {
 	return device->offered_features | TRANSPORT_FEATURES;
 }
@@ -76,10 +76,10 @@ static void reset_device(struct virtio_transport *transport)
 		device->type->reset(device);
 }
 
-static bool features_acceptable(const struct virtio_device *device)
+bool virtio_transport_accepts(const struct virtio_device *device, uint64_t features)
 {
-	return (device->features & ~offered_features(device)) == 0 &&
-	       virtio_device_has_feature(device, VIRTIO_F_VERSION_1);
+	return (features & ~virtio_transport_features(device)) == 0 &&
+	       (features & VIRTIO_FEATURE(VIRTIO_F_VERSION_1)) != 0;
 }
 
 static void write_status(struct virtio_transport *transport, uint32_t value)
@@ -96,7 +96,8 @@ static void write_status(struct virtio_transport *transport, uint32_t value)
 		uint32_t bit = status_ladder[i].bit, needs = status_ladder[i].needs;
 		if (!(value & bit) || (device->status & bit) || (device->status & needs) != needs)
 			continue;
-		if (bit == VIRTIO_CONFIG_S_FEATURES_OK && !features_acceptable(device))
+		if (bit == VIRTIO_CONFIG_S_FEATURES_OK &&
+		    !virtio_transport_accepts(device, device->features))
 			continue; /* the driver reads back that it was refused */
 		device->status |= bit;
 		if (bit == VIRTIO_CONFIG_S_DRIVER_OK && device->type->activate != NULL)
@@ -216,7 +217,7 @@ static bool write_register(struct virtio_transport *transport, uint64_t offset, 
 
 static uint32_t read_features(const struct virtio_transport *transport)
 {
-	uint64_t features = offered_features(transport->device);
+	uint64_t features = virtio_transport_features(transport->device);
 
 	if (transport->device_features_sel > 1)
 		return 0;
@@ -323,9 +324,9 @@ static bool access_register(struct virtio_transport *transport, enum virtio_wind
 	return false;
 }
 
-/* Once, by the first driver that is ready there. Until then, and where the host refuses, kicks come as exits. */
-static void open_acpi_doorbells(struct virtio_transport *transport)
+void virtio_transport_open_acpi_doorbells(struct virtio_transport *transport)
 {
+	transport->has_acpi_doorbells = true;
 	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
 		doorbell_add_address(&transport->doorbells[i], transport->device->irq.vm_fd,
 				     transport->acpi_gpa + VIRTIO_MMIO_QUEUE_NOTIFY);
@@ -353,7 +354,7 @@ static void access_window(struct virtio_transport *transport, enum virtio_window
 		opens_doorbells = transport->has_acpi_doorbells = true;
 	virtio_device_unlock(device);
 	if (opens_doorbells)
-		open_acpi_doorbells(transport);
+		virtio_transport_open_acpi_doorbells(transport);
 	if (activated && device->type->activated != NULL)
 		device->type->activated(device);
 }

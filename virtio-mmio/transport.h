@@ -44,6 +44,13 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus *mmio,
 				  uint64_t acpi_gpa);
 
+/* Once, for the first driver that is ready there. Until then, and where the host refuses, kicks come as exits. */
+void virtio_transport_open_acpi_doorbells(struct virtio_transport *transport);
+
+/* What the device offers, and whether a driver may accept these of it. */
+uint64_t virtio_transport_features(const struct virtio_device *device);
+bool virtio_transport_accepts(const struct virtio_device *device, uint64_t features);
+
 /* Starts listening to the doorbells: after ring_start(). */
 void virtio_transport_start(struct virtio_transport *transport);
 
