@@ -80,7 +80,7 @@ VMM_OBJECTS = $(VMM_SOURCES:%.c=$(O)/obj/%.o)
 TEST_OBJECTS = $(filter-out $(O)/asan/vmm.o,$(VMM_SOURCES:%.c=$(O)/asan/%.o))
 FUZZ_OBJECTS = $(TEST_OBJECTS:$(O)/asan/%=$(O)/fuzz/%)
 TSAN_OBJECTS = $(VMM_SOURCES:%.c=$(O)/tsan/%.o)
-GCOV_OBJECTS = $(TEST_OBJECTS:$(O)/asan/%=$(O)/gcov/%)
+COV_OBJECTS = $(TEST_OBJECTS:$(O)/asan/%=$(O)/cov/%)
 Q = $(if $(filter-out 0,$(V)),,@)
 
 all: $(VMM)
@@ -96,6 +96,14 @@ $(VMM): $(O)/vmm.debug
 $(O)/vmm.debug: $(VMM_OBJECTS) discard.ld
 	@echo "  LINK $(VMM)"
 	$(Q)$(CC) $(CFLAGS) $(VMM_LDFLAGS) $(LDFLAGS) -o $@ $(VMM_START) $(VMM_OBJECTS) $(VMM_END)
+
+# The monitor with an attacker inside: its own objects, and one more that is linked before some of their functions.
+HOOKED = exit_request_status seccomp_enter seccomp_prepare ring_start io_uring_register_restrictions
+$(O)/tests/vmm-hook: $(O)/obj/tests/guest/sandbox_hook.o $(VMM_OBJECTS) discard.ld
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	$(Q)$(CC) $(CFLAGS) $(VMM_LDFLAGS) $(LDFLAGS) $(HOOKED:%=-Wl,--wrap=%) -o $@ \
+		$(VMM_START) $< $(VMM_OBJECTS) $(VMM_END)
 
 # What serves the guest is built for speed; what runs once, or says what went wrong, for size.
 HOT = mem/% irq/irq_line.c cpu/vcpu.c io/bus.c io/serial.c io/doorbell.c host/ring.c host/event.c \
@@ -147,16 +155,17 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS)
 	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer -O1 -g -MMD -MP -MF $@.d -o $@ $< \
 		$(FUZZ_OBJECTS) -l:liburing.a -lpthread
 
-# The fuzzers once more, to count the lines that a corpus executes.
-$(O)/gcov/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion --coverage -O0 -MMD -MP -c -o $@ $<
+# The fuzzers and the unit tests once more, to count the lines that they execute (tests/fuzz/lib.bash).
+COVERAGE = $(CLANG) $(CLANG_CFLAGS) -Wno-conversion -fprofile-instr-generate -fcoverage-mapping -O1 -DFUZZ_REPLAY
 
-$(O)/tests/gcov/%: tests/fuzz/%.c $(GCOV_OBJECTS)
+$(O)/cov/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	@echo "  GCOV $<"
-	$(Q)gcc $(BASE_CFLAGS) -Wno-conversion -DFUZZ_REPLAY -O1 -MMD -MP -MF $@.d -o $@ $< \
-		$(GCOV_OBJECTS) --coverage -l:liburing.a -lpthread
+	$(Q)$(COVERAGE) -MMD -MP -c -o $@ $<
+
+$(O)/tests/cov/%: tests/%.c $(COV_OBJECTS)
+	@mkdir -p $(@D)
+	@echo "  COV $<"
+	$(Q)$(COVERAGE) -MMD -MP -MF $@.d -o $@ $< $(COV_OBJECTS) -l:liburing.a -lpthread
 
 # What runs, and not only builds, finds its files in the tree.
 test run bench guest guest-debian: no-other-folder
@@ -167,8 +176,8 @@ test: deps-test vmm guest guest-debian test-programs
 	$(Q)tests/run $(T)
 
 test-programs: $(UNIT_TESTS:%=$(O)/tests/unit/%) $(FUZZERS:%=$(O)/tests/fuzz/%) \
-	$(FUZZERS:%=$(O)/tests/gcov/%) $(TSAN_TESTS:%=$(O)/tests/tsan/%) $(O)/tsan/vmm guests linux-programs bench-programs \
-	$(O)/tests/reaper
+	$(FUZZERS:%=$(O)/tests/cov/fuzz/%) $(TSAN_TESTS:%=$(O)/tests/tsan/%) $(O)/tsan/vmm guests linux-programs bench-programs \
+	$(O)/tests/reaper $(O)/tests/vmm-hook
 
 $(O)/tests/reaper: tests/tool/reaper.c
 	@mkdir -p $(@D)
@@ -222,7 +231,7 @@ deps-lab: deps
 		lab/lab --deps))
 
 deps-test: deps deps-lab
-	$(call install-packages,clang libclang-rt-14-dev e2fsprogs python3 util-linux dmsetup iproute2 \
+	$(call install-packages,clang libclang-rt-14-dev llvm e2fsprogs python3 util-linux dmsetup iproute2 \
 		socat passt gnuplot-nox fio mandoc zsh acpica-tools bzip2 lzop xz-utils zstd runc python3-seccomp \
 		munge slurm-client slurmctld slurmd systemd)
 
@@ -231,14 +240,14 @@ deps-lint: deps
 
 # A folder of the user's keeps what is not ours.
 clean:
-	rm -rf $(filter build,$(O)) $(VMM) $(addprefix $(O)/,asan bench deb fuzz gcov obj tests tsan clang-tidy.log vmm.debug vmm-*.tar.gz vmm_*.deb)
+	rm -rf $(filter build,$(O)) $(VMM) $(addprefix $(O)/,asan bench cov deb fuzz obj tests tsan clang-tidy.log vmm.debug vmm-*.tar.gz vmm_*.deb)
 
 .PHONY: all install clean no-other-folder test test-programs guest guest-debian run lint check deps deps-guest deps-lab deps-test \
 	deps-lint
 .SECONDARY:
--include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(GCOV_OBJECTS:.o=.d) \
+-include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(COV_OBJECTS:.o=.d) \
 	$(TSAN_OBJECTS:.o=.d)
--include $(wildcard $(O)/tests/unit/*.d $(O)/tests/fuzz/*.d $(O)/tests/gcov/*.d $(O)/tests/tsan/*.d)
+-include $(O)/obj/tests/guest/sandbox_hook.d $(wildcard $(O)/tests/unit/*.d $(O)/tests/fuzz/*.d $(O)/tests/cov/*/*.d $(O)/tests/tsan/*.d)
 include tests/guest/guests.mk
 include tests/linux/programs.mk
 include bench/bench.mk
