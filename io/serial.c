@@ -113,10 +113,12 @@ static uint8_t pop_rx(struct serial *serial)
 
 static void wait_for_room(struct serial *serial)
 {
+	serial->tx_waiters++;
 	serial->host.waits(serial->host.context, true);
 	while (tx_count(serial) == SERIAL_TX_BYTES && !serial->stopped)
 		pthread_cond_wait(&serial->tx_room, &serial->lock);
 	serial->host.waits(serial->host.context, false);
+	serial->tx_waiters--;
 }
 
 static void transmit(struct serial *serial, uint8_t byte)
@@ -335,6 +337,14 @@ void serial_stop(struct serial *serial)
 	serial->stopped = true;
 	pthread_cond_broadcast(&serial->tx_room);
 	pthread_mutex_unlock(&serial->lock);
+}
+
+bool serial_is_at_rest(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->lock);
+	bool rests = tx_count(serial) == 0 && serial->tx_waiters == 0;
+	pthread_mutex_unlock(&serial->lock);
+	return rests;
 }
 
 uint64_t serial_untransmitted(struct serial *serial)

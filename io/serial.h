@@ -41,6 +41,7 @@ struct serial {
 	uint8_t rx[SERIAL_RX_BYTES];
 	unsigned rx_head, rx_count;
 	unsigned tx_head, tx_tail;    /* free-running; head - tail bytes wait */
+	unsigned tx_waiters;          /* vCPUs that wait for room */
 	uint64_t tx_dropped;          /* bytes that found no room after serial_stop() */
 	uint64_t in_bytes, out_bytes; /* counters: received and transmitted */
 	uint8_t tx[SERIAL_TX_BYTES];  /* untouched until it is used */
@@ -70,6 +71,9 @@ void serial_transmitted(struct serial *serial, unsigned length);
 
 /* Releases a vCPU that waits for room; from now on bytes that do not fit are dropped. */
 void serial_stop(struct serial *serial);
+
+/* Whether no byte of the guest waits, and no vCPU for room. */
+bool serial_is_at_rest(struct serial *serial);
 
 /* How many bytes of the guest wait or were dropped. */
 uint64_t serial_untransmitted(struct serial *serial);

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* The UART and the typed bytes, saved and restored: the guest's driver goes on where it was. */
+#include "io/console_state.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "tests/unit/check.h"
+#include "tests/unit/ring_rig.h"
+
+#define DATA 0
+#define IER  1
+#define IIR  2
+#define LSR  5
+
+static struct exit_request exit_request;
+static struct console console;
+static struct console_state saved, again;
+static int keyboard_fd, screen_fd;
+
+static uint8_t access_register(uint64_t reg, bool is_write, uint8_t value)
+{
+	struct bus_access access = { reg, 1, is_write, &value };
+
+	serial_access(&console.serial, &access);
+	return value;
+}
+
+static uint8_t in(uint64_t reg)
+{
+	return access_register(reg, false, 0);
+}
+
+static void out(uint64_t reg, uint8_t value)
+{
+	access_register(reg, true, value);
+}
+
+static void set_up(void)
+{
+	int input[2], output[2];
+
+	CHECK(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0);
+	CHECK(dup2(input[0], 0) == 0 && dup2(output[1], 1) == 1);
+	close(input[0]);
+	close(output[1]);
+	keyboard_fd = input[1];
+	screen_fd = output[0];
+	ring_open(&rig_ring, 128);
+	exit_request_open(&exit_request, &rig_ring);
+	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
+}
+
+static void start(void)
+{
+	ring_start(&rig_ring);
+	exit_request_start(&exit_request);
+	console_start(&console);
+}
+
+static void tear_down(void)
+{
+	ring_close(&rig_ring);
+	console_close(&console);
+	close(console.wake.fd);
+	close(exit_request.posted.fd);
+	close(keyboard_fd);
+	close(screen_fd);
+}
+
+static void type(const char *text, size_t n)
+{
+	CHECK(write(keyboard_fd, text, n) == (ssize_t)n);
+}
+
+static void run_until(bool (*happens)(void))
+{
+	for (int64_t end = clock_now_ms() + 5000; !happens(); ring_wait_for(&rig_ring, 1))
+		CHECK(clock_now_ms() < end);
+}
+
+static bool rests(void)
+{
+	return console_is_at_rest(&console);
+}
+
+static bool has_typed(void)
+{
+	return console.keyboard.head - console.keyboard.tail == 100 && console.serial.rx_count > 0;
+}
+
+static void check_reads(const char *text, size_t n)
+{
+	int64_t end = clock_now_ms() + 5000;
+
+	for (size_t done = 0; done < n; ring_wait_for(&rig_ring, 1)) {
+		CHECK(clock_now_ms() < end);
+		for (; in(LSR)&1 && done < n; done++)
+			CHECK_EQ(in(DATA), (uint8_t)text[done]);
+	}
+}
+
+/* 116 bytes typed, of which the FIFO has 16, one read: all others come, in their order, and then what the clone gets. */
+static void test_typed(void)
+{
+	char text[120];
+
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7);
+	set_up();
+	start();
+	out(IER, 0x0d);
+	type(text, 116);
+	run_until(has_typed);
+	CHECK_EQ(in(DATA), (uint8_t)text[0]);
+	run_until(rests);
+	console_save(&console, &saved);
+	tear_down();
+
+	struct error_text error;
+	set_up();
+	CHECK(console_restore(&console, &saved, &error));
+	console_save(&console, &again);
+	CHECK_BYTES(&again, &saved, sizeof(saved));
+	start();
+	type(text + 116, 4);
+	check_reads(text + 1, 119);
+	tear_down();
+}
+
+/* The driver has not taken its interrupt: the cause stands, and the registers are what they were. */
+static void test_registers(void)
+{
+	struct error_text error;
+
+	set_up();
+	start();
+	out(7, 0x5a);
+	out(4, 0x0b);
+	out(3, 0x80);
+	out(0, 2);
+	out(3, 3);
+	out(2, 1);
+	out(IER, 2);
+	out(DATA, 'x');
+	run_until(rests);
+	console_save(&console, &saved);
+	tear_down();
+	set_up();
+	CHECK(console_restore(&console, &saved, &error));
+	console_save(&console, &again);
+	CHECK_BYTES(&again, &saved, sizeof(saved));
+	CHECK_EQ(in(IIR), 0xc2);
+	CHECK_EQ(in(IIR), 0xc1);
+	CHECK_EQ(in(7), 0x5a);
+	CHECK_EQ(in(4), 0x0b);
+	CHECK_EQ(in(3), 3);
+	CHECK_EQ(in(IER), 2);
+	start();
+	tear_down();
+}
+
+static void *print_much(void *unused)
+{
+	for (unsigned i = 0; i < SERIAL_TX_BYTES + 1; i++)
+		out(DATA, 'x');
+	return unused;
+}
+
+static bool waits(void)
+{
+	return __atomic_load_n(&console.serial.tx_waiters, __ATOMIC_RELAXED) == 1;
+}
+
+/* A vCPU that waits for room has not finished its instruction. */
+static void test_waiter(void)
+{
+	static char block[65536];
+	pthread_t vcpu;
+
+	set_up();
+	CHECK_EQ(fcntl(screen_fd, F_SETPIPE_SZ, 4096), 4096);
+	start();
+	CHECK_EQ(write(console.output_fd, block, 4096), 4096);
+	CHECK(pthread_create(&vcpu, NULL, print_much, NULL) == 0);
+	run_until(waits);
+	CHECK(!rests());
+	for (int64_t end = clock_now_ms() + 5000; !rests(); ring_wait_for(&rig_ring, 1)) {
+		CHECK(clock_now_ms() < end);
+		CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
+		ssize_t n = read(screen_fd, block, sizeof(block));
+		(void)n;
+	}
+	CHECK(!waits());
+	CHECK(pthread_join(vcpu, NULL) == 0);
+	tear_down();
+}
+
+static void test_refused(void)
+{
+	struct error_text error;
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} bad[] = {
+		{ offsetof(struct serial_state, ier), 0x10 },
+		{ offsetof(struct serial_state, mcr), 0x20 },
+		{ offsetof(struct serial_state, rx_count), SERIAL_RX_BYTES + 1 },
+		{ offsetof(struct console_state, n_typed) + 2, 2 },
+	};
+
+	set_up();
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		again = saved;
+		((uint8_t *)&again)[bad[i].at] = bad[i].value;
+		CHECK(!console_restore(&console, &again, &error));
+		CHECK(error.text[0] != '\0');
+	}
+	tear_down();
+}
+
+int main(void)
+{
+	/* This program's own lines go where standard output was. */
+	stdout = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 10), "w");
+	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
+	RUN(test_typed);
+	RUN(test_registers);
+	RUN(test_waiter);
+	RUN(test_refused);
+	return 0;
+}
