@@ -17,7 +17,7 @@ CC = musl-gcc
 endif
 
 VMM_SOURCES = \
-	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/confine.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/rest.c machine/confine.c \
 	config/options.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
@@ -27,8 +27,8 @@ VMM_SOURCES = \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/transport_state.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_lanes.c virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/overlay_file.c \
-	virtio-mmio/disks.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_link.c virtio-mmio/net_frame.c virtio-mmio/net_stream.c virtio-mmio/byte_ring.c \
-	virtio-mmio/rx_pool.c virtio-mmio/vsock/vsock.c virtio-mmio/vsock/tx.c \
+	virtio-mmio/disks.c virtio-mmio/block_state.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_link.c virtio-mmio/net_frame.c virtio-mmio/net_stream.c virtio-mmio/byte_ring.c \
+	virtio-mmio/rx_pool.c virtio-mmio/vsock/vsock.c virtio-mmio/vsock/vsock_state.c virtio-mmio/net_state.c virtio-mmio/vsock/tx.c \
 	virtio-mmio/vsock/rx.c virtio-mmio/vsock/listen.c virtio-mmio/vsock/connection.c \
 	virtio-mmio/vsock/socket.c virtio-mmio/vsock/stream.c virtio-mmio/vsock/buffer.c virtio-mmio/vsock/table.c virtio-mmio/vsock/backlog.c virtio-mmio/vsock/target.c \
 	io/bus.c io/serial.c io/console.c io/console_state.c io/keyboard.c io/reset_port.c io/exit_port.c io/cmos.c io/sleep_port.c io/boot_timer.c io/doorbell.c \

@@ -147,16 +147,6 @@ void machine_start_devices(struct machine *m)
 	machine_start_control(m);
 }
 
-void machine_stop_queues(struct machine *m)
-{
-	for (unsigned i = 0; i < m->config.n_disks; i++)
-		virtio_device_stop_queues(&m->disks[i].block.device);
-	for (unsigned i = 0; i < m->config.n_nets; i++)
-		virtio_device_stop_queues(&m->nics[i].net.device);
-	if (m->config.vsock.guest_cid != 0)
-		virtio_device_stop_queues(&m->vsock.vsock.device);
-}
-
 void machine_detach_devices(struct machine *m)
 {
 	/* Whoever reads the console gets its end now: the ring has a reference to it. */

@@ -121,8 +121,10 @@ void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 void machine_open_event_loop(struct machine *m);
 void machine_attach_devices(struct machine *m);
 void machine_start_devices(struct machine *m);
-void machine_stop_queues(struct machine *m); /* the vCPUs have stopped: no new requests */
 void machine_detach_devices(struct machine *m);
+
+/* rest.c: the vCPUs have stopped: no new requests. */
+void machine_stop_queues(struct machine *m);
 
 /* finish.c, on the second thread: flushes the disks, writes the guest's output out, and reports the exit status, which
  * it returns. */

@@ -235,8 +235,11 @@ static void final_flush_done(struct ring_op *op, int32_t result)
 	status = block_step_done(request, result);
 	if (status == BLOCK_IN_PROGRESS)
 		block_lanes_submit(&block->lanes, request);
-	else
-		block->final_flush_failed = status != VIRTIO_BLK_S_OK;
+	if (status == BLOCK_IN_PROGRESS)
+		return;
+	block->final_flush_failed = status != VIRTIO_BLK_S_OK;
+	request->op.done = complete;
+	pool_put(&block->free_requests, request);
 }
 
 void block_start_final_flush(struct block *block)

@@ -42,7 +42,7 @@ bool block_is_busy(const struct block *block);
 /* Whether it is, or has written what is not known to be on stable storage. Ring's thread. */
 bool block_is_unflushed(const struct block *block);
 
-/* After the vCPUs have stopped: begins to flush the guest's writes, if any is not yet on stable storage.
+/* While its queue is stopped: begins to flush the guest's writes, if any is not yet on stable storage.
  * block_is_busy() until that is done. */
 void block_start_final_flush(struct block *block);
 

@@ -126,6 +126,24 @@ static bool walk_indirect(const struct virtqueue *queue, struct virtqueue_chain 
 	return table != NULL && walk_table(queue, chain, table, entries, 0);
 }
 
+static inline bool walk(const struct virtqueue *queue, uint16_t head, struct virtqueue_chain *chain)
+{
+	chain->head = head;
+	chain->readable = chain->writable = (struct iov){ chain->buffers + 1, 0 };
+	struct vring_desc first = read_descriptor(queue->desc, head);
+	bool walked = (first.flags & VRING_DESC_F_INDIRECT)
+			      ? walk_indirect(queue, chain, &first)
+			      : walk_table(queue, chain, queue->desc, queue->size, head);
+	chain->writable.parts += chain->readable.n;
+	return walked;
+}
+
+bool virtqueue_take_again(const struct virtqueue *queue, uint16_t head,
+			  struct virtqueue_chain *chain)
+{
+	return head < queue->size && walk(queue, head, chain);
+}
+
 enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain)
 {
 	if (queue->closed)
@@ -137,17 +155,8 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 	if (available > queue->size)
 		return VIRTQUEUE_BROKEN; /* an index jump would replay old chains */
 	uint16_t head = load_relaxed(&queue->avail->ring[queue->next_avail % queue->size]);
-	if (head >= queue->size)
+	if (head >= queue->size || !walk(queue, head, chain))
 		return VIRTQUEUE_BROKEN;
-	chain->head = head;
-	chain->readable = chain->writable = (struct iov){ chain->buffers + 1, 0 };
-	struct vring_desc first = read_descriptor(queue->desc, head);
-	bool walked = (first.flags & VRING_DESC_F_INDIRECT)
-			      ? walk_indirect(queue, chain, &first)
-			      : walk_table(queue, chain, queue->desc, queue->size, head);
-	if (!walked)
-		return VIRTQUEUE_BROKEN;
-	chain->writable.parts += chain->readable.n;
 	queue->next_avail++;
 	return VIRTQUEUE_CHAIN;
 }
@@ -155,6 +164,11 @@ enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_ch
 void virtqueue_stop(struct virtqueue *queue)
 {
 	queue->closed = true;
+}
+
+void virtqueue_go_on(struct virtqueue *queue)
+{
+	queue->closed = false;
 }
 
 bool virtqueue_enable_kicks(struct virtqueue *queue)
@@ -168,6 +182,17 @@ bool virtqueue_enable_kicks(struct virtqueue *queue)
 	/* The store must be seen before the index is read: the driver does the reverse. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return load_acquire(&queue->avail->idx) != queue->next_avail;
+}
+
+uint16_t virtqueue_await_next(struct virtqueue *queue)
+{
+	uint16_t index = load_acquire(&queue->avail->idx);
+
+	if (queue->event_idx)
+		store_release(avail_event(queue), index);
+	else
+		store_release(&queue->used->flags, 0);
+	return index;
 }
 
 void virtqueue_disable_kicks(struct virtqueue *queue)

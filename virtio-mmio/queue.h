@@ -61,12 +61,20 @@ bool virtqueue_make_ready(struct virtqueue *queue, const struct guest_memory *me
  * long. A closed queue is empty. */
 enum virtqueue_result virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain *chain);
 
+/* Walks a chain again that was taken before a snapshot. The queue is ready. False: it is none any more. */
+bool virtqueue_take_again(const struct virtqueue *queue, uint16_t head,
+			  struct virtqueue_chain *chain);
+
 /* Asks the driver for a kick, or (EVENT_IDX) for one at the next chain. Returns whether chains have
  * become available meanwhile: then pop again. */
 bool virtqueue_enable_kicks(struct virtqueue *queue);
 
-/* Makes the queue look empty for good. Chains that were taken may still be pushed. */
+/* Asks for a kick at the next chain that the driver adds, whatever else waits. Returns the index that tells whether it has. */
+uint16_t virtqueue_await_next(struct virtqueue *queue);
+
+/* Makes the queue look empty, until virtqueue_go_on(). Chains that were taken may still be pushed. */
 void virtqueue_stop(struct virtqueue *queue);
+void virtqueue_go_on(struct virtqueue *queue);
 
 /* Spares the driver its kicks while the device polls the queue. */
 void virtqueue_disable_kicks(struct virtqueue *queue);

@@ -66,6 +66,32 @@ bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_by
 	return true;
 }
 
+void rx_pool_save(const struct rx_pool *pool, struct rx_pool_state *state)
+{
+	*state = (struct rx_pool_state){ 0 };
+	for (const struct rx_buffer *buffer = pool->ready; buffer != NULL; buffer = buffer->next)
+		state->heads[state->n++] = buffer->head;
+}
+
+bool rx_pool_restore(struct rx_pool *pool, const struct virtqueue *queue,
+		     const struct rx_pool_state *state, uint32_t min_bytes, uint32_t max_bytes)
+{
+	if (state->n > (queue->ready ? queue->size : 0))
+		return false;
+	for (unsigned i = 0; i < state->n; i++) {
+		struct rx_buffer *buffer = pool_get(&pool->free);
+		if (buffer == NULL)
+			return false;
+		if (!virtqueue_take_again(queue, state->heads[i], &pool->popped) ||
+		    !keep(pool, buffer, min_bytes, max_bytes)) {
+			rx_pool_put(pool, buffer);
+			return false;
+		}
+		append(pool, buffer);
+	}
+	return true;
+}
+
 bool rx_pool_is_exhausted(const struct rx_pool *pool)
 {
 	return pool->n_ready == 0 && pool_is_empty(&pool->free);

@@ -3,6 +3,7 @@
 #ifndef VIRTIO_MMIO_RX_POOL_H
 #define VIRTIO_MMIO_RX_POOL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,6 +40,20 @@ void rx_pool_reset(struct rx_pool *pool);
  * count. False: the queue is broken. */
 bool rx_pool_fill(struct rx_pool *pool, struct virtqueue *queue, uint32_t min_bytes,
 		  uint32_t max_bytes);
+
+/* The ready chains, as a snapshot keeps them: the descriptors still say what they are. The avail ring does not: the driver may
+ * have written new ones over them. */
+struct rx_pool_state {
+	uint16_t n, heads[VIRTQUEUE_MAX_SIZE];
+};
+static_assert(sizeof(struct rx_pool_state) == 258, "a file's format");
+
+/* All taken buffers are put back. */
+void rx_pool_save(const struct rx_pool *pool, struct rx_pool_state *state);
+
+/* Into an empty pool; limits as for rx_pool_fill(). False: some are no receive buffers, or the queue has not so many. */
+bool rx_pool_restore(struct rx_pool *pool, const struct virtqueue *queue,
+		     const struct rx_pool_state *state, uint32_t min_bytes, uint32_t max_bytes);
 
 /* Whether every buffer is taken: rx_pool_fill() adds none until one is put back. */
 bool rx_pool_is_exhausted(const struct rx_pool *pool);

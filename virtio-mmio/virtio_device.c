@@ -44,6 +44,17 @@ void virtio_device_stop_queues(struct virtio_device *device)
 	virtio_device_unlock(device);
 }
 
+void virtio_device_go_on(struct virtio_device *device)
+{
+	virtio_device_lock(device);
+	for (unsigned i = 0; i < device->type->n_queues; i++) {
+		virtqueue_go_on(&device->queues[i]);
+		if (device->queues[i].ready)
+			virtio_device_kick_again(device, i);
+	}
+	virtio_device_unlock(device);
+}
+
 static void raise_interrupt(struct virtio_device *device, uint32_t cause)
 {
 	atomic_fetch_or(&device->interrupt_status, cause);

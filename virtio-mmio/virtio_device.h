@@ -125,8 +125,9 @@ struct virtio_turn virtio_turn_begin(struct virtio_device *device, unsigned queu
 bool virtio_turn_take(struct virtio_turn *turn, struct virtqueue_chain *chain);
 
 /* The vCPUs have stopped: no more chains are taken, whatever a device's own reads write to the queues meanwhile. Those
- * that were taken are finished. */
+ * that were taken are finished. Until virtio_device_go_on(), where the vCPUs go on, too. */
 void virtio_device_stop_queues(struct virtio_device *device);
+void virtio_device_go_on(struct virtio_device *device);
 
 /* The driver broke a rule: DEVICE_NEEDS_RESET (virtio 1.2, 2.1.2), and nothing more until a reset. */
 void virtio_device_break(struct virtio_device *device);

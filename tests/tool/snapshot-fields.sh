@@ -13,6 +13,18 @@ virtio_transport  virtio-mmio/transport.h      virtio-mmio/transport_state.c
 serial            io/serial.h                  io/console_state.c
 keyboard          io/keyboard.h                io/console_state.c
 console           io/console.h                 io/console_state.c
+block             virtio-mmio/block.h          virtio-mmio/block_state.c
+block_store       virtio-mmio/block_request.h  virtio-mmio/block_state.c
+net               virtio-mmio/net.h            virtio-mmio/net_state.c
+net_link          virtio-mmio/net_link.h       virtio-mmio/net_state.c
+net_rx            virtio-mmio/net_rx.h         virtio-mmio/net_state.c
+net_tx            virtio-mmio/net_tx.h         virtio-mmio/net_state.c
+net_stream        virtio-mmio/net_stream.h     virtio-mmio/net_state.c
+vsock             virtio-mmio/vsock/vsock.h    virtio-mmio/vsock/vsock_state.c
+vsock_tx          virtio-mmio/vsock/tx.h       virtio-mmio/vsock/vsock_state.c
+vsock_rx          virtio-mmio/vsock/rx.h       virtio-mmio/vsock/vsock_state.c
+vsock_listener    virtio-mmio/vsock/listen.h   virtio-mmio/vsock/vsock_state.c
+vsock_connections virtio-mmio/vsock/connection.h virtio-mmio/vsock/vsock_state.c
 """
 
 def fields(text, struct):

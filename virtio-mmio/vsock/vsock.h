@@ -31,11 +31,22 @@ enum vsock_queue {
 	VSOCK_QUEUES
 };
 
+/* In a VM that comes from a snapshot: the guest is told that its connections are over. New ones wait until its driver has ended
+ * the old, because it would end them, too. */
+enum vsock_news {
+	VSOCK_NEWS_NONE,
+	VSOCK_NEWS_DUE, /* as soon as there is a buffer */
+	VSOCK_NEWS_TOLD,
+};
+
 struct vsock {
 	struct virtio_device device;
 	struct virtio_vsock_config config;
 	struct ring_task task;
 	bool drop_old; /* the driver was reset: its connections are gone */
+	enum vsock_news news;
+	uint16_t news_index; /* of the event queue, when it was told */
+	struct ring_op news_op;
 	struct vsock_tx tx;
 	struct vsock_rx rx;
 	struct vsock_sockets sockets;
