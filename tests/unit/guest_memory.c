@@ -2,6 +2,10 @@
 /* guest_memory_at(): the one place where a guest address becomes a pointer (bug classes 3 and 5). */
 #include "mem/guest_memory.h"
 
+#include <linux/kvm.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
 #include "mem/layout.h"
 #include "tests/unit/check.h"
 
@@ -9,6 +13,26 @@
 #define HOLE     ((uint64_t)LAYOUT_MMIO_HOLE_GPA)
 #define FOUR_GIB ((uint64_t)LAYOUT_ABOVE_4G_GPA)
 #define ALL_ONES UINT64_MAX
+
+/* The slots that a VM is given. */
+static struct kvm_userspace_memory_region slots[2];
+static int n_slots, max_slots = 2;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list list;
+
+	va_start(list, request);
+	CHECK_EQ((unsigned)request, (unsigned)KVM_SET_USER_MEMORY_REGION);
+	CHECK_EQ(fd, 77);
+	errno = ENOMEM;
+	if (n_slots < max_slots)
+		slots[n_slots++] = *va_arg(list, struct kvm_userspace_memory_region *);
+	else
+		n_slots = -1;
+	va_end(list);
+	return n_slots < 0 ? -1 : 0;
+}
 
 /* The right answer, computed another way: byte by byte membership is the same as both ends lying in
  * the same region with no wrap in between. */
@@ -120,11 +144,88 @@ static void test_memory_starts_zeroed(void)
 	guest_memory_unmap(&memory);
 }
 
+/* All RAM and nothing else, around the hole. */
+static void test_slots(void)
+{
+	struct guest_memory memory;
+
+	CHECK(guest_memory_map(&memory, HOLE + 2 * MIB));
+	n_slots = 0;
+	CHECK(guest_memory_register(&memory, 77));
+	CHECK_EQ(n_slots, 2);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(slots[i].slot, i);
+		CHECK_EQ(slots[i].flags, 0);
+		CHECK_EQ(slots[i].guest_phys_addr, i == 0 ? 0 : FOUR_GIB);
+		CHECK_EQ(slots[i].memory_size, i == 0 ? HOLE : 2 * MIB);
+		CHECK_EQ(slots[i].userspace_addr, (uintptr_t)memory.host + (i == 0 ? 0 : HOLE));
+	}
+	for (max_slots = 0; max_slots < 2; max_slots++) {
+		n_slots = 0;
+		CHECK(!guest_memory_register(&memory, 77));
+	}
+	guest_memory_unmap(&memory);
+	CHECK(guest_memory_map(&memory, 2 * MIB));
+	n_slots = 0;
+	CHECK(guest_memory_register(&memory, 77));
+	CHECK_EQ(n_slots, 1);
+	guest_memory_unmap(&memory);
+}
+
+static bool is_resident(const struct guest_memory *memory, uint64_t gpa)
+{
+	unsigned char resident;
+
+	CHECK_EQ(mincore(memory->host + gpa, 4096, &resident), 0);
+	return resident & 1;
+}
+
+/* What is populated is there before it is touched, and keeps its content; where there is no RAM nothing happens. */
+static void test_pages(void)
+{
+	struct guest_memory memory;
+	uint8_t byte = 7;
+
+	CHECK(guest_memory_map(&memory, 8 * MIB));
+	guest_memory_avoid_huge_pages(&memory);
+	CHECK(!is_resident(&memory, MIB));
+	guest_memory_populate(&memory, MIB + 5);
+	CHECK(is_resident(&memory, MIB));
+	CHECK(!is_resident(&memory, MIB + 4096));
+	CHECK(guest_memory_write(&memory, MIB, &byte, 1));
+	guest_memory_populate(&memory, MIB);
+	CHECK(guest_memory_read(&memory, MIB, &byte, 1));
+	CHECK_EQ(byte, 7);
+	guest_memory_populate(&memory, 8 * MIB);
+	guest_memory_populate(&memory, ALL_ONES);
+	guest_memory_prefer_huge_pages(&memory);
+	CHECK_EQ(byte, 7);
+	guest_memory_unmap(&memory);
+}
+
+/* More than any host has: set aside for this VM, or refused. */
+static void test_reserved_pages(void)
+{
+	struct guest_memory memory = { 0 };
+
+	CHECK(!guest_memory_map_hugetlb(&memory, (uint64_t)1 << 46));
+	CHECK(memory.host == NULL);
+	CHECK(!guest_memory_map(&memory, (uint64_t)1 << 50));
+	/* Where the pool has some. */
+	if (!guest_memory_map_hugetlb(&memory, 2 * MIB))
+		return;
+	CHECK_EQ((uintptr_t)memory.host % (2 * MIB), 0);
+	guest_memory_unmap(&memory);
+}
+
 int main(void)
 {
 	RUN(test_edges);
 	RUN(test_sums_that_wrap);
 	RUN(test_read_and_write);
 	RUN(test_memory_starts_zeroed);
+	RUN(test_slots);
+	RUN(test_pages);
+	RUN(test_reserved_pages);
 	return 0;
 }

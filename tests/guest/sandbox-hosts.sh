@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Which layers of the sandbox there are on this host: for root, for an ordinary user, in a container, and where nobody may
+# make user namespaces. --check, a start and --sandbox strict say the same. machines/sandbox-hosts makes the documents' table of it.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+[ "$(id -u)" = 0 ] || skip "only root can be all of them"
+timeout -s KILL 250 python3 tests/guest/sandbox_hosts.py ./vmm "$elf/hello.elf" || die "sandbox_hosts.py"
