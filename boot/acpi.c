@@ -43,8 +43,7 @@
 #define MADT_ALL_CPUS    0xff
 #define MADT_NMI_LINT    1
 
-#define VMGENID_BYTES 16
-#define NOTIFY_EVENT  0x80 /* a button's push, a change of the generation id */
+#define NOTIFY_EVENT 0x80 /* a button's push, a change of the generation id */
 
 struct acpi_rsdp {
 	char signature[8];
@@ -352,6 +351,6 @@ bool acpi_write(const struct guest_memory *memory, unsigned n_cpus,
 	write_madt((struct acpi_madt *)(place + LAYOUT_MADT_GPA - LAYOUT_RSDP_GPA), n_cpus);
 	write_dsdt((struct acpi_header *)(place + LAYOUT_DSDT_GPA - LAYOUT_RSDP_GPA), windows,
 		   n_windows, has_uart);
-	return getrandom(place + LAYOUT_VMGENID_GPA - LAYOUT_RSDP_GPA, VMGENID_BYTES, 0) ==
-	       VMGENID_BYTES;
+	return getrandom(place + LAYOUT_VMGENID_GPA - LAYOUT_RSDP_GPA, ACPI_VMGENID_BYTES, 0) ==
+	       ACPI_VMGENID_BYTES;
 }

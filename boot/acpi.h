@@ -11,6 +11,9 @@
 #include "mem/guest_memory.h"
 #include "mem/layout.h"
 
+/* At LAYOUT_VMGENID_GPA: other ones tell the guest, with LAYOUT_VMGENID_GSI's interrupt, that it is a clone. */
+#define ACPI_VMGENID_BYTES 16
+
 /* Writes the tables for APIC ids 0 to n_cpus - 1 (n_cpus 1 to 254), the devices' second windows and the UART, at
  * LAYOUT_RSDP_GPA, and a new generation id. False only if there is no RAM there. */
 bool acpi_write(const struct guest_memory *memory, unsigned n_cpus,

@@ -33,7 +33,7 @@ static void access_timer(void *device, const struct bus_access *access)
 	struct boot_timer *timer = device;
 
 	if (!access->is_write) {
-		bus_access_reply(access, 0);
+		identity_read(&timer->identity, access);
 		return;
 	}
 	if (access->offset != 0 || access->data[0] != USERSPACE_REACHED)

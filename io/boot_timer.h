@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "io/bus.h"
+#include "io/identity.h"
 
 enum boot_phase {
 	BOOT_PROCESS_START,
@@ -21,6 +22,7 @@ struct boot_timer {
 	int64_t exec_ns;                       /* CLOCK_MONOTONIC at exec, see boot_timer_start() */
 	_Atomic int64_t phase_ns[BOOT_PHASES]; /* since exec_ns; 0: not reached */
 	bool report;
+	struct identity identity; /* on the same page */
 };
 
 /* The first act of main(). exec is taken to be as long ago as this process has used the CPU: a

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/rest.h"
 
+#include <sys/random.h>
+
+#include "boot/acpi.h"
 #include "host/clock.h"
 #include "io/console_state.h"
+#include "mem/layout.h"
 #include "virtio-mmio/block_state.h"
 #include "virtio-mmio/net_state.h"
 
@@ -83,4 +87,24 @@ bool machine_rest_devices(struct machine *m, struct error_text *error)
 		return error_set_refused(error, "%s has not come to rest within %u s", busy,
 					 REST_MS / 1000);
 	return disks_can_be_saved(m, error);
+}
+
+/* boot/acpi.c: the driver hears of it by the Generic Event Device. */
+static bool change_generation_id(struct machine *m, struct error_text *error)
+{
+	const struct irq_line event = { m->vm_fd, LAYOUT_VMGENID_GSI };
+	uint8_t id[ACPI_VMGENID_BYTES];
+
+	if (getrandom(id, sizeof(id), 0) != sizeof(id))
+		return error_set_errno(error, "getrandom");
+	guest_memory_write(&m->memory, LAYOUT_VMGENID_GPA, id, sizeof(id));
+	irq_line_raise(&event);
+	return true;
+}
+
+bool machine_change_identity(struct machine *m, const struct identity_state *saved,
+			     struct error_text *error)
+{
+	return identity_restore(&m->timer.identity, saved, error) &&
+	       (!m->config.acpi || change_generation_id(m, error));
 }

@@ -19,4 +19,9 @@ bool machine_rest_devices(struct machine *m, struct error_text *error);
 /* The devices go on, as after a kick of each queue. Before the vCPUs do. */
 void machine_wake_devices(struct machine *m);
 
+/* In a restored machine, before its vCPUs run and the host's confinement: makes it another VM than the one that was saved, and
+ * tells a guest with ACPI by its generation id. Guest memory and the interrupt chips are restored. */
+bool machine_change_identity(struct machine *m, const struct identity_state *saved,
+			     struct error_text *error);
+
 #endif

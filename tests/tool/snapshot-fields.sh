@@ -10,6 +10,7 @@ structs = """
 virtqueue         virtio-mmio/queue.h          virtio-mmio/transport_state.c
 virtio_device     virtio-mmio/virtio_device.h  virtio-mmio/transport_state.c
 virtio_transport  virtio-mmio/transport.h      virtio-mmio/transport_state.c
+identity          io/identity.h                io/identity.c
 serial            io/serial.h                  io/console_state.c
 keyboard          io/keyboard.h                io/console_state.c
 console           io/console.h                 io/console_state.c
