@@ -60,7 +60,8 @@ static inline int listen_at_port(uint32_t port, int backlog)
 	return fd;
 }
 
-static inline void vsock_rig_open_at(struct vsock_target target)
+/* All but vsock_start(). */
+static inline void vsock_rig_make(struct vsock_target target)
 {
 	strcpy(rig_dir, "/tmp/vsock-XXXXXX");
 	CHECK(mkdtemp(rig_dir) != NULL);
@@ -73,6 +74,11 @@ static inline void vsock_rig_open_at(struct vsock_target target)
 	rig_listener.fd = listen_fd;
 	vsock_open(&vsock, GUEST_CID, &rig_listener, target, &rig.memory, &rig_ring);
 	queues_attach(&vsock.device);
+}
+
+static inline void vsock_rig_open_at(struct vsock_target target)
+{
+	vsock_rig_make(target);
 	vsock_start(&vsock);
 }
 
