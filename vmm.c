@@ -20,17 +20,18 @@
 
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
 
+/* A number that is the status's, too, is refused later: in its line. */
 static bool open_events(int fd, struct error_text *error)
 {
-	return event_line_open(fd, machine.timer.exec_ns, error);
+	return status_report_has(fd) || event_line_open(fd, machine.timer.exec_ns, error);
 }
 
 static const struct {
 	const char *option;
 	bool (*open)(int fd, struct error_text *error);
 } reports[] = {
-	{ "--events-fd", open_events },
 	{ "--status-fd", status_report_open },
+	{ "--events-fd", open_events },
 };
 #define REPORTS (sizeof(reports) / sizeof(reports[0]))
 

@@ -291,6 +291,17 @@ int options_next_fd(const char *name, int argc, char **argv, int *index)
 	return -1;
 }
 
+/* A guest's connection to a port goes to the vsock's PATH_PORT. */
+static bool guest_reaches_control(const struct vm_config *config)
+{
+	const char *uds = config->vsock.uds_path, *control = config->control.text;
+	size_t length = uds != NULL ? strlen(uds) : 0;
+
+	return uds != NULL && control != NULL && strncmp(control, uds, length) == 0 &&
+	       control[length] == '_' &&
+	       control[length + 1 + strspn(control + length + 1, "0123456789")] == '\0';
+}
+
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error)
 {
@@ -316,6 +327,15 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 	if (config->kernel.text == NULL) {
 		error_set(error, "--kernel FILE is required (try --help)");
 		error->option = "--kernel";
+		return OPTIONS_BAD;
+	}
+	if (guest_reaches_control(config)) {
+		error_set(error,
+			  "--control %s: expected a path that is not the --vsock's PATH_PORT: "
+			  "the guest would reach it",
+			  config->control.text);
+		error->option = "--control";
+		error->value = config->control.text;
 		return OPTIONS_BAD;
 	}
 	if (config->cmdline == NULL)

@@ -43,6 +43,20 @@ static bool is_stale(const struct sockaddr_un *address, struct error_text *error
 	}
 }
 
+/* Removed at exit(): the paths, if they are still our sockets. Two threads may make one each, or one end the process
+ * meanwhile: it waits, for a second at most, and keeps the lock. */
+static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
+static struct own_socket {
+	const char *path;
+	struct stat status;
+} own[LISTEN_SOCKETS];
+static unsigned n_own;
+
+static bool is_file_of(const struct own_socket *socket, const struct stat *status)
+{
+	return status->st_dev == socket->status.st_dev && status->st_ino == socket->status.st_ino;
+}
+
 static bool remove_stale(const struct sockaddr_un *address, struct error_text *error)
 {
 	struct stat status;
@@ -51,6 +65,9 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 		return errno == ENOENT || error_set_errno(error, "%s", strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error, "the path exists and is no socket");
+	for (const struct own_socket *socket = own; socket < own + n_own; socket++)
+		if (is_file_of(socket, &status))
+			return error_set(error, "another option has this path");
 	if (!is_stale(address, error))
 		return false;
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
@@ -59,29 +76,18 @@ static bool remove_stale(const struct sockaddr_un *address, struct error_text *e
 	return true;
 }
 
-/* Removed at exit(): the paths, if they are still our sockets. Another thread may end the process while a socket is
- * made: it keeps the lock then. */
-static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
-static struct own_socket {
-	const char *path;
-	struct stat status;
-} own[LISTEN_SOCKETS];
-static unsigned n_own;
-
 static void remove_own(void)
 {
 	struct stat status;
 
 	pthread_mutex_lock(&making);
 	for (const struct own_socket *socket = own; socket < own + n_own; socket++)
-		if (lstat(socket->path, &status) == 0 && status.st_dev == socket->status.st_dev &&
-		    status.st_ino == socket->status.st_ino)
+		if (lstat(socket->path, &status) == 0 && is_file_of(socket, &status))
 			unlink(socket->path);
 }
 
 static bool bind_path(int fd, const struct sockaddr_un *address, const char *path)
 {
-	pthread_mutex_lock(&making);
 	if (n_own == 0)
 		atexit(remove_own);
 	mode_t mask = umask(0177); /* bind() makes it 0600 at once */
@@ -90,9 +96,24 @@ static bool bind_path(int fd, const struct sockaddr_un *address, const char *pat
 	umask(mask);
 	if (result == 0 && lstat(path, &own[n_own].status) == 0)
 		own[n_own++].path = path;
-	pthread_mutex_unlock(&making);
 	errno = error;
 	return result == 0;
+}
+
+static bool make(struct listen_socket *listener, const struct sockaddr_un *address,
+		 const char *path, struct error_text *error)
+{
+	if (!remove_stale(address, error))
+		return false;
+	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener->fd < 0)
+		return error_set_errno(error, "%s", strerror(errno));
+	socket_refuse_descriptors(listener->fd);
+	if (bind_path(listener->fd, address, path) && listen(listener->fd, BACKLOG) == 0)
+		return true;
+	error_set_errno(error, "%s", strerror(errno));
+	close(listener->fd);
+	return false;
 }
 
 bool listen_socket_open(struct listen_socket *listener, const char *path, struct error_text *error)
@@ -103,17 +124,10 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 		return error_set(error, "the path is longer than %zu bytes",
 				 sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (!remove_stale(&address, error))
-		return false;
-	listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener->fd < 0)
-		return error_set_errno(error, "%s", strerror(errno));
-	socket_refuse_descriptors(listener->fd);
-	if (bind_path(listener->fd, &address, path) && listen(listener->fd, BACKLOG) == 0)
-		return true;
-	error_set_errno(error, "%s", strerror(errno));
-	close(listener->fd);
-	return false;
+	pthread_mutex_lock(&making);
+	bool is_made = make(listener, &address, path, error);
+	pthread_mutex_unlock(&making);
+	return is_made;
 }
 
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)

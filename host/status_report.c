@@ -20,6 +20,11 @@ bool status_report_open(int fd, struct error_text *error)
 	return true;
 }
 
+bool status_report_has(int fd)
+{
+	return fd == report_fd;
+}
+
 static const char *reason_name(int exit_code)
 {
 	switch (exit_code) {

@@ -22,6 +22,9 @@ struct vm_end {
 /* The line goes to `fd`. False, and why in *error: it is not open, or not for writing. */
 bool status_report_open(int fd, struct error_text *error);
 
+/* Whether `fd` is that one. */
+bool status_report_has(int fd);
+
 /* Writes the event `exit`, with the counters unless that is NULL, and the line, {"exit_code":N,"reason":"..."} with the
  * reason's name and what *end has besides (its value last: that may be cut), and closes both descriptors. No effect without them, or the second time. A
  * reader that is stalled for 100 ms loses the line; that, like any other failure to write it, is reported on stderr. */

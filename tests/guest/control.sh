@@ -55,6 +55,10 @@ refused() {
 }
 refused 121 "--control $tmp/guest: the path exists and is no socket" --control "$tmp/guest"
 refused 121 '--control .*: the path is longer than 107 bytes' --control "$(printf '%0200d' 0)"
+# Either of the two is the second.
+refused 121 "^vmm: (--control|--vsock uds=).*/v: another option has this path" --control "$tmp/../${tmp##*/}/v" --vsock "cid=3,uds=$tmp/v"
+refused 121 "--control $tmp/v_7: expected a path that is not the --vsock's PATH_PORT: the guest would reach it" \
+	--control "$tmp/v_7" --vsock "cid=3,uds=$tmp/v"
 refused 121 '--control fd=9: expected a listening or connected Unix stream socket' --control fd=9 9</dev/null
 refused 121 '--control fd=9: Bad file descriptor' --control fd=9
 refused 121 '--control fd=2: expected a descriptor number from 3' --control fd=2

@@ -65,6 +65,14 @@ vmm_run --status-fd 2 --kernel "$elf/end.elf"
 expect_status 121
 expect_error '--status-fd 2: expected a descriptor number from 3'
 
+# Both reports on one descriptor: the line is the status.
+for order in "--status-fd 7 --events-fd 7" "--events-fd 7 --status-fd 7"; do
+	# shellcheck disable=SC2086
+	vmm_run $order --kernel "$elf/end.elf" 7>"$tmp/report"
+	expect_report 121 bad_input '^--events-fd 7: descriptor 7 is given twice, also as --status-fd 7$'
+	[ "$(wc -l <"$tmp/err")" = 1 ] || die "stderr: $(cat "$tmp/err")"
+done
+
 # When the line is there another monitor can have the disk. Stopped then, the first cannot do any more for it.
 truncate -s 1M "$tmp/disk"
 mkfifo "$tmp/fifo"

@@ -420,6 +420,11 @@ static void test_control_and_grace(void)
 	CHECK_EQ(config.grace_s, 86400);
 	CHECK_EQ(config.control.fd, 7);
 	check_refused("--control", "fd=1", "expected a descriptor number from 3");
+	/* A socket of the vsock's ports. */
+	CHECK_EQ(parse("--kernel=k", "--vsock=cid=3,uds=v", "--control=v_0", NULL), OPTIONS_BAD);
+	CHECK_HAS(error.text, "--control v_0: expected a path that is not the --vsock's PATH_PORT");
+	CHECK_EQ(parse("--kernel=k", "--vsock=cid=3,uds=v", "--control=v_x", NULL), OPTIONS_RUN);
+	CHECK_EQ(parse("--kernel=k", "--vsock=cid=3,uds=v", "--control=v", NULL), OPTIONS_RUN);
 	check_refused("--grace", "86401", "expected seconds, at most 86400");
 	check_refused("--grace", "-1", "expected seconds, at most 86400");
 	check_refused("--grace", "1.5", "expected seconds, at most 86400");
