@@ -4,7 +4,9 @@
 
 O ?= build
 GUEST_NAMES = $(basename $(notdir $(wildcard tests/guest/guests/*.c)))
-GUEST_ELFS = $(GUEST_NAMES:%=$(O)/tests/guest/%.elf)
+GUEST_ELFS = $(GUEST_NAMES:%=$(O)/tests/guest/%.elf) $(O)/tests/guest/hostile.elf
+# One guest of many files.
+HOSTILE_OBJECTS = $(patsubst tests/guest/%,$(O)/tests/guest/%.o,$(wildcard tests/guest/hostile/*.c))
 GUEST_RT_SOURCES = $(wildcard tests/guest/rt/*.c tests/guest/rt/*.S)
 GUEST_RT_OBJECTS = $(GUEST_RT_SOURCES:tests/guest/rt/%=$(O)/tests/guest/rt/%.o)
 # No SSE: the KVM that emulates CPL 0 knows none of it. No idioms that call a C library.
@@ -22,6 +24,9 @@ $(O)/tests/guest/fuse_disk: tests/guest/fuse_disk.c tests/unit/fuse_disk.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -O1 -o $@ $<
 
+$(O)/tests/guest/hostile.elf: $(HOSTILE_OBJECTS) $(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld
+	$(Q)gcc $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)
+
 $(O)/tests/guest/%.elf: $(O)/tests/guest/guests/%.c.o $(GUEST_RT_OBJECTS) tests/guest/rt/guest.ld
 	$(Q)gcc $(GUEST_LDFLAGS) -o $@ $(filter %.o,$^)
 
@@ -31,4 +36,4 @@ $(O)/tests/guest/%.o: tests/guest/%
 
 .PHONY: guests
 .SECONDARY:
--include $(GUEST_RT_OBJECTS:.o=.d) $(GUEST_NAMES:%=$(O)/tests/guest/guests/%.c.d)
+-include $(GUEST_RT_OBJECTS:.o=.d) $(HOSTILE_OBJECTS:.o=.d) $(GUEST_NAMES:%=$(O)/tests/guest/guests/%.c.d)

@@ -15,6 +15,7 @@
 
 	.section .tables, "aw", @progbits
 	.balign 4096
+	.globl pml4
 pml4:
 	.quad pdpt + 7
 	.fill 511, 8, 0
@@ -51,6 +52,7 @@ gdt:
 	.word tss_end - tss - 1, 0, 0x8900, 0 /* SELECTOR_TSS; its base is filled in below */
 	.quad 0
 gdt_end:
+	.globl gdt_pointer
 gdt_pointer:
 	.word gdt_end - gdt - 1
 	.quad gdt
