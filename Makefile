@@ -175,6 +175,16 @@ no-other-folder:
 test: deps-test vmm guest guest-debian test-programs
 	$(Q)tests/run $(T)
 
+# All fuzzers, from the corpus of the last time on (tests/fuzz/all).
+MINUTES = 10
+fuzz: no-other-folder deps-test $(FUZZERS:%=$(O)/tests/fuzz/%) coverage-programs
+	$(Q)tests/fuzz/all $(MINUTES)
+
+coverage: no-other-folder deps-test coverage-programs
+	$(Q)tests/fuzz/coverage
+
+coverage-programs: $(FUZZERS:%=$(O)/tests/cov/fuzz/%) $(UNIT_TESTS:%=$(O)/tests/cov/unit/%)
+
 test-programs: $(UNIT_TESTS:%=$(O)/tests/unit/%) $(FUZZERS:%=$(O)/tests/fuzz/%) \
 	$(FUZZERS:%=$(O)/tests/cov/fuzz/%) $(TSAN_TESTS:%=$(O)/tests/tsan/%) $(O)/tsan/vmm guests linux-programs bench-programs \
 	$(O)/tests/reaper $(O)/tests/vmm-hook
@@ -242,8 +252,8 @@ deps-lint: deps
 clean:
 	rm -rf $(filter build,$(O)) $(VMM) $(addprefix $(O)/,asan bench cov deb fuzz obj tests tsan clang-tidy.log vmm.debug vmm-*.tar.gz vmm_*.deb)
 
-.PHONY: all install clean no-other-folder test test-programs guest guest-debian run lint check deps deps-guest deps-lab deps-test \
-	deps-lint
+.PHONY: all install clean no-other-folder test test-programs fuzz coverage coverage-programs guest guest-debian run lint check \
+	deps deps-guest deps-lab deps-test deps-lint
 .SECONDARY:
 -include $(VMM_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d) $(FUZZ_OBJECTS:.o=.d) $(COV_OBJECTS:.o=.d) \
 	$(TSAN_OBJECTS:.o=.d)

@@ -14,6 +14,7 @@
 
 #include "tests/fuzz/block_seeds.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/race.h"
 
 #include "tests/unit/overlay_rig.h"
 
@@ -231,6 +232,7 @@ static void choose_image(uint8_t kind)
 /* The run is over: what was taken is finished, what was written is flushed. Then it begins anew. */
 static void end_run(void)
 {
+	race_end(); /* the vCPUs have stopped by then */
 	virtio_device_stop_queues(&rig.block.device);
 	while (block_is_busy(&rig.block)) {
 		pass_time(results_left);
@@ -249,6 +251,29 @@ static void end_run(void)
 		  VIRTQUEUE_MAX_SIZE);
 	rig.block.store.error_reported = true;
 	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+}
+
+static const struct race_place places[] = {
+	{ DRIVER_DESC_GPA, 256 },      { DRIVER_AVAIL_GPA, 64 },    { DRIVER_AVAIL_GPA, 8 },
+	{ DRIVER_USED_GPA, 64 },       { RIG_HEADER_GPA, 128 },     { RIG_STATUS_GPA, 16 },
+	{ DRIVER_INDIRECT_GPA, 4096 }, { DRIVER_INDIRECT_GPA, 64 }, { DATA_GPA, 64 },
+};
+
+/* What the other vCPU does beside writing memory. */
+static void other_vcpu(struct fuzz_input *input)
+{
+	static const uint8_t statuses[] = { 0, 1, 3, 11, 15, 15, 15, 0x80 };
+	uint8_t what = fuzz_byte(input);
+
+	if (what < 0x80)
+		rig_kick();
+	else if (what < 0xc0)
+		driver_read(&rig.transport, (what & 63) * 4u);
+	else if (what < 0xe0)
+		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, statuses[what & 7]);
+	else
+		driver_write(&rig.transport, (fuzz_byte(input) & 63) * 4u,
+			     (uint32_t)fuzz_number(input));
 }
 
 static void descriptor(struct fuzz_input *input)
@@ -377,8 +402,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		choose_overlay(data[1] & 8, data[1] & 16);
 	else
 		choose_overlay(false, false);
+	race_begin(&rig.memory, places, sizeof(places) / sizeof(places[0]), other_vcpu, data,
+		   bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++)
 		do_operation(&input);
+	race_end();
 	check_good_driver_is_served();
 	fuzz_clear_memory(&rig.memory);
 	return 0;

@@ -8,6 +8,7 @@
 #define TESTS_FUZZ_HOSTILE_DRIVER_H
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/race.h"
 
 #include "tests/unit/net_queues.h"
 
@@ -160,6 +161,40 @@ static inline void hostile_end(void)
 	RIG_RUN_UNTIL(rig.transport.device->in_flight == 0);
 	CHECK_EQ(queues_status(), 0);
 	fuzz_clear_memory(&rig.memory);
+}
+
+/* What the other vCPU of a race does beside writing memory. */
+static inline void hostile_other_vcpu(struct fuzz_input *input)
+{
+	static const uint8_t statuses[] = { 0, 1, 3, 11, 15, 15, 15, 0x80 };
+	uint8_t what = fuzz_byte(input);
+
+	if (what < 0x80)
+		queues_kick(what % rig.transport.device->type->n_queues);
+	else if (what < 0xc0)
+		driver_read(&rig.transport, (what & 63) * 4u);
+	else if (what < 0xe0)
+		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, statuses[what & 7]);
+	else
+		driver_write(&rig.transport, (fuzz_byte(input) & 63) * 4u,
+			     (uint32_t)fuzz_number(input));
+}
+
+/* Both queues' rings and tables, and where the packets begin. */
+static inline void hostile_race(uint64_t buffer_gpa, const uint8_t *data, size_t bytes)
+{
+	static struct race_place places[2 * 5 + 1];
+	unsigned n = 0;
+
+	for (unsigned queue = 0; queue < 2; queue++) {
+		places[n++] = (struct race_place){ queue_gpa(queue), 256 };
+		places[n++] = (struct race_place){ queue_gpa(queue) + 0x4000, 64 };
+		places[n++] = (struct race_place){ queue_gpa(queue) + 0x4000, 8 };
+		places[n++] = (struct race_place){ queue_gpa(queue) + 0x8000, 64 };
+		places[n++] = (struct race_place){ RIG_TABLE_GPA + queue * 0x40000u, 0x1000 };
+	}
+	places[n++] = (struct race_place){ buffer_gpa, 64 };
+	race_begin(&rig.memory, places, n, hostile_other_vcpu, data, bytes);
 }
 
 /* A receive buffer in the descriptors or one of the rings of a queue. */

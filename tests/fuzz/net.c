@@ -381,10 +381,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.indirect = false;
 	nic_tap.no_nowait = false;
 	nic.rx.batch_reads = 1;
+	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
-		check_invariants();
+		if (!RACING)
+			check_invariants();
 	}
+	race_end();
 	/* A write without RWF_NOWAIT waits for a socket's reader, which it does not with a TAP. */
 	RIG_RUN_UNTIL((host_read(), nic.device.in_flight == 0));
 	check_invariants();

@@ -347,10 +347,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	memset(rig.queues, 0, sizeof(rig.queues));
 	rig.indirect = false;
+	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
-		check_invariants();
+		if (!RACING)
+			check_invariants();
 	}
+	race_end();
 	hostile_end();
 	old_peer();
 	new_peer();

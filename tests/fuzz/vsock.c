@@ -343,10 +343,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.indirect = false;
 	vsock.sockets.no_nowait = false;
 	vsock.listener.next_host_port = 0;
+	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
-		check_invariants();
+		if (!RACING)
+			check_invariants();
 	}
+	race_end();
 	end_faults();
 	hostile_end();
 	RIG_RUN_UNTIL(connections_in(VSOCK_CONNECTING, VSOCK_CONNECTING) == 0);

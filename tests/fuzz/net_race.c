@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* net.c with a second vCPU (race.h). */
+#define RACE
+
+#include "tests/fuzz/net.c"

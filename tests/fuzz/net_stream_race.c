@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: MIT */
+/* net_stream.c with a second vCPU (race.h). */
+#define RACE
+
+#include "tests/fuzz/net_stream.c"
