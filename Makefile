@@ -17,13 +17,14 @@ CC = musl-gcc
 endif
 
 VMM_SOURCES = \
-	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/rest.c machine/confine.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/rest.c machine/confine.c machine/snapshot.c machine/snapshot_plan.c machine/snapshot_devices.c machine/restore.c \
+	snapshot/file.c snapshot/memory.c \
 	config/options.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
 	boot/reset_vector.c \
-	irq/irqchip.c irq/irq_line.c \
-	cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \
+	irq/irqchip.c irq/irq_line.c irq/irqchip_state.c \
+	cpu/msr_list.c cpu/vcpu_state.c cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/transport_state.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_lanes.c virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/overlay_file.c \
@@ -36,7 +37,7 @@ VMM_SOURCES = \
 	host/exit_request.c host/gate.c host/control_socket.c host/control_client.c host/lifeline.c host/socket.c host/signals.c host/signal_events.c \
 	host/terminal.c host/tap.c host/frame_socket.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c host/sandbox.c host/seccomp.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
-LINT_FILES = vmm.c $(wildcard machine/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
+LINT_FILES = vmm.c $(wildcard machine/*.[ch] snapshot/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
 	virtio-mmio/*.[ch] virtio-mmio/*/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] lab/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
 TSAN_TESTS = $(basename $(notdir $(wildcard tests/tsan/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))

@@ -15,7 +15,9 @@
 #include "host/signals.h"
 #include "host/status_report.h"
 #include "machine/machine.h"
+#include "machine/restore.h"
 #include "machine/set_up.h"
+#include "machine/snapshot.h"
 #include "mem/page.h"
 
 static struct machine machine __attribute__((aligned(PAGE_BYTES)));
@@ -105,6 +107,7 @@ static void run(struct machine *m)
 {
 	machine_start_devices(m);
 	while (exit_request_status(&m->exit) == EXIT_REQUEST_NONE) {
+		machine_take_snapshot(m);
 		int error = ring_wait(&m->ring);
 		if (error < 0 && exit_request_post(&m->exit, EXIT_MONITOR_FAILED))
 			warn("io_uring: %s", strerror(-error));
@@ -146,6 +149,7 @@ int main(int argc, char **argv)
 	/* Avoid clearing a huge page on first touch; most of this is unused pools. */
 	madvise(m, sizeof(*m), MADV_NOHUGEPAGE);
 	read_options(m, argc, argv);
+	machine_open_snapshot(m); /* --restore */
 	if (m->config.check)
 		check(m);
 	set_up_machine(m, serve);

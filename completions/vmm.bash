@@ -48,7 +48,7 @@ _vmm_disk() {
 
 _vmm() {
 	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
-		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --sandbox --grace --control --kvm-fd --help --version'
+		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --sandbox --grace --control --kvm-fd --snapshot --restore --help --version'
 
 	# bash takes "--name=value" apart at "=" and ":"; here it is one word again.
 	word=${COMP_LINE:0:COMP_POINT} word=${word##*[[:space:]]}
@@ -57,7 +57,7 @@ _vmm() {
 	[[ $word != --*=* ]] || option=${word%%=*} value=${word#*=}
 	COMPREPLY=()
 	case $option in
-	--kernel | --initrd | --control) _vmm_files "$value" ;;
+	--kernel | --initrd | --control | --snapshot | --restore) _vmm_files "$value" ;;
 	--rootfs | --disk) _vmm_disk "$value" ;;
 	--serial)
 		if [[ $value == file:* ]]; then

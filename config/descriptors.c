@@ -103,6 +103,7 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 	     !take(descriptors, config->vsock.connect_fd, "--vsock connect-fd=", error)))
 		return false;
 	return take_file(descriptors, &config->kernel, "--kernel ", "--kernel fd=", error) &&
+	       take_file(descriptors, &config->restore, "--restore ", "--restore fd=", error) &&
 	       take_file(descriptors, &config->initrd, "--initrd ", "--initrd fd=", error) &&
 	       take_file(descriptors, &config->serial_file,
 			 "--serial file:", "--serial fd=", error) &&

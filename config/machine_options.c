@@ -63,6 +63,7 @@ bool parse_mem(struct vm_config *config, const char *name, char *value, struct e
 				 "as 128M",
 				 name, value);
 	config->mem_bytes = number * unit;
+	config->mem_given = true;
 	return comma == NULL || parse_pages(config, name, comma + 1, error);
 }
 
@@ -87,6 +88,7 @@ bool parse_cpus(struct vm_config *config, const char *name, char *value, struct 
 		return error_set(error, "%s %s: expected a number from 1 to %d", name, value,
 				 MAX_CPUS);
 	config->n_cpus = (unsigned)number;
+	config->cpus_given = true;
 	return true;
 }
 

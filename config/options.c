@@ -21,10 +21,10 @@ const char options_help_text[] =
 	"  --acpi on|off          tell the guest of its machine by ACPI, too (default on)\n"
 	"  --serial MODE          console on stdio (default), none, file:PATH or fd=N\n"
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
-	"  --lifeline-fd N        the VM ends when this pipe or socket hangs up\n"
-	"  --grace SECONDS        a signal first asks the guest to end\n"
+	"  --lifeline-fd N, --grace SECONDS  end with this pipe; ask the guest first\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
 	"  --sandbox on|warn|strict|off  confine the monitor (default on)\n"
+	"  --snapshot FILE, --restore FILE  the guest as it is, to go on from; any number\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --boot-timer, --check  print the boot's phases; try all but the VM, print it\n"
 	"\n"
@@ -165,6 +165,20 @@ static bool set_lifeline_fd(struct vm_config *config, const char *name, char *va
 	return take_fd(&config->lifeline_fd, name, value, error);
 }
 
+static bool set_snapshot(struct vm_config *config, const char *name, char *value,
+			 struct error_text *error)
+{
+	config->snapshot = value;
+	return value[0] != '\0' ||
+	       error_set(error, "%s: expected a value, got an empty string", name);
+}
+
+static bool set_restore(struct vm_config *config, const char *name, char *value,
+			struct error_text *error)
+{
+	return take_file(&config->restore, name, value, error);
+}
+
 static const struct option {
 	const char *name;
 	bool takes_value, repeatable;
@@ -192,6 +206,8 @@ static const struct option {
 	{ "--kvm-fd", true, false, set_kvm_fd },
 	{ "--control", true, false, set_control },
 	{ "--grace", true, false, parse_grace },
+	{ "--snapshot", true, false, set_snapshot },
+	{ "--restore", true, false, set_restore },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */
@@ -302,6 +318,23 @@ static bool guest_reaches_control(const struct vm_config *config)
 	       control[length + 1 + strspn(control + length + 1, "0123456789")] == '\0';
 }
 
+/* All that the guest is loaded from comes from the file. */
+static bool check_restore(const struct vm_config *config, struct error_text *error)
+{
+	error->option = config->kernel.text != NULL   ? "--kernel"
+			: config->initrd.text != NULL ? "--initrd"
+			: config->cmdline != NULL     ? "--cmdline"
+						      : NULL;
+	const char *option = error->option;
+	if (option != NULL) {
+		error_set(error, "%s: --restore takes its place", option);
+		error->option = option;
+		return false;
+	}
+	return config->mem_pages != PAGES_HUGETLB ||
+	       error_set(error, "--mem: --restore maps a file, which has no huge pages");
+}
+
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error)
 {
@@ -324,7 +357,9 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		if (!take_option(config, argc, argv, &i, &seen, error))
 			return OPTIONS_BAD;
 	}
-	if (config->kernel.text == NULL) {
+	if (config->restore.text != NULL && !check_restore(config, error))
+		return OPTIONS_BAD;
+	if (config->restore.text == NULL && config->kernel.text == NULL) {
 		error_set(error, "--kernel FILE is required (try --help)");
 		error->option = "--kernel";
 		return OPTIONS_BAD;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "host/fail.h"
 #include "host/ioctl.h"
@@ -221,6 +222,20 @@ void cpuid_disable_pmu(struct cpuid_table *table, int vm_fd)
 
 	if (is_amd(table))
 		host_ioctl(vm_fd, KVM_ENABLE_CAP, &disable);
+}
+
+void cpuid_describe(struct cpuid_table *table, char vendor[16], uint32_t *signature)
+{
+	const struct kvm_cpuid_entry2 *leaf = find_leaf(table, LEAF_VENDOR);
+	const struct kvm_cpuid_entry2 *features = find_leaf(table, LEAF_FEATURES);
+
+	memset(vendor, 0, 16);
+	if (leaf != NULL) {
+		memcpy(vendor, &leaf->ebx, 4);
+		memcpy(vendor + 4, &leaf->edx, 4);
+		memcpy(vendor + 8, &leaf->ecx, 4);
+	}
+	*signature = features != NULL ? features->eax : 0;
 }
 
 uint64_t cpuid_xcr0(struct cpuid_table *table)

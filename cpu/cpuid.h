@@ -22,6 +22,9 @@ void cpuid_prepare(struct cpuid_table *table, int kvm_fd, unsigned n_cpus);
 /* AMD's first four counters are there whatever CPUID says, unless KVM has none (Linux 5.18 and later). Before the vCPUs. */
 void cpuid_disable_pmu(struct cpuid_table *table, int vm_fd);
 
+/* The twelve letters of the CPU's maker with a zero behind them, and its family, model and stepping. */
+void cpuid_describe(struct cpuid_table *table, char vendor[16], uint32_t *signature);
+
 /* The XCR0 that the table lets the guest enable: 0 without XSAVE. */
 uint64_t cpuid_xcr0(struct cpuid_table *table);
 

@@ -25,7 +25,6 @@
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine)
 {
-	const char *failed;
 	int run_bytes = host_ioctl(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
 
 	*vcpu = (struct vcpu){ .index = index, .machine = machine };
@@ -42,9 +41,15 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 	cpuid_set_apic_id(cpuid, index);
 	if (host_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_CPUID2 of vCPU %u", index);
+}
+
+void vcpu_set_boot_state(struct vcpu *vcpu, struct cpuid_table *cpuid)
+{
+	const char *failed;
+
 	boot_state_set_xcr0(vcpu->fd, cpuid_xcr0(cpuid));
 	if (!boot_state_set_common(vcpu->fd, &failed))
-		fail_errno(EXIT_HOST_REFUSED, "%s of vCPU %u", failed, index);
+		fail_errno(EXIT_HOST_REFUSED, "%s of vCPU %u", failed, vcpu->index);
 }
 
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa)
@@ -278,10 +283,15 @@ void vcpu_start(struct vcpu *vcpu)
 	vcpu->started = vcpu->has_own_thread = true;
 }
 
+void vcpu_hold(const struct vcpu *vcpu)
+{
+	set_immediate_exit(vcpu, 1);
+}
+
 void vcpu_interrupt(const struct vcpu *vcpu)
 {
-	/* immediate_exit covers the moment between the loop's check and KVM_RUN. */
-	set_immediate_exit(vcpu, 1);
+	/* This covers the moment between the loop's check and KVM_RUN. */
+	vcpu_hold(vcpu);
 	/* 0: its thread finds that, or the exit request, before its first KVM_RUN. */
 	int thread = atomic_load(&vcpu->thread_id);
 	if (thread != 0)

@@ -39,10 +39,12 @@ struct vcpu {
 	const struct vcpu_machine *machine;
 };
 
-/* KVM_CREATE_VCPU, the kvm_run map, CPUID, MSRs, LAPIC. Sets *cpuid's APIC ids on the way. Does not
- * return on failure (exit 122). */
+/* KVM_CREATE_VCPU, the kvm_run map, CPUID. Sets *cpuid's APIC ids on the way. Does not return on failure (exit 122). */
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine);
+
+/* MSRs and LAPIC, as a PC's firmware leaves them. Does not return on failure (exit 122). */
+void vcpu_set_boot_state(struct vcpu *vcpu, struct cpuid_table *cpuid);
 
 /* vCPU 0 only: starts it at entry_gpa. Does not return on failure (exit 122). */
 void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
@@ -58,6 +60,9 @@ void vcpu_run(struct vcpu *vcpu);
 
 /* Gets a started vCPU out of KVM_RUN, or keeps it from entering. Any thread. */
 void vcpu_interrupt(const struct vcpu *vcpu);
+
+/* Only keeps it from entering. Any thread. */
+void vcpu_hold(const struct vcpu *vcpu);
 
 /* After an exit request: gets the vCPU out of KVM_RUN and waits until it has left its loop. Called by another
  * thread. */

@@ -145,7 +145,18 @@ static int create_ruleset(long abi)
 	return (int)syscall(SYS_landlock_create_ruleset, &handled, bytes, 0);
 }
 
-static void give_up_file_system(void)
+static void allow_new_files(int ruleset_fd, int folder_fd)
+{
+	struct landlock_path_beneath_attr rule = {
+		.allowed_access = LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE,
+		.parent_fd = folder_fd,
+	};
+
+	if (folder_fd >= 0)
+		syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+}
+
+static void give_up_file_system(int folder_fd)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	int ruleset_fd = abi < 1 ? -1 : create_ruleset(abi);
@@ -159,6 +170,7 @@ static void give_up_file_system(void)
 	for (int i = 0; i < SANDBOX_PATHS; i++)
 		if (socket_paths[i] != NULL)
 			allow_removal(ruleset_fd, socket_paths[i]);
+	allow_new_files(ruleset_fd, folder_fd);
 	if (syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
 		miss(LANDLOCK);
 	close(ruleset_fd);
@@ -169,13 +181,15 @@ static void give_up_file_system(void)
 		miss(ABSTRACT_SOCKETS);
 }
 
-/* A vsock at a path connects to the sockets beside it, and removes its own, in a directory that may be another user's. */
-static void give_up_capabilities(void)
+/* A vsock at a path connects to the sockets beside it, and removes its own, in a directory that may be another user's, as may be
+ * that of a snapshot. */
+static void give_up_capabilities(int folder_fd)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct kept[2] = { 0 };
 
-	if ((socket_paths[0] != NULL || socket_paths[1] != NULL) && geteuid() == 0)
+	if ((socket_paths[0] != NULL || socket_paths[1] != NULL || folder_fd >= 0) &&
+	    geteuid() == 0)
 		kept[0].effective = kept[0].permitted = 1u << CAP_DAC_OVERRIDE;
 	if (syscall(SYS_capset, &header, kept) == 0)
 		return;
@@ -185,14 +199,19 @@ static void give_up_capabilities(void)
 		miss(CAPABILITIES);
 }
 
-void sandbox_give_up_files(void)
+void sandbox_give_up_files_outside(int folder_fd)
 {
 	if (sandbox_mode == SANDBOX_OFF)
 		return;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		miss(SYSTEM_CALLS);
-	give_up_file_system();
-	give_up_capabilities();
+	give_up_file_system(folder_fd);
+	give_up_capabilities(folder_fd);
+}
+
+void sandbox_give_up_files(void)
+{
+	sandbox_give_up_files_outside(-1);
 }
 
 void sandbox_enter(enum seccomp_thread thread)

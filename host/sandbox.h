@@ -33,6 +33,8 @@ void sandbox_limit(const struct sandbox_limits *limits);
 
 /* For the calling thread and those that it makes: nothing can be opened, no capabilities. */
 void sandbox_give_up_files(void);
+/* The same, but new files can be made in a folder. */
+void sandbox_give_up_files_outside(int folder_fd);
 
 /* For the calling thread: no system calls but those that it needs. After sandbox_give_up_files(), here or in the thread that made
  * it. */

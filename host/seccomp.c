@@ -39,6 +39,7 @@
 #define CALL_IF(name, argument, n) IS(SYS_##name, 2 * (n) + 2), LOAD(args[argument])
 #define VALUE(value)               IS(value, 1), RETURN(ALLOW)
 #define OTHERWISE                  RETURN(TRAP)
+#define OTHERWISE_GO_ON            LOAD(nr) /* a later rule has further values */
 #define END                        RETURN(TRAP)
 
 /* Replaced when the filter is installed. */
@@ -66,8 +67,10 @@
 		VALUE(OWN_THREAD), \
 		OTHERWISE
 
-static const struct sock_filter vcpu_filter[] = {
-	BEGIN,
+static const struct sock_filter begin[] = { BEGIN };
+static const struct sock_filter end[] = { END };
+
+static const struct sock_filter vcpu_calls[] = {
 	CALL_IF(ioctl, 1, 8),
 		VALUE(KVM_RUN),
 		VALUE(KVM_KVMCLOCK_CTRL), /* after a pause */
@@ -79,52 +82,44 @@ static const struct sock_filter vcpu_filter[] = {
 		OTHERWISE,
 	COMMON,
 	CALL(exit),                    /* a vCPU's thread ends */
-	END,
 };
 
-#define EVENT_LOOP \
-	CALL(io_uring_enter), \
-	CALL_IF(ioctl, 1, 8), \
-		VALUE(KVM_IRQ_LINE), \
-		VALUE(KVM_SIGNAL_MSI), /* an NMI, asked for by the control socket */ \
-		VALUE(KVM_GET_IRQCHIP), /* whether the guest listens to its power button */ \
-		VALUE(FIONREAD),       /* is a stream's buffer in the host empty? */ \
-		VALUE(TIOCGWINSZ),     /* isatty() */ \
-		VALUE(TCGETS), \
-		TERMINAL, \
-		OTHERWISE, \
-	COMMON, \
-	CALL_IF(io_uring_register, 1, 5), /* on rings that exist; each allows only what it needs */ \
-		VALUE(IORING_REGISTER_IOWQ_MAX_WORKERS), \
-		VALUE(IORING_REGISTER_RESTRICTIONS), \
-		VALUE(IORING_REGISTER_ENABLE_RINGS), \
-		VALUE(IORING_REGISTER_SYNC_CANCEL), \
-		VALUE(IORING_REGISTER_FILES), /* the VM, at the end */ \
-		OTHERWISE, \
-	CALL_IF(tgkill, 0, 1),         /* a kick of a vCPU's thread */ \
-		VALUE(OWN_PROCESS), \
-		OTHERWISE, \
-	CALL(rt_sigaction),            /* whether a signal is ignored */ \
-	CALL(close),                   /* connections, and all at the end */ \
-	CALL_IF(fcntl, 1, 2), \
-		VALUE(F_OFD_SETLK),    /* an image is unlocked; the VM's place in the queue of those to be destroyed */ \
-		VALUE(F_SETFL),        /* our end of a pair of sockets */ \
-		OTHERWISE, \
-	CALL_IF(madvise, 2, 1),        /* a stream's empty buffer is given back */ \
-		VALUE(MADV_DONTNEED), \
-		OTHERWISE, \
-	CALL(munmap),                  /* rings and threads, at the end */ \
-	CALL(exit_group)
-
-static const struct sock_filter event_loop_filter[] = {
-	BEGIN,
-	EVENT_LOOP,
-	END,
+static const struct sock_filter event_loop_calls[] = {
+	CALL(io_uring_enter),
+	CALL_IF(ioctl, 1, 8),
+		VALUE(KVM_IRQ_LINE),
+		VALUE(KVM_SIGNAL_MSI), /* an NMI, asked for by the control socket */
+		VALUE(KVM_GET_IRQCHIP), /* whether the guest listens to its power button */
+		VALUE(FIONREAD),       /* is a stream's buffer in the host empty? */
+		VALUE(TIOCGWINSZ),     /* isatty() */
+		VALUE(TCGETS),
+		TERMINAL,
+		OTHERWISE,
+	COMMON,
+	CALL_IF(io_uring_register, 1, 5), /* on rings that exist; each allows only what it needs */
+		VALUE(IORING_REGISTER_IOWQ_MAX_WORKERS),
+		VALUE(IORING_REGISTER_RESTRICTIONS),
+		VALUE(IORING_REGISTER_ENABLE_RINGS),
+		VALUE(IORING_REGISTER_SYNC_CANCEL),
+		VALUE(IORING_REGISTER_FILES), /* the VM, at the end */
+		OTHERWISE,
+	CALL_IF(tgkill, 0, 1),         /* a kick of a vCPU's thread */
+		VALUE(OWN_PROCESS),
+		OTHERWISE,
+	CALL(rt_sigaction),            /* whether a signal is ignored */
+	CALL(close),                   /* connections, and all at the end */
+	CALL_IF(fcntl, 1, 2),
+		VALUE(F_OFD_SETLK),    /* an image is unlocked; the VM's place in the queue of those to be destroyed */
+		VALUE(F_SETFL),        /* our end of a pair of sockets */
+		OTHERWISE,
+	CALL_IF(madvise, 2, 1),        /* a stream's empty buffer is given back */
+		VALUE(MADV_DONTNEED),
+		OTHERWISE,
+	CALL(munmap),                  /* rings and threads, at the end */
+	CALL(exit_group),
 };
 
-static const struct sock_filter event_loop_sockets_filter[] = {
-	BEGIN,
-	EVENT_LOOP,
+static const struct sock_filter socket_calls[] = {
 	CALL_IF(socketpair, 0, 1),     /* the same, by a descriptor for the launcher */
 		VALUE(AF_UNIX),
 		OTHERWISE,
@@ -144,26 +139,66 @@ static const struct sock_filter event_loop_sockets_filter[] = {
 		OTHERWISE,
 	CALL(lstat),                   /* the socket's path is removed if it is still ours */
 	CALL(unlink),
-	END,
+};
+
+/* To read all of the machine, and to make the file. Before the others. */
+static const struct sock_filter snapshot_calls[] = {
+	CALL_IF(ioctl, 1, 14),
+		VALUE(KVM_GET_PIT2),
+		VALUE(KVM_GET_CLOCK),
+		VALUE(KVM_GET_DEVICE_ATTR), /* the TSC's offset */
+		VALUE(KVM_GET_MP_STATE),
+		VALUE(KVM_GET_LAPIC),
+		VALUE(KVM_GET_REGS),
+		VALUE(KVM_GET_SREGS),
+		VALUE(KVM_GET_DEBUGREGS),
+		VALUE(KVM_GET_VCPU_EVENTS),
+		VALUE(KVM_GET_XSAVE),
+		VALUE(KVM_GET_XSAVE2),
+		VALUE(KVM_GET_XCRS),
+		VALUE(KVM_GET_MSRS),
+		VALUE(KVM_SET_MSRS),   /* which registers take their own values */
+		OTHERWISE_GO_ON,
+	CALL_IF(openat, 2, 1),         /* Landlock knows the folder */
+		VALUE(SECCOMP_OPEN_UNNAMED),
+		OTHERWISE,
+	CALL_IF(linkat, 4, 1),
+		VALUE(AT_SYMLINK_FOLLOW),
+		OTHERWISE,
+	CALL(fstat),                   /* images */
+	CALL(pread64),                 /* the table of pages */
+	CALL(lseek),                   /* holes of the file that this VM is from */
 };
 
 /* clang-format on */
 
-#define FILTER(name)                                                                               \
+#define PIECE(name)                                                                                \
 	{                                                                                          \
 		(name), sizeof(name) / sizeof((name)[0])                                           \
 	}
-#define FILTER_MAX 128
-static_assert(sizeof(event_loop_sockets_filter) / sizeof(struct sock_filter) <= FILTER_MAX, "room");
+#define FILTER_MAX 256
+#define PIECES     5
 
-static const struct {
+struct piece {
 	const struct sock_filter *code;
 	unsigned short n;
-} filters[] = {
-	[SECCOMP_VCPU] = FILTER(vcpu_filter),
-	[SECCOMP_EVENT_LOOP] = FILTER(event_loop_filter),
-	[SECCOMP_EVENT_LOOP_SOCKETS] = FILTER(event_loop_sockets_filter),
 };
+
+static const struct piece filters[][PIECES] = {
+	[SECCOMP_VCPU] = { PIECE(begin), PIECE(vcpu_calls), PIECE(end) },
+	[SECCOMP_EVENT_LOOP] = { PIECE(begin), PIECE(event_loop_calls), PIECE(end) },
+	[SECCOMP_EVENT_LOOP_SOCKETS] = { PIECE(begin), PIECE(event_loop_calls), PIECE(socket_calls),
+					 PIECE(end) },
+	[SECCOMP_EVENT_LOOP_SNAPSHOTS] = { PIECE(begin), PIECE(snapshot_calls),
+					   PIECE(event_loop_calls), PIECE(end) },
+	[SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS] = { PIECE(begin), PIECE(snapshot_calls),
+						   PIECE(event_loop_calls), PIECE(socket_calls),
+						   PIECE(end) },
+};
+static_assert(sizeof(begin) + sizeof(snapshot_calls) + sizeof(event_loop_calls) +
+			      sizeof(socket_calls) + sizeof(end) <=
+		      FILTER_MAX * sizeof(struct sock_filter),
+	      "room");
 
 static void refused(int signal, siginfo_t *info, void *context)
 {
@@ -188,10 +223,14 @@ void seccomp_prepare(void)
 bool seccomp_enter(enum seccomp_thread thread)
 {
 	struct sock_filter code[FILTER_MAX];
-	struct sock_fprog program = { .filter = code, .len = filters[thread].n };
+	struct sock_fprog program = { .filter = code };
 
+	for (unsigned i = 0; i < PIECES; i++) {
+		const struct piece *piece = &filters[thread][i];
+		for (unsigned j = 0; j < piece->n; j++)
+			code[program.len++] = piece->code[j];
+	}
 	for (unsigned i = 0; i < program.len; i++) {
-		code[i] = filters[thread].code[i];
 		if (code[i].k == OWN_PROCESS)
 			code[i].k = (uint32_t)getpid();
 		else if (code[i].k == OWN_THREAD)

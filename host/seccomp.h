@@ -3,12 +3,18 @@
 #ifndef HOST_SECCOMP_H
 #define HOST_SECCOMP_H
 
+#include <fcntl.h>
 #include <stdbool.h>
+
+/* The only flags of openat() there, as the system call has them. */
+#define SECCOMP_OPEN_UNNAMED (O_TMPFILE | O_WRONLY | O_CLOEXEC | 0100000 /* O_LARGEFILE */)
 
 enum seccomp_thread {
 	SECCOMP_VCPU,
 	SECCOMP_EVENT_LOOP,
-	SECCOMP_EVENT_LOOP_SOCKETS, /* with connections of the guest's, or a socket at a path */
+	SECCOMP_EVENT_LOOP_SOCKETS,   /* with connections of the guest's, or a socket at a path */
+	SECCOMP_EVENT_LOOP_SNAPSHOTS, /* which may read the whole machine, and make a file */
+	SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS,
 };
 
 /* For the calling thread, for good. It needs no_new_privs. Any other call than those of the table raises SIGSYS, which

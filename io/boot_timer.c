@@ -9,6 +9,7 @@
 #include "mem/layout.h"
 
 #define USERSPACE_REACHED 123
+#define SNAPSHOT_WANTED   124
 
 void boot_timer_start(struct boot_timer *timer)
 {
@@ -36,7 +37,11 @@ static void access_timer(void *device, const struct bus_access *access)
 		identity_read(&timer->identity, access);
 		return;
 	}
-	if (access->offset != 0 || access->data[0] != USERSPACE_REACHED)
+	if (access->offset != 0)
+		return;
+	if (access->data[0] == SNAPSHOT_WANTED && timer->snapshot != NULL)
+		timer->snapshot(timer->context);
+	if (access->data[0] != USERSPACE_REACHED)
 		return;
 	if (!boot_timer_mark(timer, BOOT_USERSPACE))
 		return;

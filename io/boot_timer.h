@@ -23,6 +23,8 @@ struct boot_timer {
 	_Atomic int64_t phase_ns[BOOT_PHASES]; /* since exec_ns; 0: not reached */
 	bool report;
 	struct identity identity; /* on the same page */
+	void (*snapshot)(void *context); /* the guest asks for one; NULL: it cannot */
+	void *context;
 };
 
 /* The first act of main(). exec is taken to be as long ago as this process has used the CPU: a
@@ -33,7 +35,7 @@ void boot_timer_start(struct boot_timer *timer);
 bool boot_timer_mark(struct boot_timer *timer, enum boot_phase phase);
 
 /* The register: the guest writes the byte 123 to LAYOUT_BOOT_TIMER_GPA when its userspace runs, and
- * the first time one line goes to stderr, if `report`. */
+ * the first time one line goes to stderr, if `report`. The byte 124 calls timer->snapshot(), on the vCPU's thread. */
 void boot_timer_attach(struct boot_timer *timer, struct bus *mmio, bool report);
 
 #endif

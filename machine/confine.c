@@ -9,6 +9,7 @@
 #include "host/late_close.h"
 #include "host/sandbox.h"
 #include "machine/machine.h"
+#include "machine/restore.h"
 #include "virtio-mmio/block_overlay.h"
 
 /* Devices, control clients and the like, at most. */
@@ -30,7 +31,8 @@ static bool grows(int fd)
 /* Images keep their size; where the guest's output or a line goes to a file, that may take any. */
 static uint64_t max_file_bytes(const struct machine *m)
 {
-	uint64_t most = 0;
+	uint64_t most =
+		m->config.snapshot == NULL ? 0 : snapshot_file_max_bytes(m->config.mem_bytes);
 
 	if (m->config.serial == SERIAL_FILE || grows(STDOUT_FILENO) || grows(STDERR_FILENO) ||
 	    grows(m->config.status_fd) || grows(m->config.events_fd))
@@ -68,8 +70,12 @@ static bool has_sockets(const struct machine *m)
 void machine_confine_event_loop(struct machine *m)
 {
 	late_close_prepare();
-	sandbox_give_up_files();
-	sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS : SECCOMP_EVENT_LOOP);
+	sandbox_give_up_files_outside(m->snapshot.folder_fd);
+	if (m->config.snapshot != NULL)
+		sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS
+					     : SECCOMP_EVENT_LOOP_SNAPSHOTS);
+	else
+		sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS : SECCOMP_EVENT_LOOP);
 }
 
 void machine_confine_vcpus(struct machine *m)
@@ -79,6 +85,7 @@ void machine_confine_vcpus(struct machine *m)
 	sandbox_limit(&limits);
 	sandbox_give_up_files();
 	sandbox_report();
+	machine_start_clocks(m);
 	machine_start_vcpus(m);
 	sandbox_enter(SECCOMP_VCPU);
 }

@@ -10,9 +10,11 @@
 #include "host/fail.h"
 #include "host/ioctl.h"
 #include "irq/irqchip.h"
+#include "machine/snapshot.h"
 #include "mem/layout.h"
 
-#define MSI_NMI 0x400u /* the delivery mode */
+#define MSI_NMI  0x400u /* the delivery mode */
+#define REQUESTS "ping, stat, pause, resume, nmi, stop, powerdown, snapshot or snapshot-continue"
 
 static bool has_control(const struct machine *m)
 {
@@ -101,13 +103,19 @@ static void answer_pauses(struct machine *m, void (*answer)(struct control_clien
 
 static void paused(void *context)
 {
+	const struct machine *m = context;
+
+	if (m->snapshot.pending)
+		return;
 	event_line_emit("paused");
 	answer_pauses(context, answer_ok);
 }
 
 static void handle_pause(struct machine *m, struct control_client *client)
 {
-	if (m->pause.state == PAUSE_STOPPED)
+	if (m->snapshot.pending)
+		refuse(client, "a snapshot is being taken");
+	else if (m->pause.state == PAUSE_STOPPED)
 		answer_ok(client);
 	else
 		pause_begin(&m->pause);
@@ -120,6 +128,10 @@ static void refuse_resumed(struct control_client *client)
 
 static void handle_resume(struct machine *m, struct control_client *client)
 {
+	if (m->snapshot.pending) {
+		refuse(client, "a snapshot is being taken");
+		return;
+	}
 	if (m->pause.state == PAUSE_STOPPED)
 		event_line_emit("resumed");
 	pause_end(&m->pause);
@@ -176,6 +188,22 @@ static const struct {
 	{ "powerdown", handle_powerdown },
 };
 
+/* "snapshot" or "snapshot-continue", and perhaps a file's name behind a space. */
+static bool asks_for_snapshot(struct machine *m, struct control_client *client, const char *request)
+{
+	static const char *const words[] = { "snapshot", "snapshot-continue" };
+	size_t length = strcspn(request, " ");
+	const char *name = request[length] == ' ' ? request + length + 1 : NULL;
+
+	for (int goes_on = 0; goes_on < 2; goes_on++)
+		if (strlen(words[goes_on]) == length &&
+		    memcmp(words[goes_on], request, length) == 0) {
+			machine_ask_snapshot(m, client, name, goes_on);
+			return true;
+		}
+	return false;
+}
+
 static void handle(void *context, struct control_client *client, const char *request)
 {
 	struct machine *m = context;
@@ -189,36 +217,43 @@ static void handle(void *context, struct control_client *client, const char *req
 			requests[i].handle(m, client);
 			return;
 		}
-	refuse(client, "expected ping, stat, pause, resume, nmi, stop or powerdown");
+	if (!asks_for_snapshot(m, client, request))
+		refuse(client, "expected " REQUESTS);
+}
+
+static bool can_pause(const struct machine *m)
+{
+	return has_control(m) || m->config.snapshot != NULL;
 }
 
 void machine_attach_control(struct machine *m)
 {
-	if (!has_control(m))
+	if (has_control(m))
+		control_socket_init(&m->control, &m->ring, handle, m);
+	if (!can_pause(m))
 		return;
-	control_socket_init(&m->control, &m->ring, handle, m);
 	pause_open(&m->pause, m->vcpus, m->config.n_cpus, &m->ring, paused, m);
 	m->vcpu_machine.gate = m->console.gate = &m->pause.gate;
 }
 
 void machine_start_control(struct machine *m)
 {
-	if (!has_control(m))
-		return;
-	pause_start(&m->pause);
-	control_socket_start(&m->control);
+	if (can_pause(m))
+		pause_start(&m->pause);
+	if (has_control(m))
+		control_socket_start(&m->control);
 }
 
 void machine_stop_control(struct machine *m)
 {
-	if (has_control(m))
+	if (can_pause(m))
 		pause_end(&m->pause);
 }
 
 void machine_detach_control(struct machine *m)
 {
-	if (!has_control(m))
-		return;
-	control_socket_close(&m->control);
-	pause_close(&m->pause);
+	if (has_control(m))
+		control_socket_close(&m->control);
+	if (can_pause(m))
+		pause_close(&m->pause);
 }

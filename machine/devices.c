@@ -9,6 +9,7 @@
 #include "io/sleep_port.h"
 #include "machine/control.h"
 #include "machine/machine.h"
+#include "machine/snapshot.h"
 
 /* Signals, exit request, console and the like. */
 #define RING_OWN_OPERATIONS 16u
@@ -99,6 +100,7 @@ void machine_attach_devices(struct machine *m)
 	attach_nics(m);
 	attach_vsock(m);
 	machine_attach_control(m);
+	machine_attach_snapshot(m);
 }
 
 static void before_stop(void *context)
@@ -145,6 +147,7 @@ void machine_start_devices(struct machine *m)
 		vsock_start(&m->vsock.vsock);
 	}
 	machine_start_control(m);
+	machine_start_snapshot(m);
 }
 
 void machine_detach_devices(struct machine *m)

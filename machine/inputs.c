@@ -20,6 +20,7 @@
 #include "host/lifeline.h"
 #include "host/socket.h"
 #include "machine/machine.h"
+#include "machine/restore.h"
 #include "mem/page.h"
 #include "virtio-mmio/block_look.h"
 #include "virtio-mmio/overlay_file.h"
@@ -259,7 +260,7 @@ static void load_kernel(struct machine *m, struct input_file *file, uint64_t ini
 }
 
 /* Pipes are read in this order. */
-void machine_load_guest(struct machine *m)
+static void load_guest(struct machine *m)
 {
 	struct initrd initrd = { 0 };
 	struct input_file kernel_file, initrd_file;
@@ -280,11 +281,19 @@ void machine_load_guest(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 
+void machine_load(struct machine *m)
+{
+	if (m->config.restore.text != NULL)
+		machine_load_snapshot(m);
+	else
+		load_guest(m);
+}
+
 /* Linux allocates from the top, and some right behind itself. A populated page costs the guest nothing; a missing
  * one costs an exit and the host's time to clear it. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created)
 {
-	if (atomic_load(vm_created))
+	if (atomic_load(vm_created) || m->config.restore.text != NULL)
 		return; /* the main thread may be loading the kernel: m->kernel is its own */
 	const uint64_t pages[] = {
 		m->memory.low_bytes - HUGE_PAGE_BYTES,

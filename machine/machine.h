@@ -27,6 +27,7 @@
 #include "io/bus.h"
 #include "io/console.h"
 #include "machine/pause.h"
+#include "machine/snapshot_state.h"
 #include "mem/guest_memory.h"
 #include "virtio-mmio/disks.h"
 #include "virtio-mmio/net.h"
@@ -62,7 +63,8 @@ struct machine {
 	struct ring ring;
 	struct signal_events signals;
 	struct control_socket control;
-	struct pause pause; /* where there is a control socket */
+	struct pause pause; /* where there is a control socket, or a snapshot may be taken */
+	struct snapshot snapshot;
 	struct bus ports, mmio;
 	struct console console;
 	struct disk disks[MAX_DISKS];
@@ -112,8 +114,8 @@ void machine_open_nets(struct machine *m);
 void machine_open_images(struct machine *m);
 void machine_open_vsock(struct machine *m);
 void machine_check_serial_file(
-	const struct machine *m); /* refuses a file that the guest has or is loaded from */
-void machine_load_guest(struct machine *m); /* kernel, initrd, boot tables */
+	const struct machine *m);     /* refuses a file that the guest has or is loaded from */
+void machine_load(struct machine *m); /* kernel, initrd, boot tables; or a snapshot */
 /* Second thread, while the host makes the VM. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 

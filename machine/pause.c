@@ -42,6 +42,13 @@ void pause_begin(struct pause *pause)
 		vcpu_interrupt(&pause->vcpus[i]);
 }
 
+void pause_close_gate(struct pause *pause)
+{
+	gate_close(&pause->gate);
+	for (unsigned i = 0; i < pause->n_vcpus; i++)
+		vcpu_hold(&pause->vcpus[i]);
+}
+
 void pause_end(struct pause *pause)
 {
 	if (pause->state == PAUSE_RUNNING)

@@ -45,6 +45,10 @@ void pause_begin(struct pause *pause);
  * stopped for good. No effect while it is RUNNING. */
 void pause_end(struct pause *pause);
 
+/* A vCPU's thread, in an exit: none of them begins another KVM_RUN until the ring's thread has called pause_begin() and
+ * pause_end(), which must follow. Those that are in one stay there. */
+void pause_close_gate(struct pause *pause);
+
 void pause_close(struct pause *pause);
 
 #endif

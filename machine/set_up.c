@@ -12,13 +12,16 @@
 #include "host/fail.h"
 #include "host/signals.h"
 #include "machine/control.h"
+#include "machine/restore.h"
+#include "machine/snapshot.h"
+#include "machine/snapshot_plan.h"
 
 #define PATIENCE_NS 300000
 
 /* Need no VM; each for whichever thread comes first. */
 static void (*const shared_stages[])(struct machine *m) = {
 	machine_open_images,  machine_open_nets,       machine_open_vsock,
-	machine_open_control, machine_open_event_loop, machine_load_guest,
+	machine_open_control, machine_open_event_loop, machine_load,
 };
 #define SHARED_STAGES (sizeof(shared_stages) / sizeof(shared_stages[0]))
 
@@ -93,6 +96,7 @@ static void create_vm(struct machine *m)
 void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 {
 	set_up.serve = serve;
+	machine_open_snapshot_folder(m);
 	machine_map_memory(m);
 	start_second_thread(m);
 	create_vm(m);
@@ -102,7 +106,10 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	signals_wait_for(&set_up.share_done);
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);
+	machine_describe_host(m);
 	machine_attach_devices(m);
+	if (m->config.restore.text != NULL)
+		machine_restore(m);
 	machine_close_set_up(m);
 	signals_wait_for(&set_up.confined);
 	machine_confine_vcpus(m);
@@ -111,6 +118,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 
 void set_up_try(struct machine *m)
 {
+	machine_open_snapshot_folder(m);
 	machine_map_memory(m);
 	while (take_stage(m))
 		;

@@ -15,8 +15,16 @@
 void machine_map_memory(struct machine *m)
 {
 	uint64_t bytes = m->config.mem_bytes;
+	const struct snapshot_file *snapshot = &m->snapshot.file;
 	struct error_text error;
 
+	if (m->config.restore.text != NULL) {
+		if (!guest_memory_map_file(&m->memory, bytes, snapshot->fd,
+					   snapshot->header.memory_offset))
+			fail_errno(EXIT_HOST_REFUSED, "cannot map %llu MiB of guest memory",
+				   (unsigned long long)(bytes >> 20));
+		return;
+	}
 	if (m->config.mem_pages == PAGES_HUGETLB) {
 		if (guest_memory_map_hugetlb(&m->memory, bytes))
 			return;
@@ -73,13 +81,19 @@ void machine_create_vcpus(struct machine *m)
 {
 	machine_check_cpus(m);
 	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer, NULL };
-	for (unsigned i = 0; i < m->config.n_cpus; i++)
+	for (unsigned i = 0; i < m->config.n_cpus; i++) {
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
+		if (m->config.restore.text == NULL)
+			vcpu_set_boot_state(&m->vcpus[i], &m->cpuid);
+	}
 }
 
 void machine_close_set_up(struct machine *m)
 {
 	close(m->kvm_fd);
+	/* A snapshot of this VM looks for holes there. */
+	if (m->config.restore.text != NULL && m->config.snapshot == NULL)
+		close(m->snapshot.file.fd);
 	if (m->config.kernel.fd > 0)
 		close(m->config.kernel.fd);
 	if (m->config.initrd.fd > 0)
@@ -96,7 +110,8 @@ void machine_close_set_up(struct machine *m)
 /* The guest's kicks, signals and bytes wait in their descriptors until the event loop takes them. */
 void machine_start_vcpus(struct machine *m)
 {
-	vcpu_set_entry(&m->vcpus[0], m->kernel.entry_gpa);
+	if (m->config.restore.text == NULL)
+		vcpu_set_entry(&m->vcpus[0], m->kernel.entry_gpa);
 	vcpu_adopt_thread(&m->vcpus[0]);
 	for (unsigned i = 1; i < m->config.n_cpus; i++)
 		vcpu_start(&m->vcpus[i]);

@@ -56,6 +56,14 @@ bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
 	return true;
 }
 
+bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset)
+{
+	return guest_memory_map(memory, bytes) &&
+	       mmap(memory->host, bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) != MAP_FAILED &&
+	       madvise(memory->host, bytes, MADV_DONTDUMP) == 0;
+}
+
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory)
 {
 	/* Advice: a host without transparent huge pages is slower, not wrong. */

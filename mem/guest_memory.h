@@ -24,6 +24,10 @@ bool guest_memory_map(struct guest_memory *memory, uint64_t bytes);
  * errno set: ENOMEM where the pool has not so many. */
 bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes);
 
+/* The content of a file instead, from `offset` on, which is a multiple of 4 KiB: shared with all who map it until it is written to,
+ * and the file stays as it is. False with errno set. */
+bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset);
+
 /* From now on the host backs it with transparent huge pages where it has them: faster for a guest that uses much of
  * it, and 2 MiB for one that uses little. */
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory);

@@ -19,7 +19,8 @@
 #define NUMBERS 480
 #define X32     0x40000000
 
-static const char *const names[] = { "vCPU", "event loop", "event loop with sockets" };
+static const char *const names[] = { "vCPU", "event loop", "event loop with sockets",
+				     "event loop with snapshots" };
 
 /* Whether the thread may make the call. Its arguments are such that it does nothing. */
 static bool is_allowed(enum seccomp_thread thread, long number, long first, long second, long third)
@@ -68,6 +69,8 @@ static const long socket_calls[] = {
 	SYS_epoll_ctl, SYS_epoll_pwait, SYS_lstat,    SYS_unlink,
 };
 
+static const long snapshot_calls[] = { SYS_fstat, SYS_pread64, SYS_lseek };
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool expected(enum seccomp_thread thread, long number)
@@ -75,13 +78,15 @@ static bool expected(enum seccomp_thread thread, long number)
 	if (thread == SECCOMP_VCPU)
 		return is_one_of(number, vcpu_calls, COUNT(vcpu_calls));
 	return is_one_of(number, event_loop_calls, COUNT(event_loop_calls)) ||
+	       (thread == SECCOMP_EVENT_LOOP_SNAPSHOTS &&
+		is_one_of(number, snapshot_calls, COUNT(snapshot_calls))) ||
 	       (thread == SECCOMP_EVENT_LOOP_SOCKETS &&
 		is_one_of(number, socket_calls, COUNT(socket_calls)));
 }
 
 static void numbers(void)
 {
-	for (int thread = SECCOMP_VCPU; thread <= SECCOMP_EVENT_LOOP_SOCKETS; thread++) {
+	for (int thread = SECCOMP_VCPU; thread <= SECCOMP_EVENT_LOOP_SNAPSHOTS; thread++) {
 		unsigned n_refused = 0;
 		for (long number = 0; number < NUMBERS; number++) {
 			/* uretprobe and uprobe: Linux keeps them for itself, and asks no filter. */
@@ -147,8 +152,40 @@ static void arguments(void)
 		}
 }
 
+/* The file is made without a name and linked, nothing else is opened; the machine is read, and not changed. */
+static void snapshots(void)
+{
+	static const struct {
+		long number, first, second, third;
+		bool allowed;
+	} calls[] = {
+		{ SYS_ioctl, -1, KVM_GET_LAPIC, 0, true },
+		{ SYS_ioctl, -1, KVM_GET_REGS, 0, true },
+		{ SYS_ioctl, -1, KVM_SET_MSRS, 0, true },
+		{ SYS_ioctl, -1, KVM_IRQ_LINE, 0, true },
+		{ SYS_ioctl, -1, KVM_SET_LAPIC, 0, false },
+		{ SYS_ioctl, -1, KVM_SET_REGS, 0, false },
+		{ SYS_openat, -1, 0, SECCOMP_OPEN_UNNAMED, true },
+		{ SYS_openat, -1, 0, O_RDONLY, false },
+		{ SYS_openat, -1, 0, O_WRONLY | O_CREAT, false },
+		{ SYS_ftruncate, -1, 0, 0, false },
+		{ SYS_socket, AF_UNIX, -1, -1, false },
+	};
+
+	for (size_t i = 0; i < COUNT(calls); i++) {
+		if (is_allowed(SECCOMP_EVENT_LOOP_SNAPSHOTS, calls[i].number, calls[i].first,
+			       calls[i].second, calls[i].third) == calls[i].allowed)
+			continue;
+		fprintf(stderr, "call %ld, case %zu\n", calls[i].number, i);
+		CHECK_EQ(!calls[i].allowed, calls[i].allowed);
+	}
+	CHECK(is_allowed(SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS, SYS_socket, AF_UNIX, -1, -1));
+	CHECK(is_allowed(SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS, SYS_ioctl, -1, KVM_GET_LAPIC, 0));
+}
+
 int main(void)
 {
+	RUN(snapshots);
 	RUN(numbers);
 	RUN(arguments);
 	return 0;

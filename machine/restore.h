@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM that goes on from a snapshot: stages of the set-up, on the main thread but for machine_load_snapshot(). */
+#ifndef MACHINE_RESTORE_H
+#define MACHINE_RESTORE_H
+
+#include "machine/machine.h"
+
+/* With one thread: reads the header of --restore's file, which decides what the machine is. Does not return on failure. */
+void machine_open_snapshot(struct machine *m);
+
+/* Instead of the kernel. Does not return on failure. */
+void machine_load_snapshot(struct machine *m);
+
+/* On the main thread, when all devices are attached: everything but time. Does not return on failure. */
+void machine_restore(struct machine *m);
+
+/* When the guest is about to run: its clocks. Does not return on failure. */
+void machine_start_clocks(struct machine *m);
+
+#endif

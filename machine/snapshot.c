@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* A snapshot of this VM: it stops, its devices come to rest, and all of it goes into a file that gets its name last. */
+#include "machine/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cpu/vcpu_state.h"
+#include "host/event_line.h"
+#include "host/fail.h"
+#include "host/message.h"
+#include "irq/irqchip_state.h"
+#include "machine/rest.h"
+#include "machine/snapshot_devices.h"
+#include "machine/snapshot_plan.h"
+#include "snapshot/memory.h"
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
+}
+
+static bool is_name(const char *name)
+{
+	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0 && strlen(name) < SNAPSHOT_NAME_BYTES;
+}
+
+static int open_folder(const char *path)
+{
+	size_t length = (size_t)(base_name(path) - path);
+	char folder[4096] = ".";
+
+	if (length >= sizeof(folder)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (length > 0) {
+		memcpy(folder, path, length);
+		folder[length] = '\0';
+	}
+	return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Without a name, and for this user alone. */
+static int open_unnamed(int folder_fd)
+{
+	return openat(folder_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+}
+
+void machine_open_snapshot_folder(struct machine *m)
+{
+	const char *path = m->config.snapshot;
+	struct error_text error;
+	struct stat status;
+	int fd = -1;
+
+	m->snapshot.folder_fd = m->snapshot.pages_fd = -1;
+	if (path == NULL)
+		return;
+	m->snapshot.folder_fd = open_folder(path);
+	if (m->snapshot.folder_fd >= 0)
+		fd = open_unnamed(m->snapshot.folder_fd);
+	if (fd < 0)
+		error_set_errno(&error,
+				errno == EOPNOTSUPP
+					? "the file system there has no unnamed files: %s"
+					: "%s",
+				strerror(errno));
+	else if (!is_name(base_name(path)))
+		error_set(&error, "expected the name of a file");
+	else if (lstat(path, &status) == 0)
+		error_set(&error, "it exists already");
+	else {
+		close(fd);
+		m->snapshot.pages_fd = snapshot_memory_open_pages();
+		return;
+	}
+	fail_option(&error, "--snapshot %s", path);
+}
+
+/* The guest's request, on a vCPU's thread: it does not come to its next instruction. */
+static void guest_asks(void *context)
+{
+	struct machine *m = context;
+
+	pause_close_gate(&m->pause);
+	event_signal(m->snapshot.asked.fd);
+}
+
+static void begin(struct machine *m, struct control_client *client, const char *name, bool goes_on)
+{
+	struct snapshot *snapshot = &m->snapshot;
+
+	snprintf(snapshot->name, sizeof(snapshot->name), "%s", name);
+	snapshot->client = client;
+	snapshot->goes_on = goes_on;
+	snapshot->was_paused = m->pause.state != PAUSE_RUNNING;
+	snapshot->pending = true;
+	pause_begin(&m->pause);
+}
+
+static void guest_has_asked(struct event *event)
+{
+	struct machine *m =
+		(struct machine *)((char *)event - offsetof(struct machine, snapshot.asked));
+
+	/* While another one is taken this VM stands, and a clone would ask in vain: it has no answer to wait for. */
+	if (!m->snapshot.pending)
+		begin(m, NULL, base_name(m->config.snapshot), false);
+}
+
+void machine_attach_snapshot(struct machine *m)
+{
+	if (m->snapshot.folder_fd < 0)
+		return;
+	event_open(&m->snapshot.asked, &m->ring, "the snapshot's", guest_has_asked);
+	m->timer.snapshot = guest_asks;
+	m->timer.context = m;
+}
+
+void machine_start_snapshot(struct machine *m)
+{
+	if (m->snapshot.folder_fd >= 0)
+		event_start(&m->snapshot.asked);
+}
+
+void machine_ask_snapshot(struct machine *m, struct control_client *client, const char *name,
+			  bool goes_on)
+{
+	const char *why = m->snapshot.folder_fd < 0 ? "the VM was started without --snapshot"
+			  : m->snapshot.pending     ? "a snapshot is being taken"
+			  : name != NULL && !is_name(base_name(name)) ? "expected a file's name"
+								      : NULL;
+
+	if (why != NULL)
+		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", why);
+	else
+		begin(m, client, base_name(name != NULL ? name : m->config.snapshot), goes_on);
+}
+
+static void save_cpus(const struct machine *m, struct snapshot_writer *writer,
+		      struct error_text *error)
+{
+	static struct vcpu_xsave xsave;
+	static struct vcpu_msrs msrs;
+	struct vcpu_state state;
+	const char *failed;
+
+	xsave.bytes = m->snapshot.xsave_bytes;
+	for (unsigned i = 0; i < m->config.n_cpus; i++) {
+		if (!vcpu_state_save(m->vcpus[i].fd, &m->snapshot.msrs, &state, &xsave, &msrs,
+				     &failed)) {
+			error_set_refused(error, "%s of vCPU %u: %s", failed, i, strerror(errno));
+			writer->error = errno;
+			return;
+		}
+		snapshot_writer_add(writer, SNAPSHOT_CPU, i, &state, sizeof(state));
+		snapshot_writer_add(writer, SNAPSHOT_CPU_XSAVE, i, xsave.area, xsave.bytes);
+		snapshot_writer_add(writer, SNAPSHOT_CPU_MSRS, i, msrs.entries,
+				    state.n_msrs * sizeof(msrs.entries[0]));
+	}
+}
+
+static void save_irqchip(const struct machine *m, struct snapshot_writer *writer,
+			 struct error_text *error)
+{
+	struct irqchip_state state;
+	const char *failed;
+
+	if (irqchip_save(m->vm_fd, &state, &failed)) {
+		snapshot_writer_add(writer, SNAPSHOT_IRQCHIP, 0, &state, sizeof(state));
+		return;
+	}
+	error_set_refused(error, "%s: %s", failed, strerror(errno));
+	writer->error = errno;
+}
+
+static bool write_file(const struct machine *m, int fd, struct error_text *error)
+{
+	const struct snapshot_file *origin = &m->snapshot.file;
+	bool has_origin = origin->header.magic != 0;
+	struct snapshot_header header;
+	struct snapshot_writer writer;
+
+	error->text[0] = '\0';
+	snapshot_writer_begin(&writer, fd);
+	machine_describe(m, &header);
+	save_irqchip(m, &writer, error);
+	save_cpus(m, &writer, error);
+	machine_save_devices(m, &writer);
+	snapshot_memory_write(&writer, &m->memory, m->snapshot.pages_fd,
+			      has_origin ? origin->fd : -1, origin->header.memory_offset);
+	if (snapshot_writer_end(&writer, &header))
+		return true;
+	return error->text[0] != '\0' ? false : error_set_errno(error, "%s", strerror(errno));
+}
+
+static bool write_and_link(const struct machine *m, struct error_text *error)
+{
+	char path[32];
+	int fd = open_unnamed(m->snapshot.folder_fd);
+
+	if (fd < 0)
+		return error_set_errno(error, "%s", strerror(errno));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	bool done = write_file(m, fd, error);
+	if (done &&
+	    linkat(AT_FDCWD, path, m->snapshot.folder_fd, m->snapshot.name, AT_SYMLINK_FOLLOW) < 0)
+		done = error_set_errno(error, "%s", strerror(errno));
+	close(fd);
+	return done;
+}
+
+static void answer(struct machine *m, bool done, const struct error_text *error)
+{
+	struct control_client *client = m->snapshot.client;
+
+	if (!done)
+		warn("snapshot %s: %s", m->snapshot.name, error->text);
+	if (client == NULL)
+		return;
+	if (done)
+		control_answer(client, "{\"ok\":true}");
+	else
+		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", error->text);
+}
+
+void machine_take_snapshot(struct machine *m)
+{
+	struct snapshot *snapshot = &m->snapshot;
+	struct error_text error;
+
+	if (!snapshot->pending || m->pause.state != PAUSE_STOPPED)
+		return;
+	bool done = machine_rest_devices(m, &error) && write_and_link(m, &error);
+	snapshot->pending = false;
+	answer(m, done, &error);
+	if (done)
+		event_line_emit("snapshot");
+	if (done && !snapshot->goes_on) {
+		exit_request_post(&m->exit, EXIT_GUEST_ENDED);
+		return;
+	}
+	machine_wake_devices(m);
+	if (!snapshot->was_paused)
+		pause_end(&m->pause);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What a machine keeps for snapshots of it, and of the one that it goes on from. */
+#ifndef MACHINE_SNAPSHOT_STATE_H
+#define MACHINE_SNAPSHOT_STATE_H
+
+#include <stdbool.h>
+
+#include "cpu/msr_list.h"
+#include "host/control_socket.h"
+#include "host/event.h"
+#include "snapshot/file.h"
+
+#define SNAPSHOT_NAME_BYTES 256
+
+struct snapshot {
+	struct event asked;      /* by the guest */
+	int folder_fd, pages_fd; /* -1: none */
+	bool pending;            /* the vCPUs are on their way to the gate, or stand there */
+	bool goes_on, was_paused;
+	struct control_client *client; /* NULL: the guest asked */
+	char name[SNAPSHOT_NAME_BYTES];
+	/* Where there are snapshots, made or restored. */
+	struct msr_list msrs;
+	struct snapshot_header host; /* what it tells of the host */
+	size_t xsave_bytes;
+	struct snapshot_file file;
+};
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "snapshot/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "mem/page.h"
+
+/* /proc/self/pagemap (Linux Documentation/admin-guide/mm/pagemap.rst): a word for each page. */
+#define PAGE_IS_PRESENT (1ull << 63)
+#define PAGE_IS_SWAPPED (1ull << 62)
+#define PIECE_PAGES     512u
+
+int snapshot_memory_open_pages(void)
+{
+	return open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+}
+
+/* What the file has at or after an offset of the memory. */
+struct origin {
+	int fd;
+	uint64_t offset, start, end;
+};
+
+/* Advances to the stretch of data that ends behind `at`. */
+static void find_data(struct origin *origin, uint64_t at)
+{
+	if (origin->fd < 0 || at < origin->end)
+		return;
+	off_t start = lseek(origin->fd, (off_t)(origin->offset + at), SEEK_DATA);
+	off_t end = start < 0 ? -1 : lseek(origin->fd, start, SEEK_HOLE);
+	if (start < 0 && errno == ENXIO) {
+		origin->start = origin->end = UINT64_MAX;
+		return;
+	}
+	/* A file system that knows no holes has data everywhere. */
+	origin->start = start < 0 ? at : (uint64_t)start - origin->offset;
+	origin->end = end < 0 ? UINT64_MAX : (uint64_t)end - origin->offset;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+	/* The first bytes tell most pages, and then each byte is compared with that before. */
+	return page[0] == 0 && memcmp(page, page + 1, 63) == 0 &&
+	       memcmp(page, page + 1, PAGE_BYTES - 1) == 0;
+}
+
+void snapshot_memory_write(struct snapshot_writer *writer, const struct guest_memory *memory,
+			   int pages_fd, int origin_fd, uint64_t origin_offset)
+{
+	struct origin origin = { .fd = origin_fd, .offset = origin_offset };
+	uint64_t flags[PIECE_PAGES], run = 0; /* bytes that wait, before `at` */
+
+	for (uint64_t at = 0; at <= memory->bytes; at += PAGE_BYTES) {
+		unsigned i = at / PAGE_BYTES % PIECE_PAGES;
+		if (i == 0 && pread(pages_fd, flags, sizeof(flags),
+				    (off_t)((uintptr_t)(memory->host + at) / PAGE_BYTES *
+					    sizeof(flags[0]))) != sizeof(flags))
+			memset(flags, 0xff, sizeof(flags));
+		bool used = at < memory->bytes;
+		if (used && !(flags[i] & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED))) {
+			find_data(&origin, at);
+			used = at >= origin.start && at < origin.end;
+		}
+		/* The last one gives the file its length: to truncate is more than a confined process may do. */
+		bool last = at + PAGE_BYTES == memory->bytes;
+		if (last || (used && !is_zero(memory->host + at))) {
+			run += PAGE_BYTES;
+		} else if (run > 0) {
+			snapshot_writer_add_memory(writer, memory->host + at - run, run, at - run);
+			run = 0;
+		}
+	}
+}
