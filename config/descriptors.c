@@ -92,6 +92,7 @@ bool descriptors_collect(struct descriptors *descriptors, const struct vm_config
 	    !take(descriptors, config->events_fd, "--events-fd ", error) ||
 	    !take(descriptors, config->lifeline_fd, "--lifeline-fd ", error) ||
 	    !take(descriptors, config->kvm_fd, "--kvm-fd ", error) ||
+	    !take(descriptors, config->start_fd, "--start-fd ", error) ||
 	    (config->control.fd > 0 &&
 	     !take(descriptors, config->control.fd, "--control fd=", error)))
 		return false;

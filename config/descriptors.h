@@ -7,7 +7,7 @@
 
 #include "config/vm_config.h"
 
-#define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 11)
+#define MAX_DESCRIPTORS (MAX_NETS + 2 * MAX_DISKS + 12)
 
 struct named_descriptor {
 	int fd;

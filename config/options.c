@@ -24,7 +24,7 @@ const char options_help_text[] =
 	"  --lifeline-fd N, --grace SECONDS  end with this pipe; ask the guest first\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
 	"  --sandbox on|warn|strict|off  confine the monitor (default on)\n"
-	"  --snapshot FILE, --restore FILE  the guest as it is, to go on from; any number\n"
+	"  --snapshot FILE, --restore FILE [--start-fd N]  the guest as it is; clones of it\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --boot-timer, --check  print the boot's phases; try all but the VM, print it\n"
 	"\n"
@@ -159,6 +159,12 @@ static bool set_kvm_fd(struct vm_config *config, const char *name, char *value,
 	return take_fd(&config->kvm_fd, name, value, error);
 }
 
+static bool set_start_fd(struct vm_config *config, const char *name, char *value,
+			 struct error_text *error)
+{
+	return take_fd(&config->start_fd, name, value, error);
+}
+
 static bool set_lifeline_fd(struct vm_config *config, const char *name, char *value,
 			    struct error_text *error)
 {
@@ -208,6 +214,7 @@ static const struct option {
 	{ "--grace", true, false, parse_grace },
 	{ "--snapshot", true, false, set_snapshot },
 	{ "--restore", true, false, set_restore },
+	{ "--start-fd", true, false, set_start_fd },
 };
 
 /* The option that an argument, "--name" or "--name=value", names; NULL: none. */
@@ -348,6 +355,7 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		.events_fd = -1,
 		.lifeline_fd = -1,
 		.kvm_fd = -1,
+		.start_fd = -1,
 	};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
@@ -359,6 +367,11 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 	}
 	if (config->restore.text != NULL && !check_restore(config, error))
 		return OPTIONS_BAD;
+	if (config->restore.text == NULL && config->start_fd >= 0) {
+		error_set(error, "--start-fd: expected --restore, too");
+		error->option = "--start-fd";
+		return OPTIONS_BAD;
+	}
 	if (config->restore.text == NULL && config->kernel.text == NULL) {
 		error_set(error, "--kernel FILE is required (try --help)");
 		error->option = "--kernel";

@@ -52,7 +52,7 @@ struct vm_config {
 	bool check;                                    /* make no VM */
 	struct file_name control;                      /* text NULL: none */
 	unsigned grace_s;                              /* 0: none */
-	int status_fd, events_fd, lifeline_fd, kvm_fd; /* -1: none */
+	int status_fd, events_fd, lifeline_fd, kvm_fd, start_fd; /* -1: none */
 };
 
 #endif

@@ -85,6 +85,7 @@ void machine_confine_vcpus(struct machine *m)
 	sandbox_limit(&limits);
 	sandbox_give_up_files();
 	sandbox_report();
+	machine_await_order(m);
 	machine_start_clocks(m);
 	machine_start_vcpus(m);
 	sandbox_enter(SECCOMP_VCPU);

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/restore.h"
 
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cpu/vcpu_state.h"
 #include "host/fail.h"
+#include "host/signals.h"
+#include "host/status_report.h"
 #include "irq/irqchip_state.h"
+#include "machine/rest.h"
 #include "machine/snapshot_devices.h"
 #include "machine/snapshot_plan.h"
+
+#define ORDER_BYTES 128
 
 /* What the clocks need, when all else is done. */
 static const struct irqchip_state *irqchip;
@@ -64,6 +72,7 @@ static void restore_cpu(struct machine *m, unsigned i)
 void machine_restore(struct machine *m)
 {
 	struct snapshot_file *file = &m->snapshot.file;
+	const struct identity_state *identity;
 	struct error_text error;
 
 	machine_check_host(m);
@@ -72,8 +81,56 @@ void machine_restore(struct machine *m)
 		fail_restore(m, &error);
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		restore_cpu(m, i);
-	if (!machine_restore_devices(m, file, &error) || !snapshot_file_ends(file, &error))
+	identity =
+		snapshot_file_take_exactly(file, SNAPSHOT_IDENTITY, 0, sizeof(*identity), &error);
+	if (identity == NULL || !machine_change_identity(m, identity, &error) ||
+	    !machine_restore_devices(m, file, &error) || !snapshot_file_ends(file, &error))
 		fail_restore(m, &error);
+}
+
+static _Noreturn void end_unordered(void)
+{
+	status_report_send(&(struct vm_end){ .exit_code = EXIT_GUEST_ENDED }, NULL);
+	exit(EXIT_GUEST_ENDED);
+}
+
+/* Signals stay pending until something takes them; the lifeline's end shows as its hanging up. */
+static void wait_for_line(const struct machine *m)
+{
+	struct pollfd waits[] = {
+		{ .fd = m->config.start_fd, .events = POLLIN },
+		{ .fd = m->signals.fd, .events = POLLIN },
+		{ .fd = m->config.lifeline_fd },
+	};
+
+	do {
+		poll(waits, 3, -1);
+		if (waits[1].revents != 0 || waits[2].revents != 0)
+			signals_pause(0);
+	} while (waits[0].revents == 0);
+}
+
+void machine_await_order(struct machine *m)
+{
+	char line[ORDER_BYTES];
+	struct error_text error;
+	size_t length = 0;
+	ssize_t n;
+
+	if (m->config.start_fd < 0)
+		return;
+	do {
+		wait_for_line(m);
+		n = read(m->config.start_fd, line + length, sizeof(line) - length);
+		if (n == 0)
+			end_unordered();
+		length += n > 0 ? (size_t)n : 0;
+	} while (length == 0 || (line[length - 1] != '\n' && length < sizeof(line)));
+	close(m->config.start_fd);
+	if (length == 3 && memcmp(line, "go\n", 3) == 0)
+		return;
+	error_set(&error, "expected the line go");
+	fail_option(&error, "--start-fd %d", m->config.start_fd);
 }
 
 /* All vCPUs' TSCs are as far ahead of the host's as they were, less what is the same for all: the first goes on where it stood. */

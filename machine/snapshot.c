@@ -187,6 +187,7 @@ static bool write_file(const struct machine *m, int fd, struct error_text *error
 	const struct snapshot_file *origin = &m->snapshot.file;
 	bool has_origin = origin->header.magic != 0;
 	struct snapshot_header header;
+	struct identity_state identity;
 	struct snapshot_writer writer;
 
 	error->text[0] = '\0';
@@ -194,6 +195,8 @@ static bool write_file(const struct machine *m, int fd, struct error_text *error
 	machine_describe(m, &header);
 	save_irqchip(m, &writer, error);
 	save_cpus(m, &writer, error);
+	identity_save(&m->timer.identity, &identity);
+	snapshot_writer_add(&writer, SNAPSHOT_IDENTITY, 0, &identity, sizeof(identity));
 	machine_save_devices(m, &writer);
 	snapshot_memory_write(&writer, &m->memory, m->snapshot.pages_fd,
 			      has_origin ? origin->fd : -1, origin->header.memory_offset);

@@ -46,6 +46,7 @@ enum snapshot_kind {
 	SNAPSHOT_CPU,         /* for each vCPU the next two, too */
 	SNAPSHOT_CPU_XSAVE,
 	SNAPSHOT_CPU_MSRS,
+	SNAPSHOT_IDENTITY,
 	SNAPSHOT_CONSOLE,
 	SNAPSHOT_TRANSPORT, /* before each of the next */
 	SNAPSHOT_BLOCK,

@@ -41,6 +41,24 @@ vmm_run --restore "$tmp/three"
 expect_status 0 "its clone"
 expect_output "$(all_ok)"
 
+# A monitor that waits: for an order, for the end, for a signal.
+vmm_run --restore "$tmp/three" --start-fd 7 7< <(sleep 0.3; echo go)
+expect_status 0 "go"
+expect_output "$(all_ok)"
+vmm_run --restore "$tmp/three" --start-fd 7 7< <(sleep 0.3)
+expect_status 0 "the end of file"
+[ ! -s "$tmp/out" ] || die "it has run without an order"
+vmm_run --restore "$tmp/three" --start-fd 7 7< <(echo stop)
+expect_status 121 "another line"
+expect_error '--start-fd 7: expected the line go'
+mkfifo "$tmp/order"
+./vmm --restore "$tmp/three" --start-fd 7 7<>"$tmp/order" >"$tmp/out" 2>"$tmp/err" &
+sleep 0.3
+kill $!
+status=0
+wait $! || status=$?
+expect_status 143 "SIGTERM while it waits"
+
 # refused STATUS REGEX ARGUMENT...
 refused() {
 	vmm_run "${@:3}"
@@ -52,6 +70,7 @@ refused 121 '--snapshot .*/none/x: No such file' --kernel "$guest" --snapshot "$
 refused 121 '--kernel: --restore takes its place' --kernel "$guest" --restore "$tmp/one"
 refused 121 'No such file' --restore "$tmp/none"
 refused 121 'this is no snapshot' --restore "$guest"
+refused 121 '--start-fd: expected --restore, too' --kernel "$guest" --start-fd 7 7</dev/null
 refused 121 'has --mem bytes 134217728, this VM 268435456' --restore "$tmp/one" --mem 256M
 refused 121 'has --cpus 1, this VM 2' --restore "$tmp/one" --cpus 2
 refused 121 'has disks: 0, this VM 1' --restore "$tmp/one" --disk "$guest,ro"
