@@ -49,9 +49,9 @@ struct vm_config {
 	const char *snapshot;     /* NULL: none */
 	struct file_name restore; /* instead of a kernel; text NULL: none */
 	enum sandbox_mode sandbox;
-	bool check;                                    /* make no VM */
-	struct file_name control;                      /* text NULL: none */
-	unsigned grace_s;                              /* 0: none */
+	bool check;                                              /* make no VM */
+	struct file_name control;                                /* text NULL: none */
+	unsigned grace_s;                                        /* 0: none */
 	int status_fd, events_fd, lifeline_fd, kvm_fd, start_fd; /* -1: none */
 };
 

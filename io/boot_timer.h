@@ -22,7 +22,7 @@ struct boot_timer {
 	int64_t exec_ns;                       /* CLOCK_MONOTONIC at exec, see boot_timer_start() */
 	_Atomic int64_t phase_ns[BOOT_PHASES]; /* since exec_ns; 0: not reached */
 	bool report;
-	struct identity identity; /* on the same page */
+	struct identity identity;        /* on the same page */
 	void (*snapshot)(void *context); /* the guest asks for one; NULL: it cannot */
 	void *context;
 };
