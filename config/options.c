@@ -24,7 +24,7 @@ const char options_help_text[] =
 	"  --lifeline-fd N, --grace SECONDS  end with this pipe; ask the guest first\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
 	"  --sandbox on|warn|strict|off  confine the monitor (default on)\n"
-	"  --snapshot FILE, --restore FILE [--start-fd N]  the guest as it is; clones of it\n"
+	"  --snapshot FILE, --restore FILE [--start-fd N]  the guest as it is; clones\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --boot-timer, --check  print the boot's phases; try all but the VM, print it\n"
 	"\n"
