@@ -28,7 +28,6 @@
 struct block_overlay {
 	struct block_image file;
 	bool is_kept;        /* in a FILE of the user's, where flushes count */
-	bool flush_failed;   /* the host may have dropped data: no later flush may say otherwise */
 	uint64_t disk_bytes; /* the base's; the last block may be shorter than others */
 	uint64_t data_start; /* of the disk's first byte in the file */
 	uint64_t n_pages;    /* of bits */

@@ -116,7 +116,7 @@ static int begin_flush(struct block_request *request)
 	block_request_make_flush(request);
 	if (image->read_only || (overlay != NULL && !overlay->is_kept))
 		return VIRTIO_BLK_S_OK;
-	return overlay != NULL && overlay->flush_failed ? VIRTIO_BLK_S_IOERR : BLOCK_IN_PROGRESS;
+	return request->store->flush_failed ? VIRTIO_BLK_S_IOERR : BLOCK_IN_PROGRESS;
 }
 
 static int begin_get_id(struct block_request *request)

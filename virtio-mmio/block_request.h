@@ -52,6 +52,7 @@ struct block_store {
 	const struct block_image *image;
 	bool write_through; /* the driver cannot flush: each write goes to stable storage */
 	bool error_reported;
+	bool flush_failed; /* the host may have dropped data: no later flush may say otherwise */
 	enum zero_method zero_method;
 	uint64_t writes,
 		flushed_writes; /* completed, and of these on stable storage; none that nobody keeps */

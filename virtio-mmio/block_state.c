@@ -43,9 +43,8 @@ bool block_can_be_saved(const struct block *block, struct error_text *error)
 {
 	const struct block_image *image = block->store.image;
 
-	if (block->final_flush_failed)
-		return error_set_refused(error, "disk %s: the overlay cannot be flushed",
-					 image->path);
+	if (block->store.flush_failed)
+		return error_set_refused(error, "disk %s: it cannot be flushed", image->path);
 	return image->overlay == NULL || image->overlay->is_kept ||
 	       overlay_hash(image->overlay) == 0 ||
 	       error_set(error,

@@ -254,8 +254,8 @@ static int without_method(struct block_request *request, int32_t result)
 
 static int fail(struct block_request *request, int error)
 {
-	if (request->type == VIRTIO_BLK_T_FLUSH && overlay_of(request) != NULL)
-		overlay_of(request)->flush_failed = true;
+	if (request->type == VIRTIO_BLK_T_FLUSH)
+		request->store->flush_failed = true;
 	return block_request_fail(request, error);
 }
 
@@ -266,7 +266,7 @@ static int flush_step_done(struct block_request *request, int32_t result)
 	struct block_store *store = request->store;
 	uint64_t start, bytes;
 
-	if (overlay != NULL && overlay->flush_failed)
+	if (store->flush_failed)
 		return fail(request, EIO); /* meanwhile */
 	if (request->step == BLOCK_STORE) {
 		bytes = block_overlay_next_bits(overlay, &start);

@@ -212,7 +212,6 @@ static void choose_overlay(bool has_overlay, bool is_kept)
 	if (!has_overlay)
 		return;
 	rig_overlay.is_kept = is_kept;
-	rig_overlay.flush_failed = false;
 	memset(rig_overlay.present, 0, map_bytes);
 	memset(rig_overlay.page_flags, 0, rig_overlay.n_pages);
 	CHECK(ftruncate(rig_overlay.file.fd, OVERLAY_HEADER_BYTES) == 0);
@@ -391,6 +390,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.block.store.zero_method = ZERO_BY_RANGE;
 	rig.block.store.error_reported = true;
 	rig.block.lanes.refusal.since_ms = 0;
+	rig.block.store.flush_failed = false;
 	rig.block.store.writes = rig.block.store.flushed_writes = 0;
 	atomic_store(&rig_exit.status, EXIT_REQUEST_NONE);
 	results_left = 0;

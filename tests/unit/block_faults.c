@@ -2,6 +2,7 @@
 /* Images that fail, shrink, or give their bytes in pieces: an I/O error for the guest at the most,
  * and a device that goes on. */
 #include <signal.h>
+#include <stddef.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -87,6 +88,39 @@ static void test_flush_that_fails(void)
 	CHECK_EQ(rig_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_IOERR);
 	rig_close();
 	close(ends[1]);
+}
+
+static ring_done_fn *real_done;
+static int32_t sync_result;
+
+static void synced(struct ring_op *op, int32_t result)
+{
+	const struct block_request *request =
+		(void *)((char *)op - offsetof(struct block_request, op));
+
+	real_done(op, request->step == BLOCK_SYNC && sync_result != 0 ? sync_result : result);
+}
+
+/* The host forgets an fdatasync that failed, and maybe what it was for: the next one succeeds. A later flush is for those
+ * writes, too (virtio 1.2, 5.2.6.2), and fails, also that of the end. The disk can be used. */
+static void test_flush_after_one_that_failed(void)
+{
+	rig_open_memory(64 * 512, false);
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 0, DATA_GPA, 512), VIRTIO_BLK_S_OK);
+	real_done = rig.block.requests[0].op.done;
+	rig.block.requests[0].op.done = synced;
+	sync_result = -EIO;
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_IOERR);
+	sync_result = 0;
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_OUT, 0, DATA_GPA, 512), VIRTIO_BLK_S_OK);
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_FLUSH, 0, 0, 0), VIRTIO_BLK_S_IOERR);
+	CHECK_EQ(rig_do(VIRTIO_BLK_T_IN, 0, DATA_GPA, 512), VIRTIO_BLK_S_OK);
+	rig.block.requests[0].op.done = real_done;
+	block_start_final_flush(&rig.block);
+	RIG_RUN_UNTIL(!block_is_busy(&rig.block));
+	CHECK(rig.block.final_flush_failed);
+	rig_close();
 }
 
 /* virtio 1.2, 5.2.5: with a driver that knows no flush, zeroes are on the disk when they are
@@ -196,6 +230,7 @@ int main(void)
 	RUN(test_disk_full);
 	RUN(test_other_errors);
 	RUN(test_flush_that_fails);
+	RUN(test_flush_after_one_that_failed);
 	RUN(test_zeroes_without_flush);
 	RUN(test_class_10_partial_io_reads);
 	RUN(test_class_10_partial_io_writes);

@@ -209,7 +209,7 @@ static void test_flush_fails(void)
 	rig_open_overlay(base, SECTORS, file);
 	rig_start_driver(16);
 	write_sector(1, 1);
-	rig_overlay.flush_failed = true;
+	rig.block.store.flush_failed = true;
 	CHECK(!save());
 	CHECK_HAS(error.text, "cannot be flushed");
 	virtio_device_go_on(&rig.block.device);

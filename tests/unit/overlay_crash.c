@@ -368,7 +368,7 @@ static void answered(unsigned slot)
 	request->is_sent = false;
 	/* A write of less than a block into a new one counts as a full disk. */
 	CHECK(status == VIRTIO_BLK_S_OK || (is_change && status == VIRTIO_BLK_S_IOERR) ||
-	      rig_overlay.flush_failed);
+	      rig.block.store.flush_failed);
 	for (unsigned i = 0; i < request->n; i++) {
 		struct guest_sector *sector = &guest[request->hot + i];
 		if (is_change) {
