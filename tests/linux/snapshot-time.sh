@@ -9,6 +9,9 @@ root=$(image_copy root)
 image_put "$root" "$repo/build/tests/linux/snapshot_clock" /snapshot_clock
 # In the emulated machine everything takes longer; the bug to find slept as long as the VM was old.
 limit_us=$([ -n "${VMM_IN_LAB:-}" ] && echo 20000 || echo 2000)
+# The emulated machine's own /tmp knows no unnamed files.
+folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
+at_exit rm -rf "$folder"
 
 value() { # NAME FILE
 	sed -n "s/^CLONE $1 \([0-9a-f]*\).*/\1/p" "$2" | tr -d '\r'
@@ -27,7 +30,7 @@ for cpus in 1 2; do
 			/snapshot_clock $([ $cpus = 1 ] || echo spin)
 		END
 		kernel=$(guest_file vmlinux$([ $cpus = 1 ] || echo -smp))
-		snap=$work/$cpus-$age.snap
+		snap=$folder/$cpus-$age.snap
 		vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cpus $cpus --cmdline "$run_script" --snapshot "$snap"
 		expect_status 0
 		[ -e "$snap" ] || fail "there is no snapshot"

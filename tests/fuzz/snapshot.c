@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The input is a snapshot's header and sections. What the loader gives of them lies within them, its refusals are one line, and a file
+ * that it takes whole has nothing left over. Checksums are set right, or nothing behind them would be reached; the devices' states have
+ * fuzzers of their own.
+ */
+#include "irq/irqchip_state.h"
+#include "snapshot/file.h"
+#include "tests/fuzz/fuzz.h"
+
+#define SECTIONS_MAX 65536u
+
+static struct snapshot_file file;
+static _Alignas(8) uint8_t sections[SECTIONS_MAX];
+static struct error_text error;
+
+static void check_refusal(void)
+{
+	CHECK(error.text[0] != '\0' && memchr(error.text, '\0', sizeof(error.text)) != NULL);
+	CHECK(strchr(error.text, '\n') == NULL);
+}
+
+/* As a writer would have: the header's own, and that of each section as far as they follow one another. */
+static void set_checksums(uint64_t bytes)
+{
+	struct snapshot_section *section;
+
+	for (uint64_t at = 0; bytes - at >= sizeof(*section);) {
+		section = (void *)(sections + at);
+		at += sizeof(*section);
+		if (section->bytes > bytes - at)
+			break;
+		section->checksum = snapshot_checksum(section + 1, section->bytes);
+		at += (section->bytes + 7u) & ~7ull;
+		if (at > bytes)
+			break;
+	}
+	file.header.checksum = 0;
+	file.header.checksum = snapshot_checksum(&file.header, sizeof(file.header));
+}
+
+static void take_all(void)
+{
+	const struct snapshot_section *section;
+	size_t length;
+
+	while (file.header.sections_bytes - file.at >= sizeof(*section)) {
+		section = (const void *)(sections + file.at);
+		const void *data = snapshot_file_take(&file, section->kind, section->instance, 0,
+						      SECTIONS_MAX, &length, &error);
+		if (data == NULL) {
+			check_refusal();
+			return;
+		}
+		CHECK((const uint8_t *)data >= sections && length <= SECTIONS_MAX &&
+		      (const uint8_t *)data + length <= sections + file.header.sections_bytes);
+		if (section->kind == SNAPSHOT_IRQCHIP && length == sizeof(struct irqchip_state)) {
+			CHECK(!irqchip_restore(-1, data, &error));
+			check_refusal();
+		}
+	}
+	CHECK(snapshot_file_ends(&file, &error) == (file.at == file.header.sections_bytes));
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	struct {
+		struct snapshot_header header;
+		struct snapshot_section section;
+		struct irqchip_state state;
+	} seed = {
+		.header = { .magic = SNAPSHOT_MAGIC,
+			    .version = SNAPSHOT_VERSION,
+			    .sections_bytes = sizeof(seed) - sizeof(seed.header),
+			    .memory_offset = SNAPSHOT_MEMORY_ALIGN,
+			    .memory_bytes = 128 << 20,
+			    .n_cpus = 1 },
+		.section = { .kind = SNAPSHOT_IRQCHIP, .bytes = sizeof(seed.state) },
+		.state.chips = { { .chip_id = 0 },
+				 { .chip_id = 1 },
+				 { .chip_id = 2, .chip.ioapic.base_address = 0xfec00000 } },
+	};
+
+	(void)argc, (void)argv;
+	fuzz_seed("plain", &seed, sizeof(seed));
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	if (bytes < sizeof(file.header) || bytes - sizeof(file.header) > SECTIONS_MAX)
+		return 0;
+	bytes -= sizeof(file.header);
+	memset(&file, 0, sizeof(file));
+	memcpy(&file.header, data, sizeof(file.header));
+	memcpy(sections, data + sizeof(file.header), bytes);
+	set_checksums(bytes);
+	error.text[0] = '\0';
+	if (!snapshot_header_check(&file.header,
+				   file.header.memory_offset + file.header.memory_bytes, &error)) {
+		check_refusal();
+		return 0;
+	}
+	if (file.header.sections_bytes > bytes)
+		return 0; /* it would be too short */
+	file.sections = sections;
+	take_all();
+	return 0;
+}
