@@ -6,6 +6,7 @@
 #include "boot/acpi.h"
 #include "host/clock.h"
 #include "io/console_state.h"
+#include "irq/irqchip.h"
 #include "mem/layout.h"
 #include "virtio-mmio/block_state.h"
 #include "virtio-mmio/net_state.h"
@@ -98,7 +99,9 @@ static bool change_generation_id(struct machine *m, struct error_text *error)
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))
 		return error_set_errno(error, "getrandom");
 	guest_memory_write(&m->memory, LAYOUT_VMGENID_GPA, id, sizeof(id));
-	irq_line_raise(&event);
+	/* One that has not set its interrupts up has a line of the PIC there, with any vector. */
+	if (!irqchip_is_masked(m->vm_fd, LAYOUT_VMGENID_GSI))
+		irq_line_raise(&event);
 	return true;
 }
 

@@ -8,7 +8,7 @@ clones=${CLONES:-3}
 root=$(image_copy root)
 image_put "$root" "$repo/build/tests/linux/snapshot_clock" /snapshot_clock
 # In the emulated machine everything takes longer; the bug to find slept as long as the VM was old.
-limit_us=$([ -n "${VMM_IN_LAB:-}" ] && echo 20000 || echo 2000)
+limit_us=$([ -n "${VMM_IN_LAB:-}" ] && echo 50000 || echo 2000)
 # The emulated machine's own /tmp knows no unnamed files.
 folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
 at_exit rm -rf "$folder"

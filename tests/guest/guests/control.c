@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Counts for ever, a line at a time, and tells what it is asked: by an NMI; by the power button and the serial port's ring
  * indicator where the words `button` and `ring` have it listen. It ends when it is asked to, unless it is `deaf`. With
- * `cpus=` the other processors spin. */
+ * `cpus=` the other processors spin; with `counts=` it ends then. */
 #include "rt/irq.h"
 #include "rt/rt.h"
 
@@ -86,6 +86,7 @@ static bool told(const char *name, volatile bool *flag, bool deaf)
 void guest_main(const uint8_t *zero_page)
 {
 	bool deaf = cmdline_value(zero_page, "deaf") != NULL;
+	uint64_t counts = cmdline_number(zero_page, "counts=", UINT64_MAX);
 	uint32_t cpus = (uint32_t)cmdline_number(zero_page, "cpus=", 1);
 
 	irq_init();
@@ -104,7 +105,7 @@ void guest_main(const uint8_t *zero_page)
 	       (size_t)(control_trampoline_end - control_trampoline));
 	for (uint32_t id = 1; id < cpus; id++)
 		start_cpu(id);
-	for (uint64_t count = 0;; count++) {
+	for (uint64_t count = 0; count < counts; count++) {
 		wait_tsc(TICK_TSC);
 		print_hex(count);
 		print("\n");
