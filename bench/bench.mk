@@ -13,6 +13,7 @@ BENCH_GUESTS = \
 # Guests in C, on the library of tests/guest.
 BENCH_RT_GUESTS = \
 	blk_bench \
+	clone \
 	net_bench \
 	vsock_bench
 LINT_FILES += $(wildcard bench/*.[ch] bench/guests/*.[ch])

@@ -131,7 +131,6 @@ bool vcpu_state_save(int vcpu_fd, const struct msr_list *list, struct vcpu_state
 	*failed = "KVM_GET_MSRS";
 	if (!save_msrs(vcpu_fd, list, msrs))
 		return false;
-	state->n_msrs = msrs->head.nmsrs;
 	errno = EBUSY;
 	*failed = "system management mode";
 	return !state->events.smi.smm && !state->events.smi.pending;
@@ -171,39 +170,36 @@ static bool start_lapic_timer(int vcpu_fd, const struct vcpu_state *state, struc
 	return SET(KVM_SET_LAPIC, &lapic);
 }
 
-static bool restore_msrs(int vcpu_fd, const struct msr_list *list, const struct kvm_msr_entry *from,
-			 uint32_t n, struct error_text *error)
+static bool restore_msrs(int vcpu_fd, const struct msr_list *list, const struct vcpu_msrs *msrs,
+			 struct error_text *error)
 {
-	static struct vcpu_msrs msrs;
+	uint32_t n = msrs->head.nmsrs;
 
-	msrs.head.nmsrs = n;
-	memcpy(msrs.entries, from, n * sizeof(from[0]));
 	for (uint32_t i = 0; i < n; i++)
-		if (from[i].reserved != 0 || !msr_list_has(list, from[i].index))
+		if (!msr_list_has(list, msrs->entries[i].index))
 			return error_set(error,
 					 "the snapshot's vCPU state: MSR 0x%x is none of its",
-					 from[i].index);
-	int done = host_ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);
+					 msrs->entries[i].index);
+	int done = host_ioctl(vcpu_fd, KVM_SET_MSRS, msrs);
 	if (done < 0)
 		return error_set_errno(error, "the snapshot's vCPU state: KVM_SET_MSRS: %s",
 				       strerror(errno));
 	return (uint32_t)done == n ||
 	       error_set(error, "the snapshot's vCPU state: this host's KVM refuses MSR 0x%x",
-			 from[done].index);
+			 msrs->entries[done].index);
 }
 
 bool vcpu_state_restore(int vcpu_fd, const struct msr_list *list, const struct vcpu_state *state,
-			const void *xsave, const struct kvm_msr_entry *msrs, uint32_t n_msrs,
-			struct error_text *error)
+			const void *xsave, const struct vcpu_msrs *msrs, struct error_text *error)
 {
-	if (state->events.smi.smm || state->events.smi.pending || state->n_msrs != n_msrs)
+	if (state->events.smi.smm || state->events.smi.pending)
 		return error_set(error, "the snapshot's vCPU state: system management mode");
 	return SET(KVM_SET_SREGS, &state->sregs) &&
 	       (state->xcrs.nr_xcrs == 0 || SET(KVM_SET_XCRS, &state->xcrs)) &&
 	       set_lapic(vcpu_fd, state, error) && SET(KVM_SET_XSAVE, xsave) &&
 	       SET(KVM_SET_REGS, &state->regs) && SET(KVM_SET_DEBUGREGS, &state->debugregs) &&
-	       restore_msrs(vcpu_fd, list, msrs, n_msrs, error) &&
-	       SET(KVM_SET_MP_STATE, &state->mp) && SET(KVM_SET_VCPU_EVENTS, &state->events);
+	       restore_msrs(vcpu_fd, list, msrs, error) && SET(KVM_SET_MP_STATE, &state->mp) &&
+	       SET(KVM_SET_VCPU_EVENTS, &state->events);
 }
 
 /* The APIC's timer mode must be known when the deadline comes. */

@@ -27,7 +27,7 @@ struct vcpu_state {
 	uint64_t tsc, tsc_offset; /* the second from the host's, scaled to the guest's frequency */
 	uint64_t tsc_deadline;    /* 0: none */
 	struct kvm_mp_state mp;
-	uint32_t n_msrs;
+	uint32_t zero;
 };
 static_assert(sizeof(struct vcpu_state) == 2096, "part of the snapshot's file");
 
@@ -46,6 +46,12 @@ struct vcpu_msrs {
 };
 static_assert(offsetof(struct vcpu_msrs, entries) == sizeof(struct kvm_msrs), "as KVM reads them");
 
+/* The bytes of so many of them. */
+static inline size_t vcpu_msrs_bytes(uint32_t n)
+{
+	return sizeof(struct kvm_msrs) + n * sizeof(struct kvm_msr_entry);
+}
+
 /* How many bytes an XSAVE area has. */
 size_t vcpu_xsave_bytes(int vm_fd);
 
@@ -58,8 +64,7 @@ bool vcpu_state_save(int vcpu_fd, const struct msr_list *list, struct vcpu_state
 
 /* Into a vCPU that has never run, but for what belongs to time. False: *error says why. */
 bool vcpu_state_restore(int vcpu_fd, const struct msr_list *list, const struct vcpu_state *state,
-			const void *xsave, const struct kvm_msr_entry *msrs, uint32_t n_msrs,
-			struct error_text *error);
+			const void *xsave, const struct vcpu_msrs *msrs, struct error_text *error);
 
 /* The rest, when its guest is about to run: the TSC, which is by `tsc_shift` less ahead of the host's than it was, and the timers
  * of the local APIC. */

@@ -48,24 +48,36 @@ void machine_load_snapshot(struct machine *m)
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }
 
+/* The registers stand in the file as KVM takes them. */
+static const struct vcpu_msrs *take_msrs(struct snapshot_file *file, unsigned i,
+					 struct error_text *error)
+{
+	const struct vcpu_msrs *msrs;
+	size_t bytes;
+
+	msrs = snapshot_file_take(file, SNAPSHOT_CPU_MSRS, i, vcpu_msrs_bytes(0),
+				  vcpu_msrs_bytes(MSR_LIST_MAX), &bytes, error);
+	if (msrs == NULL ||
+	    (msrs->head.nmsrs <= MSR_LIST_MAX && bytes == vcpu_msrs_bytes(msrs->head.nmsrs)))
+		return msrs;
+	error_set(error, "the snapshot is damaged: it has another number of registers");
+	return NULL;
+}
+
 static void restore_cpu(struct machine *m, unsigned i)
 {
 	struct snapshot_file *file = &m->snapshot.file;
-	const void *xsave, *msrs;
+	const struct vcpu_msrs *msrs;
+	const void *xsave;
 	struct error_text error;
-	size_t msr_bytes = 0;
 
 	cpus[i] = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*cpus[i]), &error);
 	xsave = cpus[i] == NULL ? NULL
 				: snapshot_file_take_exactly(file, SNAPSHOT_CPU_XSAVE, i,
 							     m->snapshot.xsave_bytes, &error);
-	msrs = xsave == NULL ? NULL
-			     : snapshot_file_take(file, SNAPSHOT_CPU_MSRS, i, 0,
-						  MSR_LIST_MAX * sizeof(struct kvm_msr_entry),
-						  &msr_bytes, &error);
+	msrs = xsave == NULL ? NULL : take_msrs(file, i, &error);
 	if (msrs == NULL ||
-	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpus[i], xsave, msrs,
-				(uint32_t)(msr_bytes / sizeof(struct kvm_msr_entry)), &error))
+	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpus[i], xsave, msrs, &error))
 		fail_restore(m, &error);
 }
 

@@ -163,8 +163,8 @@ static void save_cpus(const struct machine *m, struct snapshot_writer *writer,
 		}
 		snapshot_writer_add(writer, SNAPSHOT_CPU, i, &state, sizeof(state));
 		snapshot_writer_add(writer, SNAPSHOT_CPU_XSAVE, i, xsave.area, xsave.bytes);
-		snapshot_writer_add(writer, SNAPSHOT_CPU_MSRS, i, msrs.entries,
-				    state.n_msrs * sizeof(msrs.entries[0]));
+		snapshot_writer_add(writer, SNAPSHOT_CPU_MSRS, i, &msrs,
+				    vcpu_msrs_bytes(msrs.head.nmsrs));
 	}
 }
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A machine with a disk, a NIC and a vsock whose drivers are ready and have nothing to do; then the CPU is
- * halted for good. The word "starved" of the command line: with no receive buffers; "nothing": no driver at all. */
+ * halted for good. The word "starved" of the command line: with no receive buffers; "nothing": no driver at all; "snapshot": it
+ * asks for one when they are ready, and its clones read the disk once more. */
 #include "rt/blk.h"
 #include "rt/irq.h"
 #include "rt/net.h"
 #include "rt/rt.h"
 #include "rt/vsock.h"
 
-#define VECTOR_HALT 0x60
-#define ICR_TO_SELF 0x44000u
+#define VECTOR_HALT     0x60
+#define ICR_TO_SELF     0x44000u
+#define BOOT_TIMER_GPA  0xc0000000u
+#define SNAPSHOT_WANTED 124
 
 GUEST_WITH_INTERRUPTS;
 
@@ -45,6 +48,10 @@ void guest_main(const uint8_t *zero_page)
 	lapic_enable();
 	if (cmdline_value(zero_page, "nothing") == NULL)
 		start(cmdline_value(zero_page, "starved") != NULL);
+	if (cmdline_value(zero_page, "snapshot") != NULL) {
+		mmio_write8(BOOT_TIMER_GPA, SNAPSHOT_WANTED);
+		print_check("disk", blk_io(&disk, BLK_IN, 0, data, sizeof(data)) == BLK_OK);
+	}
 	print("ready\n");
 	lapic_write(LAPIC_ICR_HIGH, 0);
 	lapic_write(LAPIC_ICR_LOW, ICR_TO_SELF | VECTOR_HALT);

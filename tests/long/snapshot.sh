@@ -1,0 +1,6 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Snapshots in number: 1,000 clones and a pool of 300, 200 random moments.
+set -u
+folder=$(dirname "$0")/../guest
+CLONES=1000 POOL=300 TIME_LIMIT=900 "$folder/snapshot-many.sh" && SNAPSHOTS=60 "$folder/snapshot-moments.sh"
