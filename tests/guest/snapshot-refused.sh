@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A snapshot for another host, monitor or machine is refused by one line with both values; so is one that is damaged in any place, and what
+# cannot be written leaves no file, and a VM that goes on.
+# shellcheck source=tests/guest/lib.sh
+. "$(dirname "$0")/lib.sh"
+need_kvm
+vmm_run --kernel "$elf/snapshot.elf" --snapshot "$tmp/good"
+expect_status 0
+kernel=$(uname -r)
+
+# patched FIELD VALUE STATUS REGEX
+patched() {
+	cp --sparse=always "$tmp/good" "$tmp/bad"
+	tests/guest/snapshot_patch.py "$tmp/bad" "$1" "$2"
+	vmm_run --restore "$tmp/bad"
+	expect_status "$3" "$1 = $2"
+	expect_error "--restore $tmp/bad: .*$4"
+}
+patched version 9 121 "snapshot's format is version 9, this monitor's 1"
+patched monitor 0.0.1 121 "made by vmm 0\.0\.1, this is [0-9.]+"
+patched host_kernel 5.4.0-ancient 122 "made under Linux 5\.4\.0-ancient, this host has $kernel"
+patched cpu_vendor VIAVIAVIAVIA 122 'made for the CPU VIAVIAVIAVIA [0-9a-f]+, CPUID [0-9a-f]+, this host has [A-Za-z]+ '
+patched cpu_signature 0x12345 122 'made for the CPU .* 12345, .* this host has '
+patched cpuid_checksum 0xabc 122 'CPUID abc, this host has .* CPUID [0-9a-f]+'
+patched tsc_khz 1000 122 "TSC runs at 1000 kHz, this host's at [0-9]+"
+patched n_cpus 0 121 'an impossible number'
+patched n_cpus 255 121 'an impossible number'
+patched n_cpus 2 122 'made for the CPU'
+patched n_disks 1 121 'has disks: 1, this VM 0'
+patched memory_bytes 4096 121 'has [0-9]+ bytes, but 4096 of memory'
+patched sections_bytes 0 121 'is missing'
+patched sections_bytes 0xffffffffffffff00 121 'an impossible number'
+
+# Every 397th byte of the sections, by the checksums.
+end=$((4096 + $(od -A n -t u8 -j 24 -N 8 "$tmp/good")))
+for ((at = 4096; at < end - 8; at += 397)); do
+	cp --sparse=always "$tmp/good" "$tmp/bad"
+	printf '%b' "\\x$(printf %02x $((($(od -A n -t u1 -j $at -N 1 "$tmp/good") + 1) % 256)))" |
+		dd of="$tmp/bad" bs=1 seek=$at conv=notrunc status=none
+	vmm_run --restore "$tmp/bad"
+	expect_status 121 "byte $at"
+	expect_error 'the snapshot is damaged: '
+done
+
+# A full disk, and a folder that nobody may write to any more.
+mkdir "$tmp/small"
+if mount -t tmpfs -o size=64k small "$tmp/small" 2>/dev/null; then
+	at_exit umount "$tmp/small"
+	vmm_run --kernel "$elf/snapshot.elf" --snapshot "$tmp/small/snap"
+	expect_status 0 "a full disk"
+	expect_error 'snapshot snap: No space left on device'
+	expect_output "$(echo asks; printf '%s ok\n' memory registers fpu)"
+	[ -z "$(ls "$tmp/small")" ] || die "a file is left"
+fi
