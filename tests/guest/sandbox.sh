@@ -7,6 +7,7 @@ need_kvm
 
 # started ARGUMENT...: a guest that says "running" and halts; its monitor is $pid.
 started() {
+	: >"$tmp/out" # of the one before
 	"${monitor[@]}" --kernel "$elf/end.elf" --cmdline halt "$@" >"$tmp/out" 2>"$tmp/err" </dev/null &
 	pid=$!
 	for ((i = 0; i < 500; i++)); do
