@@ -52,7 +52,7 @@ mkdir "$tmp/own"
 
 # strike THREAD WHAT [ARGUMENT...]: what the attacker says is in $tmp/err.
 strike() {
-	SANDBOX_HOOK="$1 $2" vmm_run --kernel "$elf/hello.elf" --cpus 2 "${@:3}"
+	SANDBOX_HOOK="$1 $2" TIME_LIMIT=100 vmm_run --kernel "$elf/hello.elf" --cpus 2 "${@:3}"
 }
 
 # The VM goes on after it.

@@ -137,22 +137,25 @@ static void sweep_values(const char *name, long number, unsigned at, unsigned lo
 	say("\n");
 }
 
-/* An ioctl's number is a direction, a size, a type and a number: every type and number with sizes that are in use. */
+/* An ioctl's number is a direction, a size, a type and a number. Of the types that the monitor has open, KVM's and
+ * terminals' (and TUN's), every number with the sizes that are in use; of the others a few. */
 static void sweep_ioctls(void)
 {
-	static const unsigned sizes[] = { 0, 1, 2, 4, 8, 16, 24, 32, 64, 144, 208, 312, 4096 };
+	static const unsigned sizes[] = { 0, 4, 8, 16, 1, 2, 24, 32, 64, 144, 208, 312, 4096 };
+	static const unsigned own[] = { 0xae, 0x54 };
+	unsigned n_sizes = sizeof(sizes) / sizeof(sizes[0]);
 
 	say("ioctl:");
-	for (unsigned direction = 0; direction < 4; direction++)
-		for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			for (unsigned number = 0; number < 1 << 16; number++) {
-				unsigned request = direction << 30 | sizes[i] << 16 | number;
-				/* Of the types that the monitor has open: all; of the others a few. */
-				if (number >> 8 != 0xae && number >> 8 != 0x54 && number % 8 != 0)
-					continue;
+	for (unsigned type = 0; type < 256; type++) {
+		bool is_own = type == own[0] || type == own[1];
+		for (unsigned number = 0; number < 256; number += is_own ? 1 : 32)
+			for (unsigned i = 0; i < (is_own ? n_sizes : 3) * 4; i++) {
+				unsigned request =
+					(i & 3) << 30 | sizes[i / 4] << 16 | type << 8 | number;
 				if (passes(SYS_ioctl, -1, request, -1))
 					say(" %x", request);
 			}
+	}
 	say("\n");
 }
 
@@ -169,9 +172,9 @@ static void sweep(void)
 	sweep_values("io_uring_register", SYS_io_uring_register, 1, 0x80000000, 0x80000100);
 	sweep_values("prctl", SYS_prctl, 0, 0, 100);
 	/* Other threads and processes, the first ones among them. */
-	sweep_values("tkill", SYS_tkill, 0, 0, 4096);
-	sweep_values("tgkill", SYS_tgkill, 0, 0, 4096);
-	sweep_values("kill", SYS_kill, 0, 0, 4096);
+	sweep_values("tkill", SYS_tkill, 0, 0, 1024);
+	sweep_values("tgkill", SYS_tgkill, 0, 0, 1024);
+	sweep_values("kill", SYS_kill, 0, 0, 1024);
 }
 
 static int32_t ring_result;
