@@ -198,6 +198,19 @@ static void test_class_29_refused_worker(void)
 	tear_down();
 }
 
+/* A launcher's descriptor that does not block, and is full: it is waited for. */
+static void test_full_for_a_moment(void)
+{
+	set_up(PATH, 0);
+	console.writing = true;
+	print("later\n");
+	console.write_op.done(&console.write_op, -EAGAIN);
+	CHECK(console.writing && !console.output_failed);
+	RIG_RUN_UNTIL(!console.writing && console.serial.tx_head == console.serial.tx_tail);
+	check_file(PATH, "later\n");
+	tear_down();
+}
+
 /* Lost bytes count, but for those of a reader that has left. */
 static void test_lost_bytes(void)
 {
@@ -235,6 +248,7 @@ int main(void)
 	RUN(test_fifo);
 	RUN(test_descriptors);
 	RUN(test_class_29_refused_worker);
+	RUN(test_full_for_a_moment);
 	RUN(test_lost_bytes);
 	RUN(test_waits_at_gate);
 	for (const char *const *name =

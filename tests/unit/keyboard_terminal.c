@@ -195,6 +195,10 @@ static void without_terminal(void)
 	start_keyboard();
 	CHECK(!keyboard.is_terminal);
 	rig_idle();
+	/* Two of them on the ring, so that one has nothing. */
+	keyboard.read_op.done(&keyboard.read_op, -EAGAIN);
+	CHECK(keyboard.reading && !keyboard.ended);
+	rig_idle();
 	keyboard_suspend(&keyboard);
 	keyboard_resume(&keyboard);
 	type("\x01x");
