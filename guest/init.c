@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <mntent.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -28,29 +29,87 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BOOT_TIMER_GPA  0xc0000000
 #define BOOT_TIMER_BYTE 123
+#define SNAPSHOT_BYTE   124
 #define GRACE_SECONDS   1
 #define ASKED_SECONDS   60 /* whoever asks from outside has a limit of its own */
 #define DRAIN_SECONDS   5
 #define MOUNTS_MAX      64
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
+#define SNAPSHOT_SIGNAL 40
 #define EXIT_PORT       0xf4
 
-/* Writes the byte by which a monitor measures the boot; without a /dev/mem it is not written. */
-static void boot_timer_fire(void)
+/* The monitor's page (docs/guest.md), which has these words; NULL without a /dev/mem. */
+enum {
+	WORD_GENERATION = 1,
+	WORD_TIME_NS,
+	WORD_RANDOM,
+	RANDOM_WORDS = 4,
+};
+
+static volatile uint64_t *page_map(void)
 {
 	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
 	if (fd < 0)
-		return;
-	void *page = mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, BOOT_TIMER_GPA);
+		return NULL;
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, BOOT_TIMER_GPA);
 	close(fd);
-	if (page == MAP_FAILED)
+	return page == MAP_FAILED ? NULL : page;
+}
+
+static void page_unmap(volatile uint64_t *page)
+{
+	munmap((void *)page, 4096);
+}
+
+/* Writes the byte by which a monitor measures the boot. */
+static void boot_timer_fire(void)
+{
+	volatile uint64_t *page = page_map();
+	if (!page)
 		return;
 	*(volatile uint8_t *)page = BOOT_TIMER_BYTE;
-	munmap(page, 4096);
+	page_unmap(page);
+}
+
+/* The kernel's random numbers are those of every other clone until this is done, and its clock stood. */
+static void clone_begin(const volatile uint64_t *page)
+{
+	struct {
+		int entropy_bits, bytes;
+		uint64_t random[RANDOM_WORDS];
+	} pool = { RANDOM_WORDS * 64, RANDOM_WORDS * 8, { 0 } };
+	uint64_t now_ns = page[WORD_TIME_NS];
+	struct timespec now = { (time_t)(now_ns / 1000000000), (long)(now_ns % 1000000000) };
+	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < RANDOM_WORDS; i++)
+		pool.random[i] = page[WORD_RANDOM + i];
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		printf("init: /dev/urandom: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	clock_settime(CLOCK_REALTIME, &now);
+}
+
+/*
+ * Asks the monitor for a snapshot. Each clone goes on behind the write; so does this machine, where the
+ * monitor takes none.
+ */
+static void snapshot_take(void)
+{
+	volatile uint64_t *page = page_map();
+	if (!page)
+		return;
+	uint64_t generation = page[WORD_GENERATION];
+	*(volatile uint8_t *)page = SNAPSHOT_BYTE;
+	if (page[WORD_GENERATION] != generation)
+		clone_begin(page);
+	page_unmap(page);
 }
 
 static void mount_kernel_filesystems(void)
@@ -184,7 +243,7 @@ static void *ring_wait(void *unused)
 
 /*
  * Reaps every orphan until the command ends (its status is reported) or a
- * signal of SET other than SIGCHLD asks for the end. Returns the command's
+ * signal of SET other than SIGCHLD and SNAPSHOT_SIGNAL asks for the end. Returns the command's
  * status as a shell tells it, or -1, and in *ASKED whether it came from outside.
  */
 static int command_wait(pid_t command, const char *name, const sigset_t *set, bool *asked)
@@ -200,7 +259,11 @@ static int command_wait(pid_t command, const char *name, const sigset_t *set, bo
 			}
 		}
 		int number;
-		if (sigwait(set, &number) == 0 && number != SIGCHLD) {
+		if (sigwait(set, &number) != 0 || number == SIGCHLD)
+			continue;
+		if (number == SNAPSHOT_SIGNAL) {
+			snapshot_take();
+		} else {
 			*asked = number == POWER_BUTTON;
 			return -1;
 		}
@@ -279,8 +342,8 @@ static void console_drain(void)
 int main(int argc, char **argv)
 {
 	static char *shell[] = { "/bin/sh", "-l", NULL };
-	static const int wanted[] = { SIGALRM, SIGCHLD, SIGTERM,     SIGINT,
-				      SIGUSR1, SIGUSR2, POWER_BUTTON };
+	static const int wanted[] = { SIGALRM, SIGCHLD, SIGTERM,      SIGINT,
+				      SIGUSR1, SIGUSR2, POWER_BUTTON, SNAPSHOT_SIGNAL };
 	sigset_t set;
 
 	mkdir("/dev", 0755);
@@ -309,6 +372,8 @@ int main(int argc, char **argv)
 	char **command = words > 0 && words < argc ? argv + argc - words : shell;
 	bool asked = false;
 	int status = -1;
+	if (getenv("snapshot"))
+		snapshot_take();
 	pid_t pid = command_start(command);
 	if (pid > 0)
 		status = command_wait(pid, command[0], &set, &asked);
