@@ -177,6 +177,17 @@ void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op)
 	io_uring_sqe_set_data(sqe, op);
 }
 
+int ring_cancel(struct ring *ring, struct ring_op *op)
+{
+	struct io_uring_sync_cancel_reg one = {
+		.addr = (uintptr_t)op,
+		.fd = -1,
+		.timeout = { .tv_nsec = CANCEL_WAIT_NS },
+	};
+
+	return io_uring_register_sync_cancel(&ring->uring, &one);
+}
+
 void ring_after_batch(struct ring *ring, struct ring_task *task)
 {
 	if (task->queued)

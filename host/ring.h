@@ -78,6 +78,10 @@ void ring_start(struct ring *ring);
 struct io_uring_sqe *ring_prepare(struct ring *ring);
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
 
+/* Asks for the end of an operation that may wait for long: its callback comes, with -ECANCELED where it has done nothing.
+ * Returns -ENOENT if it is not yet submitted, or done; -EINVAL before Linux 6.0. */
+int ring_cancel(struct ring *ring, struct ring_op *op);
+
 /* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
 void ring_after_batch(struct ring *ring, struct ring_task *task);
 

@@ -4,7 +4,7 @@
  * nothing and there are no tx_waiters; output_unseen and stopped are false, tx_dropped is 0. rx_head begins anew, as do the
  * counters in_bytes and out_bytes.
  *
- * Of struct keyboard: read_op, ready_op, check_op, ring, serial, exit, fd, is_terminal, ended, reading, checking and chunk are
+ * Of struct keyboard: read_op, ready_op, check_op, ring, serial, exit, fd, is_terminal, ended, reading, resting, checking and chunk are
  * the new process's, as is escape_seen: it is about keys of its own terminal. head and tail are counted anew.
  *
  * Of struct console, all but serial and keyboard is about the new process's output: write_op, writable_op, line_op, wake, ring,
@@ -18,9 +18,15 @@
 #define IER_MASK 0x0f
 #define MCR_MASK 0x1f
 
-bool console_is_at_rest(struct console *console)
+bool console_come_to_rest(struct console *console)
 {
-	return !console->writing && serial_is_at_rest(&console->serial);
+	return keyboard_come_to_rest(&console->keyboard) && !console->writing &&
+	       serial_is_at_rest(&console->serial);
+}
+
+void console_go_on(struct console *console)
+{
+	keyboard_go_on(&console->keyboard);
 }
 
 static void save_serial(const struct serial *serial, struct serial_state *state)

@@ -25,8 +25,10 @@ struct console_state {
 };
 static_assert(sizeof(struct console_state) == 65576, "a file's format");
 
-/* Whether all that the guest has printed is written out, and no vCPU waits for room. On the ring's thread. */
-bool console_is_at_rest(struct console *console);
+/* Reads nothing any more, until console_go_on(). Again and again; true: all that the guest has printed is written out, no vCPU
+ * waits for room, and no read is in flight. On the ring's thread. */
+bool console_come_to_rest(struct console *console);
+void console_go_on(struct console *console);
 
 /* At rest, on the ring's thread. */
 void console_save(const struct console *console, struct console_state *state);

@@ -68,7 +68,7 @@ static void listen_for_keys(struct keyboard *keyboard)
 	unsigned waiting = keyboard->head - keyboard->tail;
 
 	/* One more: an escape's Ctrl-a may turn out to be for the guest. */
-	if (keyboard->reading || keyboard->ended || keyboard->fd < 0 ||
+	if (keyboard->reading || keyboard->ended || keyboard->resting || keyboard->fd < 0 ||
 	    KEYBOARD_BUFFER_BYTES - waiting < KEYBOARD_READ_BYTES + 1)
 		return;
 	keyboard->reading = true;
@@ -123,7 +123,9 @@ static void became_ready(struct ring_op *op, int32_t result)
 {
 	struct keyboard *keyboard = keyboard_of(op, offsetof(struct keyboard, ready_op));
 
-	if (!keyboard->is_terminal)
+	if (keyboard->resting)
+		keyboard->reading = false;
+	else if (!keyboard->is_terminal)
 		start_read(keyboard);
 	else if (result < 0)
 		listen_again(keyboard);
@@ -156,7 +158,7 @@ static void read_done(struct ring_op *op, int32_t result)
 {
 	struct keyboard *keyboard = keyboard_of(op, offsetof(struct keyboard, read_op));
 
-	if (result == -EAGAIN) {
+	if (result == -EAGAIN && !keyboard->resting) {
 		wait_until_ready(keyboard);
 		return; /* still "reading" */
 	}
@@ -167,7 +169,7 @@ static void read_done(struct ring_op *op, int32_t result)
 	keyboard->reading = false;
 	if (result > 0)
 		take_typed(keyboard, (unsigned)result);
-	else if (result != -EINTR)
+	else if (result != -EINTR && !keyboard->resting)
 		keyboard->ended = true;
 	keyboard_pump(keyboard);
 }
@@ -182,6 +184,19 @@ void keyboard_pump(struct keyboard *keyboard)
 		bytes[n] = keyboard->typed[keyboard->tail++ % KEYBOARD_BUFFER_BYTES];
 	if (n > 0)
 		serial_receive(keyboard->serial, bytes, n);
+	listen_for_keys(keyboard);
+}
+
+bool keyboard_come_to_rest(struct keyboard *keyboard)
+{
+	keyboard->resting = true;
+	return !keyboard->reading || (ring_cancel(keyboard->ring, &keyboard->read_op) == -EINVAL ||
+				      ring_cancel(keyboard->ring, &keyboard->ready_op) == -EINVAL);
+}
+
+void keyboard_go_on(struct keyboard *keyboard)
+{
+	keyboard->resting = false;
 	listen_for_keys(keyboard);
 }
 

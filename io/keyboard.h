@@ -31,6 +31,7 @@ struct keyboard {
 	int fd; /* -1: none */
 	bool is_terminal, ended, escape_seen;
 	bool reading, checking; /* a read or poll is in flight; a check of the foreground is due */
+	bool resting;           /* what is typed is left where it is */
 	unsigned head, tail;    /* free-running; head - tail bytes wait */
 	/* From here on untouched until something is typed. */
 	uint8_t chunk[KEYBOARD_READ_BYTES];
@@ -46,6 +47,11 @@ void keyboard_start(struct keyboard *keyboard);
 
 /* Hands typed bytes to the UART as it takes them, and reads more when there is room. */
 void keyboard_pump(struct keyboard *keyboard);
+
+/* Nothing is read any more, until keyboard_go_on(). Again and again; true: no read is in flight that could take what the next
+ * process is to read. Before Linux 6.0 one may be. */
+bool keyboard_come_to_rest(struct keyboard *keyboard);
+void keyboard_go_on(struct keyboard *keyboard);
 
 /* Before a stop of the process and after it: leaves the terminal, and takes it again if the process is in the
  * foreground. */

@@ -34,6 +34,8 @@ void machine_stop_queues(struct machine *m)
 void machine_wake_devices(struct machine *m)
 {
 	for_each_device(m, virtio_device_go_on);
+	if (m->config.serial != SERIAL_NONE)
+		console_go_on(&m->console);
 }
 
 /* What is not at rest; NULL: all is. */
@@ -51,7 +53,7 @@ static const char *find_busy(struct machine *m, bool peers_count)
 			busy = m->nics[i].name;
 	if (m->config.vsock.guest_cid != 0 && m->vsock.vsock.device.in_flight > 0)
 		busy = "--vsock";
-	if (m->config.serial != SERIAL_NONE && !console_is_at_rest(&m->console))
+	if (m->config.serial != SERIAL_NONE && !console_come_to_rest(&m->console))
 		busy = "--serial";
 	/* One that waited for the console has that byte's instruction to finish. */
 	if (busy == NULL && !gate_holds_all(&m->pause.gate))

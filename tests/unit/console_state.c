@@ -3,6 +3,7 @@
 #include "io/console_state.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -59,14 +60,19 @@ static void start(void)
 	console_start(&console);
 }
 
-static void tear_down(void)
+static void tear_down_all_but_input(void)
 {
 	ring_close(&rig_ring);
 	console_close(&console);
 	close(console.wake.fd);
 	close(exit_request.posted.fd);
-	close(keyboard_fd);
 	close(screen_fd);
+}
+
+static void tear_down(void)
+{
+	tear_down_all_but_input();
+	close(keyboard_fd);
 }
 
 static void type(const char *text, size_t n)
@@ -82,7 +88,7 @@ static void run_until(bool (*happens)(void))
 
 static bool rests(void)
 {
-	return console_is_at_rest(&console);
+	return console_come_to_rest(&console);
 }
 
 static bool has_typed(void)
@@ -127,6 +133,33 @@ static void test_typed(void)
 	type(text + 116, 4);
 	check_reads(text + 1, 119);
 	tear_down();
+}
+
+/* What is typed after the rest is for the next process, also where a read was waiting for it; or for this one, if it goes on. */
+static void test_typed_later(void)
+{
+	struct pollfd pipe = { .fd = 0, .events = POLLIN };
+	char text[4];
+
+	set_up();
+	start();
+	out(IER, 0x0d);
+	CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	CHECK(console.keyboard.reading);
+	run_until(rests);
+	type("abcd", 4);
+	for (unsigned i = 0; i < 5; i++)
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	CHECK_EQ(poll(&pipe, 1, 0), 1);
+	CHECK_EQ(console.keyboard.head, 0);
+	console_go_on(&console);
+	check_reads("abcd", 4);
+	run_until(rests);
+	type("efgh", 4);
+	tear_down_all_but_input();
+	CHECK_EQ(read(0, text, 4), 4);
+	CHECK_BYTES(text, "efgh", 4);
+	close(keyboard_fd);
 }
 
 /* The driver has not taken its interrupt: the cause stands, and the registers are what they were. */
@@ -226,6 +259,7 @@ int main(void)
 	stdout = fdopen(fcntl(1, F_DUPFD_CLOEXEC, 10), "w");
 	CHECK(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
 	RUN(test_typed);
+	RUN(test_typed_later);
 	RUN(test_registers);
 	RUN(test_waiter);
 	RUN(test_refused);
