@@ -24,18 +24,29 @@ static void tell_if_all_wait(struct gate *gate)
 void gate_close(struct gate *gate)
 {
 	pthread_mutex_lock(&gate->lock);
-	gate->closed = true;
+	gate->closed = !gate->removed;
 	/* They may not even have noticed that it was open. */
 	tell_if_all_wait(gate);
 	pthread_mutex_unlock(&gate->lock);
 }
 
-void gate_open(struct gate *gate)
+static void open_gate(struct gate *gate, bool removed)
 {
 	pthread_mutex_lock(&gate->lock);
 	gate->closed = false;
+	gate->removed = removed;
 	pthread_cond_broadcast(&gate->opened);
 	pthread_mutex_unlock(&gate->lock);
+}
+
+void gate_open(struct gate *gate)
+{
+	open_gate(gate, false);
+}
+
+void gate_remove(struct gate *gate)
+{
+	open_gate(gate, true);
 }
 
 bool gate_holds_all(struct gate *gate)

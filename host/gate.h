@@ -9,7 +9,7 @@
 struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t opened;
-	bool closed;
+	bool closed, removed;
 	unsigned n_threads, n_waiting;
 	int all_wait_fd;
 };
@@ -19,6 +19,9 @@ void gate_init(struct gate *gate, unsigned n_threads, int all_wait_fd);
 
 void gate_close(struct gate *gate);
 void gate_open(struct gate *gate);
+
+/* Opens it for good: gate_close() has no effect any more. */
+void gate_remove(struct gate *gate);
 bool gate_holds_all(struct gate *gate);
 
 /* One of the threads: waits while the gate is closed. Whether it was. */

@@ -247,7 +247,7 @@ void machine_start_control(struct machine *m)
 void machine_stop_control(struct machine *m)
 {
 	if (can_pause(m))
-		pause_end(&m->pause);
+		pause_end_for_good(&m->pause);
 }
 
 void machine_detach_control(struct machine *m)

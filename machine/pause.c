@@ -57,6 +57,13 @@ void pause_end(struct pause *pause)
 	gate_open(&pause->gate);
 }
 
+void pause_end_for_good(struct pause *pause)
+{
+	/* RUNNING says nothing of the gate: a vCPU may have closed it. */
+	pause->state = PAUSE_RUNNING;
+	gate_remove(&pause->gate);
+}
+
 void pause_close(struct pause *pause)
 {
 	event_close(&pause->all_wait);

@@ -41,13 +41,16 @@ void pause_start(struct pause *pause);
 /* stopped() follows, unless pause_end() comes first. No effect while it is not RUNNING. */
 void pause_begin(struct pause *pause);
 
-/* The guest runs on; a kernel with KVM's clock is told that it has stood still. Also at the end, before the vCPUs are
- * stopped for good. No effect while it is RUNNING. */
+/* The guest runs on; a kernel with KVM's clock is told that it has stood still. No effect while it is
+ * RUNNING. */
 void pause_end(struct pause *pause);
 
 /* A vCPU's thread, in an exit: none of them begins another KVM_RUN until the ring's thread has called pause_begin() and
  * pause_end(), which must follow. Those that are in one stay there. */
 void pause_close_gate(struct pause *pause);
+
+/* The vCPUs are about to be stopped for good: nothing holds them any more, whoever closes the gate from now on. */
+void pause_end_for_good(struct pause *pause);
 
 void pause_close(struct pause *pause);
 

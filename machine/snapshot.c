@@ -112,7 +112,7 @@ static void guest_has_asked(struct event *event)
 		(struct machine *)((char *)event - offsetof(struct machine, snapshot.asked));
 
 	/* While another one is taken this VM stands, and a clone would ask in vain: it has no answer to wait for. */
-	if (!m->snapshot.pending)
+	if (!m->snapshot.pending && exit_request_status(&m->exit) == EXIT_REQUEST_NONE)
 		begin(m, NULL, base_name(m->config.snapshot), false);
 }
 
