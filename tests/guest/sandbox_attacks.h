@@ -20,6 +20,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/seccomp.h"
+
 #define X32     0x40000000
 #define NO_FD   1000     /* that is not open */
 #define REFUSED (-4096L) /* as a result: SIGSYS */
@@ -71,6 +73,15 @@ static const struct attack {
 	{ "write", CALL(write), WITH(NO_FD, POINTER(code), 1) },
 	{ "open", CALL(open), WITH(POINTER("/etc/passwd"), O_RDONLY) },
 	{ "openat", CALL(openat), WITH(AT_FDCWD, POINTER("/etc/passwd"), O_RDONLY) },
+	{ "openat-unnamed", CALL(openat),
+	  WITH(AT_FDCWD, POINTER("/tmp"), SECCOMP_OPEN_UNNAMED, 0600) },
+	{ "openat-unnamed-to-read", CALL(openat),
+	  WITH(AT_FDCWD, POINTER("/tmp"), (SECCOMP_OPEN_UNNAMED & ~O_ACCMODE) | O_RDONLY, 0600) },
+	{ "linkat", CALL(linkat),
+	  WITH(AT_FDCWD, POINTER("/etc/passwd"), AT_FDCWD, POINTER("/tmp/sandbox-hook"),
+	       AT_SYMLINK_FOLLOW) },
+	{ "linkat-without-following", CALL(linkat),
+	  WITH(AT_FDCWD, POINTER("/etc/passwd"), AT_FDCWD, POINTER("/tmp/sandbox-hook"), 0) },
 	{ "openat2", CALL(openat2), WITH(AT_FDCWD, POINTER("/etc/passwd"), -1, 24) },
 	{ "open-by-handle", CALL(open_by_handle_at), WITH(AT_FDCWD, -1, O_RDONLY) },
 	{ "creat", CALL(creat), WITH(POINTER("/tmp/sandbox-hook"), 0600) },

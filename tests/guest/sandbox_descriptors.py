@@ -18,7 +18,7 @@ REASONS = {
     "kvm-vcpu": (2, RW, "KVM_RUN; registers when a guest fails"),
     "io_uring": (2, RW, "the devices' ring; the table that holds the VM at the end"),
     "signalfd": (1, RW, "signals, on the ring"),
-    "eventfd": (11 + 3, RW, "a doorbell for each queue; the console, the end's request, the pause"),
+    "eventfd": (11 + 4, RW, "a doorbell for each queue; the console, the end's request, the pause, the snapshot"),
     "eventpoll": (1, RW, "the vsock's streams that have ended in one direction"),
     "disk": (1, RW, "the first disk: reads, writes, its lock"),
     "ro": (1, R, "a disk that is not written"),
@@ -29,6 +29,8 @@ REASONS = {
     "tun": (1, RW, "a TAP: frames"),
     "stream": (1, RW, "a stream NIC: frames"),
     "v": (1, RW, "the vsock's socket: programs of the host connect"),
+    "snapshots": (1, R, "the folder of --snapshot's file"),
+    "pagemap": (1, R, "which pages a snapshot holds"),
     "c": (1, RW, "the control socket: clients connect"),
 }
 # What is mapped beside memory without a file.
@@ -48,6 +50,7 @@ def make(name, size):
         file.truncate(size)
 
 
+os.mkdir(folder + "/snapshots")
 for name in ("disk", "ro", "base", "base2"):
     make(name, 1 << 20)
 stream_ours, stream = socket.socketpair()
@@ -58,7 +61,7 @@ os.dup2(life_read, 93)
 words = ["--kernel", kernel, "--cmdline", "halt", "--cpus", "2", "--disk", folder + "/disk", "--disk", folder + "/ro,ro",
          "--disk", folder + "/base,overlay=" + folder + "/over", "--disk", folder + "/base2,overlay-dir=" + folder,
          "--net", "tap=vmtap0", "--net", "fd=90", "--vsock", "cid=3,uds=" + folder + "/v", "--control", folder + "/c",
-         "--status-fd", "91", "--events-fd", "92", "--lifeline-fd", "93"]
+         "--status-fd", "91", "--events-fd", "92", "--lifeline-fd", "93", "--snapshot", folder + "/snapshots/file"]
 null = os.open("/dev/null", R)
 out_read, out_write = os.pipe()
 with open(folder + "/errors", "w") as errors:
