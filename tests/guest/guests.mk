@@ -6,7 +6,7 @@ O ?= build
 GUEST_NAMES = $(basename $(notdir $(wildcard tests/guest/guests/*.c)))
 GUEST_ELFS = $(GUEST_NAMES:%=$(O)/tests/guest/%.elf) $(O)/tests/guest/hostile.elf
 # One guest of many files.
-HOSTILE_OBJECTS = $(patsubst tests/guest/%,$(O)/tests/guest/%.o,$(wildcard tests/guest/hostile/*.c))
+HOSTILE_OBJECTS = $(patsubst tests/guest/%,$(O)/tests/guest/%.o,$(wildcard tests/guest/hostile/*.c tests/guest/hostile/*.S))
 GUEST_RT_SOURCES = $(wildcard tests/guest/rt/*.c tests/guest/rt/*.S)
 GUEST_RT_OBJECTS = $(GUEST_RT_SOURCES:tests/guest/rt/%=$(O)/tests/guest/rt/%.o)
 # No SSE: the KVM that emulates CPL 0 knows none of it. No idioms that call a C library.

@@ -5,6 +5,7 @@
     hostile_host.py DIRECTORY SUITE... [-- OPTION...]
 
 DIRECTORY is for files. HOSTILE_TAP: a TAP interface of this network namespace; without one there are no cases of net.
+HOSTILE_SLOW: a disk of 4 MiB that takes its time; without one there are no cases of slow-block.
 HOSTILE_ONLY: the cases whose name begins with it. HOSTILE_CPUS. HOSTILE_EFFORT: how
 often what is repeated is. MONITOR: ./vmm. OPTION... are the monitor's.
 """
@@ -22,7 +23,7 @@ MARK = b"\x02\xb0\xad\x1b"
 class Host:
     def __init__(self, directory, suites, options):
         self.directory, self.suites = directory, suites
-        self.tap = os.environ.get("HOSTILE_TAP")
+        self.tap, self.slow = os.environ.get("HOSTILE_TAP"), os.environ.get("HOSTILE_SLOW")
         self.only = os.environ.get("HOSTILE_ONLY", "")
         self.cpus = int(os.environ.get("HOSTILE_CPUS", "1"))
         self.uds = directory + "/v.sock"
@@ -42,17 +43,16 @@ class Host:
                 file.truncate(4 << 20)
 
     def command(self, options):
-        words = ["witness=1", "disk=0", "stream=%d" % (3 if self.tap else 2), "vsock=%d" % (4 if self.tap else 3)]
-        if self.tap:
-            words.append("tap=2")
+        devices = ["disk", "witness"] + ["slow"] * bool(self.slow) + ["tap"] * bool(self.tap) + ["stream", "vsock"]
+        words = ["%s=%d" % (name, window) for window, name in enumerate(devices)]
         words += ["cpus=%d" % self.cpus, "effort=" + os.environ.get("HOSTILE_EFFORT", "1")] + ["run-" + suite for suite in self.suites]
         if self.only:
             words.append("only=" + self.only)
-        disk = os.environ.get("HOSTILE_DISK", self.directory + "/disk")
         return (
             os.environ.get("MONITOR", "./vmm").split()
             + ["--kernel", "build/tests/guest/hostile.elf", "--mem", "64M", "--cpus", str(self.cpus)]
-            + ["--disk", disk, "--disk", self.directory + "/witness"]
+            + ["--disk", self.directory + "/disk", "--disk", self.directory + "/witness"]
+            + (["--disk", self.slow] if self.slow else [])
             + (["--net", "tap=" + self.tap] if self.tap else [])
             + ["--net", "fd=%d" % self.peer.others.fileno(), "--vsock", "cid=3,uds=" + self.uds]
             + ["--no-default-cmdline", "--cmdline", " ".join(words)]
@@ -86,6 +86,8 @@ class Host:
         elif word == "stream-flood":
             for n in range(300):
                 self.peer.try_to_send(b"\xff" * 12 + b"\x88\xb5" + bytes(n * 5))
+        elif word == "type":
+            self.monitor.type(b"x" * 1500)
         elif word == "connect":
             s = socket.socket(socket.AF_UNIX)
             s.connect(self.uds)
@@ -98,6 +100,8 @@ class Host:
         found = [name for suite in self.suites for name in hostile_cases.names(suite)]
         if not self.tap:
             found = [name for name in found if not name.startswith("net-")]
+        if not self.slow:
+            found = [name for name in found if not name.startswith("slow-")]
         return sorted(name for name in found if name.startswith(self.only))
 
     def run(self):
@@ -106,7 +110,8 @@ class Host:
             if line is None:
                 raise Fault("the VM has ended after %s" % (self.done[-1:] or "nothing"))
             if not line.startswith("@"):
-                print("guest:", line)
+                if line:
+                    print("guest:", line)
                 continue
             self.do(line[1:].split(" "))
             self.monitor.answer(True)

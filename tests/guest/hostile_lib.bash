@@ -18,9 +18,11 @@ fi
 need_kvm
 export MONITOR="${monitor[*]}"
 
-# hostile SUITE... [-- OPTION...]: all cases of the suites, of which each is a file in tests/guest/hostile.
+# hostile SUITE... [-- OPTION...]: all cases of the suites, of which each is a file in tests/guest/hostile. `launcher` may be
+# set to a command that starts the whole.
+launcher=()
 hostile() {
 	local directory
 	directory=$(mktemp -d "$tmp/XXXXXX")
-	timeout -s KILL "${TIME_LIMIT:-200}" python3 tests/guest/hostile_host.py "$directory" "$@" || exit 1
+	timeout -s KILL "${TIME_LIMIT:-200}" "${launcher[@]}" python3 tests/guest/hostile_host.py "$directory" "$@" || exit 1
 }

@@ -282,48 +282,49 @@ static void one_status_for_all(const struct target *target)
 	}
 }
 
-static void offer(unsigned depth, uint32_t type)
+static void offer(struct blk *blk, unsigned depth, uint32_t type)
 {
 	for (unsigned i = 0; i < depth; i++) {
 		unsigned slot = i % BLK_SLOTS, head = i % HEADS;
-		(void)blk_prepare(&disk, slot, type, 8 * slot + 64, block_data[slot],
+		(void)blk_prepare(blk, slot, type, 8 * slot + 64, block_data[slot],
 				  type == BLK_FLUSH ? 0 : SLOT_BYTES);
-		disk.queue.desc[head].gpa = disk.queue.desc[slot].gpa;
-		disk.queue.desc[head].length = disk.queue.desc[slot].length;
-		disk.queue.desc[head].flags = disk.queue.desc[slot].flags;
+		blk->queue.desc[head].gpa = blk->queue.desc[slot].gpa;
+		blk->queue.desc[head].length = blk->queue.desc[slot].length;
+		blk->queue.desc[head].flags = blk->queue.desc[slot].flags;
 		/* The device has the first queue's worth before the second comes. */
 		if (i == HEADS)
-			virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
-		virtio_offer(&disk.queue, (uint16_t)head);
+			virtio_write(&blk->device, REG_QUEUE_NOTIFY, 0);
+		virtio_offer(&blk->queue, (uint16_t)head);
 	}
-	virtio_write(&disk.device, REG_QUEUE_NOTIFY, 0);
+	virtio_write(&blk->device, REG_QUEUE_NOTIFY, 0);
 }
 
 /* When the status reads 0 again the memory is the guest's: nothing changes any more. */
 static void reset_at(const struct target *target, unsigned depth)
 {
 	static const uint32_t types[] = { BLK_IN, BLK_OUT, BLK_FLUSH };
+	struct blk *blk = target->device == &slow.device ? &slow : &disk;
 
 	for (unsigned t = 0; t < 3; t++) {
 		if (!target->start(ALL_WORK)) {
 			fails("no start");
 			return;
 		}
-		offer(depth, types[t]);
+		offer(blk, depth, types[t]);
 		uint64_t start = read_tsc();
-		virtio_write(&disk.device, REG_STATUS, 0);
-		while (virtio_read(&disk.device, REG_STATUS) != 0)
+		virtio_write(&blk->device, REG_STATUS, 0);
+		while (virtio_read(&blk->device, REG_STATUS) != 0)
 			if (read_tsc() - start > 30 * VIRTIO_WAIT_TSC)
 				fails("no reset");
-		uint16_t used = disk.queue.used.index;
+		uint16_t used = blk->queue.used.index;
 		for (unsigned i = 0; i < BLK_SLOTS; i++)
-			disk.status[i] = block_data[i][0] = block_data[i][SLOT_BYTES - 1] = CANARY;
+			blk->status[i] = block_data[i][0] = block_data[i][SLOT_BYTES - 1] = CANARY;
 		for (unsigned i = 0; i < 1000; i++)
 			cpu_pause();
 		for (unsigned i = 0; i < BLK_SLOTS; i++)
-			if (disk.status[i] != CANARY || block_data[i][0] != CANARY ||
+			if (blk->status[i] != CANARY || block_data[i][0] != CANARY ||
 			    block_data[i][SLOT_BYTES - 1] != CANARY ||
-			    disk.queue.used.index != used)
+			    blk->queue.used.index != used)
 				fails("an answer after the reset");
 	}
 }
@@ -368,6 +369,11 @@ static const struct hostile_case cases[] = {
 	{ "header-rewritten-behind-the-kick", 13, LIVES, 0, header_rewritten_behind_the_kick },
 	{ "reads-over-the-page-tables", 25, LIVES, 0, reads_over_the_page_tables },
 	{ "one-status-for-all", 15, LIVES, 0, one_status_for_all },
+};
+HOSTILE_TABLE(block_table, cases, "block");
+
+/* cases: block slow-block */
+static const struct hostile_case depth_cases[] = {
 	{ "reset-at-depth-1", 17, ANY, 0, reset_at_1 },
 	{ "reset-at-depth-2", 17, ANY, 0, reset_at_2 },
 	{ "reset-at-depth-4", 17, ANY, 0, reset_at_4 },
@@ -378,4 +384,4 @@ static const struct hostile_case cases[] = {
 	{ "reset-at-depth-128", 17, ANY, 0, reset_at_128 },
 	{ "reset-at-depth-256", 17, ANY, 0, reset_at_256 },
 };
-HOSTILE_TABLE(block_table, cases, "block");
+HOSTILE_TABLE(depth_table, depth_cases, "block slow-block");

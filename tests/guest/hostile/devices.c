@@ -7,18 +7,28 @@
 #define ARP          0x0608u /* in the bytes' order on the wire */
 #define ARP_BYTES    42u
 
-struct blk disk, witness;
+struct blk disk, slow, witness;
 struct net tap, stream;
 struct vsock vsock;
 uint8_t block_data[BLK_SLOTS][SLOT_BYTES] __attribute__((aligned(4096)));
 uint8_t spare[BLOCK_BYTES] __attribute__((aligned(4096)));
 static uint8_t frame[NET_FRAME_MAX];
-static unsigned disk_window, witness_window, tap_window, stream_window, vsock_window;
+static unsigned disk_window, slow_window, witness_window, tap_window, stream_window, vsock_window;
 static uint32_t next_port = 1024;
 
 static bool disk_start(uint64_t features)
 {
 	return blk_start(&disk, disk_window, features);
+}
+
+static bool slow_start(uint64_t features)
+{
+	return blk_start(&slow, slow_window, features);
+}
+
+static bool slow_works(void)
+{
+	return slow_start(0) && blk_io(&slow, BLK_IN, 0, block_data[0], 512) == BLK_OK;
 }
 
 static bool disk_works(void)
@@ -143,6 +153,13 @@ static bool vsock_works(void)
 
 static const struct target targets[] = {
 	{ "block", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
+	{ "slow-block", &slow.device, &slow.queue, 1, false, slow_start, slow_works, NULL },
+	/* What is no device of its own: the disk must go on. */
+	{ "uart", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
+	{ "reset-port", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
+	{ "doorbell", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
+	{ "bus", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
+	{ "interrupts", &disk.device, &disk.queue, 1, false, disk_start, disk_works, NULL },
 	{ "net", &tap.device, tap.queues, 2, true, tap_start, tap_works, NULL },
 	{ "net-rx", &tap.device, &tap.queues[NET_RX], 2, true, tap_start, tap_works, "frame" },
 	{ "net-tx", &tap.device, &tap.queues[NET_TX], 2, false, tap_start, tap_works, NULL },
@@ -186,6 +203,7 @@ static unsigned find(const uint8_t *zero_page, const char *word, struct virtio *
 void devices_find(const uint8_t *zero_page)
 {
 	disk_window = find(zero_page, "disk=", &disk.device);
+	slow_window = find(zero_page, "slow=", &slow.device);
 	witness_window = find(zero_page, "witness=", &witness.device);
 	tap_window = find(zero_page, "tap=", &tap.device);
 	stream_window = find(zero_page, "stream=", &stream.device);

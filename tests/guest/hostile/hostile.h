@@ -54,11 +54,12 @@ struct hostile_table {
 #define HOSTILE_TABLE(name, rows, where)                                                           \
 	const struct hostile_table name = { rows, sizeof(rows) / sizeof(rows[0]), where }
 
-extern const struct hostile_table chain_table, transport_table, block_table, net_table, vsock_table,
-	port_table, race_table;
+extern const struct hostile_table chain_table, transport_table, block_table, depth_table, net_table,
+	vsock_table, uart_table, reset_table, doorbell_table, bus_table, interrupt_table,
+	race_ring_table, race_register_table;
 
 /* devices.c: the devices in use, each with a driver's state and what proves that it works. */
-extern struct blk disk, witness;
+extern struct blk disk, slow, witness; /* slow: one that takes its time */
 extern struct net tap, stream;
 extern struct vsock vsock;
 extern uint8_t block_data[BLK_SLOTS][SLOT_BYTES];
@@ -79,7 +80,7 @@ void fails(const char *why);      /* of the case that runs: the first one counts
 uint32_t random32(void);
 extern unsigned effort; /* a word of the command line: how often what is repeated is */
 
-/* smp.c: calls `work` again and again on the other processors, at CPL 3, until smp_rest(). Where there are none, smp_step()
+/* smp.c: calls `work` again and again on the other processors until smp_rest(). Where there are none, smp_step()
  * calls it. */
 extern unsigned smp_cpus;
 void smp_start(unsigned cpus);

@@ -39,7 +39,7 @@ static bool answer(void)
 
 bool host_does(const char *what)
 {
-	print("@");
+	print("\n@");
 	print(what);
 	return answer();
 }
@@ -73,7 +73,7 @@ static void check_outcome(const struct target *target, enum outcome outcome)
 /* "@case NAME ok WITNESS-TICKS TSC" or "@case NAME WHY". */
 static void report(const struct target *target, const struct hostile_case *one, uint64_t ticks)
 {
-	print("@case ");
+	print("\n@case ");
 	print(target->name);
 	print("-");
 	print(one->name);
@@ -146,10 +146,19 @@ void guest_main(const uint8_t *zero_page)
 		const char *word;
 		const struct hostile_table *table;
 	} suites[] = {
-		{ "run-chains", &chain_table }, { "run-transport", &transport_table },
-		{ "run-block", &block_table },  { "run-net", &net_table },
-		{ "run-vsock", &vsock_table },  { "run-ports", &port_table },
-		{ "run-races", &race_table },
+		{ "run-chains", &chain_table },
+		{ "run-transport", &transport_table },
+		{ "run-block", &block_table },
+		{ "run-block", &depth_table },
+		{ "run-net", &net_table },
+		{ "run-vsock", &vsock_table },
+		{ "run-ports", &uart_table },
+		{ "run-ports", &reset_table },
+		{ "run-ports", &doorbell_table },
+		{ "run-ports", &bus_table },
+		{ "run-ports", &interrupt_table },
+		{ "run-races", &race_ring_table },
+		{ "run-races", &race_register_table },
 	};
 
 	only = cmdline_value(zero_page, "only=");
