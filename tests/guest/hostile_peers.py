@@ -4,6 +4,7 @@
 
     hostile_peers.py DIRECTORY vsock    guests/vsock_io.c: each case is a function below
     hostile_peers.py DIRECTORY net      guests/net_io.c, on the TAP that HOSTILE_TAP names
+    hostile_peers.py DIRECTORY stream   the guest of hostile/, which serves: a VM for each case, whose link may be lost
 
 DIRECTORY is for files. HOSTILE_ONLY, MONITOR: as with hostile_host.py.
 """
@@ -51,6 +52,8 @@ class Peers:
         self.path = directory + "/v.sock"
         self.tap = os.environ.get("HOSTILE_TAP")
         self.errors = open(directory + "/err", "w")
+        if target == "stream":
+            return
         if target == "vsock":
             devices = ["--kernel", "build/tests/guest/vsock_io.elf", "--vsock", "cid=42,uds=" + self.path]
         else:
@@ -114,7 +117,60 @@ class Peers:
                     time.sleep(0.05)
             raise Fault("the guest does not answer")
 
+    # The other end of a stream, in a VM of its own.
+
+    def start_stream(self):
+        for name in ("disk", "witness"):
+            with open("%s/%s" % (self.directory, name), "wb") as file:
+                file.truncate(1 << 20)
+        self.peer, theirs = socket.socketpair()
+        self.peer.settimeout(WAIT_S)
+        self.monitor = Monitor(
+            os.environ.get("MONITOR", "./vmm").split()
+            + ["--kernel", "build/tests/guest/hostile.elf", "--mem", "64M", "--net", "fd=%d" % theirs.fileno()]
+            + ["--disk", self.directory + "/disk", "--disk", self.directory + "/witness"]
+            + ["--no-default-cmdline", "--cmdline", "disk=0 witness=1 stream=2 run-serve"],
+            self.errors, [theirs.fileno()],
+        )
+        theirs.close()
+        while self.monitor.line() != "@ready":
+            pass
+        self.monitor.answer(True)
+        self.expect_served()
+        self.monitor.check()
+
+    def expect_served(self):
+        while (line := self.monitor.line()) != "@served":
+            if line:
+                raise Fault("the guest says %s" % line)
+
+    def run_stream(self):
+        done = 0
+        for target, attack, function in CASES:
+            name = "stream-%s" % attack
+            if target != "stream" or not name.startswith(os.environ.get("HOSTILE_ONLY", "")):
+                continue
+            try:
+                self.start_stream()
+                function(self)
+                self.monitor.check()
+                self.monitor.answer(True)
+                self.expect_served()
+                self.peer.close()
+                self.monitor.check()
+            except (Fault, OSError) as fault:
+                raise Fault("hostile/%s: %s" % (name, fault)) from fault
+            self.monitor.process.send_signal(signal.SIGTERM)
+            if self.monitor.end() not in (143, -signal.SIGTERM):
+                raise Fault("hostile/%s: the monitor does not end as it should" % name)
+            done += 1
+            print("case hostile/%s ok" % name, flush=True)
+        print("%d cases" % done)
+
     def run(self):
+        if self.target == "stream":
+            self.run_stream()
+            return
         done = 0
         for target, attack, function in CASES:
             name = "%s-%s" % (target, attack)
@@ -507,6 +563,119 @@ def _(peers):
     os.unlink(path)
 
 
+# The other end of a NIC's stream: each frame is behind its length.
+
+
+def frame_of(length, data=None):
+    return struct.pack("!I", length) + (bytes(length) if data is None else data)
+
+
+@case("stream", "length-of-0", 5)
+def _(peers):
+    peers.peer.sendall(frame_of(0) * 100)
+
+
+@case("stream", "length-of-13", 20)
+def _(peers):
+    peers.peer.sendall(frame_of(13) * 10)
+
+
+@case("stream", "length-of-4g", 8)
+def _(peers):
+    ignore_errors(peers.peer.sendall, frame_of(0xFFFFFFFF, b"x" * 100000))
+
+
+@case("stream", "length-with-a-sign", 14)
+def _(peers):
+    ignore_errors(peers.peer.sendall, frame_of(0x80000000, b"x" * 100000))
+
+
+@case("stream", "length-of-the-buffer", 8)
+def _(peers):
+    for length in (65536, 131068, 131072, 131073):
+        ignore_errors(peers.peer.sendall, frame_of(length))
+
+
+@case("stream", "lengths-at-random", 5)
+def _(peers):
+    ignore_errors(peers.peer.sendall, os.urandom(300000))
+
+
+@case("stream", "frames-of-every-length", 5)
+def _(peers):
+    for length in range(14, 1515, 3):
+        peers.peer.sendall(frame_of(length))
+
+
+@case("stream", "byte-by-byte", 10)
+def _(peers):
+    for byte in frame_of(60) * 5:
+        peers.peer.sendall(bytes([byte]))
+
+
+@case("stream", "half-a-length", 9)
+def _(peers):
+    peers.peer.sendall(b"\0\0")
+
+
+@case("stream", "half-a-frame", 9)
+def _(peers):
+    peers.peer.sendall(frame_of(1000, bytes(500)))
+
+
+@case("stream", "ends-in-a-length", 17)
+def _(peers):
+    peers.peer.sendall(b"\0\0")
+    peers.peer.close()
+
+
+@case("stream", "ends-in-a-frame", 17)
+def _(peers):
+    peers.peer.sendall(frame_of(1000, bytes(500)))
+    peers.peer.close()
+
+
+@case("stream", "closes-its-writing-half", 27)
+def _(peers):
+    peers.peer.shutdown(socket.SHUT_WR)
+
+
+@case("stream", "closes-its-reading-half", 27)
+def _(peers):
+    peers.peer.shutdown(socket.SHUT_RD)
+
+
+@case("stream", "out-of-band", 27)
+def _(peers):
+    for _ in range(10):
+        ignore_errors(peers.peer.send, b"!", socket.MSG_OOB)
+        ignore_errors(peers.peer.sendall, frame_of(60))
+
+
+@case("stream", "out-of-band-alone", 27)
+def _(peers):
+    ignore_errors(peers.peer.send, b"!", socket.MSG_OOB)
+
+
+@case("stream", "passes-descriptors", 28)
+def _(peers):
+    for _ in range(10):
+        pass_descriptors(peers.peer, 250, frame_of(60))
+
+
+@case("stream", "flood", 6)
+def _(peers):
+    for _ in range(5000):
+        peers.peer.sendall(frame_of(1514))
+
+
+@case("stream", "does-not-read", 21)
+def _(peers):
+    for _ in range(50):
+        peers.monitor.answer(True)
+        peers.expect_served()
+
+
 # Traffic to a TAP.
 
 
@@ -631,8 +800,9 @@ def main(directory, target):
     except Fault as fault:
         peers.monitor.process.kill()
         sys.exit("FAILED: %s" % fault)
+    # Of a stream's end the monitor has to say something.
     with open(directory + "/err") as file:
-        text = file.read()
+        text = "" if target == "stream" else file.read()
     if text:
         sys.exit("FAILED: the monitor says: " + text)
 
