@@ -58,14 +58,15 @@ def cases():
         for targets, rows in TABLE.findall(read("hostile/" + name)):
             for target in targets.split():
                 for attack, number in ROW.findall(rows):
-                    found.append((name[:-2], target, attack, int(number)))
-    for target, attack, number in DECORATOR.findall(read("hostile_peers.py")):
-        found.append(("peers-" + target, target, attack, int(number)))
+                    found.append((re.split("[_.]", name)[0], target, attack, int(number)))
+    for name in ("hostile_programs.py", "hostile_traffic.py"):
+        for target, attack, number in DECORATOR.findall(read(name)):
+            found.append(("peers", target, attack, int(number)))
     return found
 
 
 def names(suite):
-    """Of a suite, which is a file: the names of its cases."""
+    """Of a suite, which is the files whose names begin with it: the names of its cases."""
     return ["%s-%s" % (target, attack) for file, target, attack, _ in cases() if file == suite]
 
 

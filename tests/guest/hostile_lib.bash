@@ -16,7 +16,7 @@ else
 	. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 fi
 need_kvm
-export MONITOR="${monitor[*]}"
+export MONITOR="${monitor[*]}" PYTHONDONTWRITEBYTECODE=1
 
 # hostile SUITE... [-- OPTION...]: all cases of the suites, of which each is a file in tests/guest/hostile. `launcher` may be
 # set to a command that starts the whole.

@@ -54,9 +54,10 @@ struct hostile_table {
 #define HOSTILE_TABLE(name, rows, where)                                                           \
 	const struct hostile_table name = { rows, sizeof(rows) / sizeof(rows[0]), where }
 
-extern const struct hostile_table chain_table, transport_table, block_table, depth_table, net_table,
-	vsock_table, uart_table, reset_table, doorbell_table, bus_table, interrupt_table,
-	race_ring_table, race_register_table;
+extern const struct hostile_table chain_table, indirect_table, transport_table,
+	transport_queue_table, block_table, depth_table, net_table, vsock_table, vsock_storm_table,
+	uart_table, reset_table, doorbell_table, bus_table, interrupt_table, race_ring_table,
+	race_register_table;
 
 /* devices.c: the devices in use, each with a driver's state and what proves that it works. */
 extern struct blk disk, slow, witness; /* slow: one that takes its time */

@@ -166,11 +166,14 @@ void guest_main(const uint8_t *zero_page)
 		const struct hostile_table *table;
 	} suites[] = {
 		{ "run-chains", &chain_table },
+		{ "run-chains", &indirect_table },
 		{ "run-transport", &transport_table },
+		{ "run-transport", &transport_queue_table },
 		{ "run-block", &block_table },
 		{ "run-block", &depth_table },
 		{ "run-net", &net_table },
 		{ "run-vsock", &vsock_table },
+		{ "run-vsock", &vsock_storm_table },
 		{ "run-ports", &uart_table },
 		{ "run-ports", &reset_table },
 		{ "run-ports", &doorbell_table },
