@@ -24,6 +24,7 @@
 #define REQUEST_QUEUE   0
 
 static void complete(struct ring_op *op, int32_t result);
+static void final_flush_done(struct ring_op *op, int32_t result);
 
 static struct block *block_of(struct virtio_device *device)
 {
@@ -68,12 +69,22 @@ static void go_on(struct block *block, struct block_request *request, int status
 		finish(block, request, (uint8_t)status);
 }
 
+/* Its next use is a guest's. */
+static void put_final_flush(struct block *block, struct block_request *request)
+{
+	request->op.done = complete;
+	pool_put(&block->free_requests, request);
+}
+
 static void forget_waiting(struct block *block)
 {
 	struct block_request *request;
 
 	while ((request = block_lanes_take_waiting(&block->lanes)) != NULL)
-		pool_put(&block->free_requests, request);
+		if (request->op.done == final_flush_done)
+			put_final_flush(block, request);
+		else
+			pool_put(&block->free_requests, request);
 	block->lanes.refusal.since_ms = 0;
 }
 
@@ -110,6 +121,19 @@ static int step_done(struct block *block, struct block_request *request, int32_t
 	return status;
 }
 
+/* With the lock: one operation less is on the ring. */
+static void go_on_with_others(struct block *block)
+{
+	struct virtio_device *device = &block->device;
+
+	block_lanes_start_waiting(&block->lanes);
+	if (device->in_flight == 0)
+		virtio_device_drained(device);
+	if (block->starved && !pool_is_empty(&block->free_requests) &&
+	    virtio_device_is_live(device))
+		take_requests(device, REQUEST_QUEUE);
+}
+
 static void complete(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
@@ -122,12 +146,7 @@ static void complete(struct ring_op *op, int32_t result)
 		pool_put(&block->free_requests, request);
 	else if (!block_lanes_try_again(&block->lanes, request, result))
 		go_on(block, request, step_done(block, request, result));
-	block_lanes_start_waiting(&block->lanes);
-	if (device->in_flight == 0)
-		virtio_device_drained(device);
-	if (block->starved && !pool_is_empty(&block->free_requests) &&
-	    virtio_device_is_live(device))
-		take_requests(device, REQUEST_QUEUE);
+	go_on_with_others(block);
 	virtio_device_unlock(device);
 }
 
@@ -222,24 +241,32 @@ bool block_is_unflushed(const struct block *block)
 	return block->store.writes != block->store.flushed_writes || block_is_busy(block);
 }
 
+static void end_final_flush(struct block *block, struct block_request *request, int32_t result)
+{
+	int status;
+
+	block->store.error_reported = false; /* this one is always told */
+	status = block_step_done(request, result);
+	if (status == BLOCK_IN_PROGRESS) {
+		block_lanes_submit(&block->lanes, request);
+		return;
+	}
+	block->final_flush_failed = status != VIRTIO_BLK_S_OK;
+	put_final_flush(block, request);
+}
+
+/* The guest may have gone on meanwhile, if the flush was too slow for a snapshot. */
 static void final_flush_done(struct ring_op *op, int32_t result)
 {
 	struct block_request *request = container_of(op, struct block_request, op);
 	struct block *block = container_of(request->store, struct block, store);
-	int status;
 
+	virtio_device_lock(&block->device);
 	block_lanes_operation_ended(&block->lanes, request, result);
-	if (block_lanes_try_again(&block->lanes, request, result))
-		return;
-	block->store.error_reported = false; /* this one is always told */
-	status = block_step_done(request, result);
-	if (status == BLOCK_IN_PROGRESS)
-		block_lanes_submit(&block->lanes, request);
-	if (status == BLOCK_IN_PROGRESS)
-		return;
-	block->final_flush_failed = status != VIRTIO_BLK_S_OK;
-	request->op.done = complete;
-	pool_put(&block->free_requests, request);
+	if (!block_lanes_try_again(&block->lanes, request, result))
+		end_final_flush(block, request, result);
+	go_on_with_others(block);
+	virtio_device_unlock(&block->device);
 }
 
 void block_start_final_flush(struct block *block)

@@ -201,6 +201,73 @@ static void test_other_files(void)
 	close(other);
 }
 
+/* A disk that is too slow for the snapshot: the guest goes on while the flush for it is under way. */
+static void go_on_during_flush(int base, int file)
+{
+	rig_open_overlay(base, SECTORS, file);
+	rig_start_driver(16);
+	write_sector(1, 1);
+	virtio_device_stop_queues(&rig.block.device);
+	CHECK(!block_come_to_rest(&rig.block));
+	CHECK_EQ(rig.block.device.in_flight, 1);
+	virtio_device_go_on(&rig.block.device);
+}
+
+static void test_goes_on_during_flush(void)
+{
+	static const struct rig_request request = { .type = VIRTIO_BLK_T_FLUSH };
+	int base = rig_make_base(SECTORS * SECTOR_BYTES), file = make_file();
+
+	go_on_during_flush(base, file);
+	rig_offer(0, &request, false);
+	virtio_device_lock(&rig.block.device);
+	rig.block.device.type->queue_notify(&rig.block.device, 0);
+	virtio_device_unlock(&rig.block.device);
+	CHECK(rig.block.lanes.worker_lane.first != NULL); /* it waits for that flush */
+	RIG_RUN_UNTIL(rig_used_count() == 1);
+	rig_close_overlay();
+
+	CHECK(ftruncate(file, 0) == 0);
+	go_on_during_flush(base, file);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	CHECK(driver_read(&rig.transport, VIRTIO_MMIO_STATUS) != 0);
+	RIG_RUN_UNTIL(driver_read(&rig.transport, VIRTIO_MMIO_STATUS) == 0);
+	rig_start_driver(16);
+	write_sector(1, 2);
+	rig_close_overlay();
+	close(base);
+	close(file);
+}
+
+static ring_done_fn *real_done;
+
+/* The host has no worker for it. */
+static void refused_once(struct ring_op *op, int32_t result)
+{
+	(void)result;
+	op->done = real_done;
+	real_done(op, -ECANCELED);
+}
+
+/* And the guest resets the disk while that flush waits for its next try: it is forgotten, its place is a guest's again. */
+static void test_reset_forgets_waiting_flush(void)
+{
+	int base = rig_make_base(SECTORS * SECTOR_BYTES), file = make_file();
+
+	go_on_during_flush(base, file);
+	real_done = rig.block.requests[0].op.done;
+	rig.block.requests[0].op.done = refused_once;
+	RIG_RUN_UNTIL(rig.block.lanes.worker_lane.first != NULL);
+	driver_write(&rig.transport, VIRTIO_MMIO_STATUS, 0);
+	CHECK(!block_is_busy(&rig.block));
+	rig_start_driver(16);
+	write_sector(1, 2);
+	CHECK_EQ(read_sector(1), 2);
+	rig_close_overlay();
+	close(base);
+	close(file);
+}
+
 /* The flush fails: no snapshot, and the disk goes on. */
 static void test_flush_fails(void)
 {
@@ -226,6 +293,8 @@ int main(void)
 	RUN(test_next_process);
 	RUN(test_anonymous);
 	RUN(test_other_files);
+	RUN(test_goes_on_during_flush);
+	RUN(test_reset_forgets_waiting_flush);
 	RUN(test_flush_fails);
 	return 0;
 }
