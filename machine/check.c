@@ -66,8 +66,14 @@ void machine_print(const struct machine *m)
 	struct boot_params params;
 
 	guest_memory_read(&m->memory, LAYOUT_ZERO_PAGE_GPA, &params, sizeof(params));
-	print_memory(m, &params);
+	if (m->config.restore.text == NULL)
+		print_memory(m, &params);
+	else
+		printf("snapshot memory 0x%llx cpus %u %s\n",
+		       (unsigned long long)m->config.mem_bytes, m->config.n_cpus,
+		       m->config.restore.text);
 	print_devices(m);
-	printf("%-8s %s\n", "words", m->plan.cmdline);
+	if (m->config.restore.text == NULL)
+		printf("%-8s %s\n", "words", m->plan.cmdline);
 	sandbox_print();
 }

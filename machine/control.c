@@ -91,12 +91,12 @@ static void handle_stat(struct machine *m, struct control_client *client)
 		       (unsigned long long)m->config.mem_bytes, (int)length, text);
 }
 
-/* Those who wait are those who have asked for a pause: every other request is answered at once. */
+/* Those who wait are those who have asked for a pause, and one for a snapshot: every other request is answered at once. */
 static void answer_pauses(struct machine *m, void (*answer)(struct control_client *client))
 {
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
 		struct control_client *client = &m->control.clients[i];
-		if (client->fd >= 0 && client->waits)
+		if (client->fd >= 0 && client->waits && client != m->snapshot.client)
 			answer(client);
 	}
 }
@@ -105,7 +105,8 @@ static void paused(void *context)
 {
 	const struct machine *m = context;
 
-	if (m->snapshot.pending)
+	/* The snapshot's own is nobody else's business. */
+	if (m->snapshot.pending && !m->snapshot.was_paused)
 		return;
 	event_line_emit("paused");
 	answer_pauses(context, answer_ok);

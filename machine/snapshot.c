@@ -136,13 +136,13 @@ void machine_ask_snapshot(struct machine *m, struct control_client *client, cons
 {
 	const char *why = m->snapshot.folder_fd < 0 ? "the VM was started without --snapshot"
 			  : m->snapshot.pending     ? "a snapshot is being taken"
-			  : name != NULL && !is_name(base_name(name)) ? "expected a file's name"
+			  : name != NULL && !is_name(name) ? "expected a name in the folder of --snapshot's file"
 								      : NULL;
 
 	if (why != NULL)
 		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", why);
 	else
-		begin(m, client, base_name(name != NULL ? name : m->config.snapshot), goes_on);
+		begin(m, client, name != NULL ? name : base_name(m->config.snapshot), goes_on);
 }
 
 static void save_cpus(const struct machine *m, struct snapshot_writer *writer,
@@ -227,7 +227,9 @@ static void answer(struct machine *m, bool done, const struct error_text *error)
 
 	if (!done)
 		warn("snapshot %s: %s", m->snapshot.name, error->text);
-	if (client == NULL)
+	/* It may have left meanwhile, and another one may have its place. */
+	m->snapshot.client = NULL;
+	if (client == NULL || !client->waits)
 		return;
 	if (done)
 		control_answer(client, "{\"ok\":true}");

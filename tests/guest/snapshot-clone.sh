@@ -59,6 +59,10 @@ status=0
 wait $! || status=$?
 expect_status 143 "SIGTERM while it waits"
 
+vmm_run --restore "$tmp/one" --check
+expect_status 0 --check
+grep -q "^snapshot memory 0x8000000 cpus 1 $tmp/one$" "$tmp/out" || { show; die "--check"; }
+
 # refused STATUS REGEX ARGUMENT...
 refused() {
 	vmm_run "${@:3}"

@@ -2,7 +2,7 @@
 # The programs of the Linux tests, for host and guest: static. They are built here because a compiler takes
 # half a minute in the lab.
 
-LINUX_PROGRAMS = durable_disk durable_guest net_peer net_tap snapshot_clock vsock_peer zero_range
+LINUX_PROGRAMS = durable_disk durable_guest net_peer net_tap snapshot_clock snapshot_mark vsock_peer zero_range
 
 linux-programs: $(LINUX_PROGRAMS:%=$(O)/tests/linux/%) $(O)/tests/linux/vsock_test-host
 
