@@ -25,7 +25,7 @@ bytes=$(scaled 100000 2)
 chain flood 30 --kernel "$elf/serial_flood.elf" --cmdline "bytes=$bytes" --
 flood_bytes "$bytes" | cmp - "$tmp/out" || die "the console's bytes, seed $seed"
 
-chain timer 20 --kernel "$elf/timer.elf" --
+chain timer 60 --kernel "$elf/timer.elf" --
 expect_output "lint0 0x700
 $(printf '%s ok\n' 'pit pic' 'pit ioapic' 'lapic periodic' 'lapic one-shot' 'tsc-deadline announced' tsc-deadline)"
 
