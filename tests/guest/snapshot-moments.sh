@@ -25,9 +25,12 @@ bytes=$(scaled 100000 2)
 chain flood 30 --kernel "$elf/serial_flood.elf" --cmdline "bytes=$bytes" --
 flood_bytes "$bytes" | cmp - "$tmp/out" || die "the console's bytes, seed $seed"
 
-chain timer 60 --kernel "$elf/timer.elf" --
+chain timer 60 --kernel "$elf/timer.elf" --cmdline wanted=40 --
 expect_output "lint0 0x700
 $(printf '%s ok\n' 'pit pic' 'pit ioapic' 'lapic periodic' 'lapic one-shot' 'tsc-deadline announced' tsc-deadline)"
+
+chain deadlines 60 --kernel "$elf/timer.elf" --cmdline "deadline wanted=400" --
+expect_checks 'tsc-deadline announced' tsc-deadline
 
 # Without the guest's own request: every byte of memory and every register, wherever it stands.
 chain memory 20 --kernel "$elf/snapshot.elf" --cmdline "mib=2 rounds=30 alone" --
