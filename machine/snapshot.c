@@ -136,8 +136,9 @@ void machine_ask_snapshot(struct machine *m, struct control_client *client, cons
 {
 	const char *why = m->snapshot.folder_fd < 0 ? "the VM was started without --snapshot"
 			  : m->snapshot.pending     ? "a snapshot is being taken"
-			  : name != NULL && !is_name(name) ? "expected a name in the folder of --snapshot's file"
-								      : NULL;
+			  : name != NULL && !is_name(name)
+				  ? "expected a name in the folder of --snapshot's file"
+				  : NULL;
 
 	if (why != NULL)
 		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", why);
