@@ -90,6 +90,8 @@ static void guest_asks(void *context)
 {
 	struct machine *m = context;
 
+	if (atomic_load(&m->snapshot.guest_refused))
+		return;
 	pause_close_gate(&m->pause);
 	event_signal(m->snapshot.asked.fd);
 }
@@ -228,6 +230,8 @@ static void answer(struct machine *m, bool done, const struct error_text *error)
 
 	if (!done)
 		warn("snapshot %s: %s", m->snapshot.name, error->text);
+	if (client == NULL)
+		atomic_store(&m->snapshot.guest_refused, !done);
 	/* It may have left meanwhile, and another one may have its place. */
 	m->snapshot.client = NULL;
 	if (client == NULL || !client->waits)

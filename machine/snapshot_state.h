@@ -3,6 +3,7 @@
 #ifndef MACHINE_SNAPSHOT_STATE_H
 #define MACHINE_SNAPSHOT_STATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "cpu/msr_list.h"
@@ -17,6 +18,7 @@ struct snapshot {
 	int folder_fd, pages_fd; /* -1: none */
 	bool pending;            /* the vCPUs are on their way to the gate, or stand there */
 	bool goes_on, was_paused;
+	atomic_bool guest_refused; /* one that the guest asked for has failed: it asks in vain */
 	struct control_client *client; /* NULL: the guest asked */
 	char name[SNAPSHOT_NAME_BYTES];
 	/* Where there are snapshots, made or restored. */

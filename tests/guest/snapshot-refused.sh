@@ -52,4 +52,9 @@ if mount -t tmpfs -o size=64k small "$tmp/small" 2>/dev/null; then
 	expect_error 'snapshot snap: No space left on device'
 	expect_output "$(echo asks; printf '%s ok\n' memory registers fpu)"
 	[ -z "$(ls "$tmp/small")" ] || die "a file is left"
+
+	# A guest that asks again and again fills disk and log once.
+	vmm_run --kernel "$elf/snapshot.elf" --cmdline rounds=9 --snapshot "$tmp/small/snap"
+	expect_status 0 "a full disk, 9 times"
+	expect_error 'snapshot snap: No space left on device'
 fi
