@@ -15,7 +15,7 @@ import sys
 import time
 
 import hostile_cases
-from hostile_monitor import ECHO_PORT, Fault, Monitor, Peer, echo_streams, flood, udp_frame
+from hostile_monitor import ECHO_PORT, Fault, Monitor, Peer, Pinger, echo_streams, flood, udp_frame
 
 MARK = b"\x02\xb0\xad\x1b"
 
@@ -33,6 +33,7 @@ class Host:
         self.make_disks()
         self.errors = open(directory + "/err", "w")
         self.monitor = Monitor(self.command(options), self.errors, [self.peer.others.fileno()])
+        self.monitor.pinger = Pinger(directory + "/control")
         self.peer.others.close()
         echo_streams(self.uds)
 
@@ -55,6 +56,7 @@ class Host:
             + (["--disk", self.slow] if self.slow else [])
             + (["--net", "tap=" + self.tap] if self.tap else [])
             + ["--net", "fd=%d" % self.peer.others.fileno(), "--vsock", "cid=3,uds=" + self.uds]
+            + ["--control", self.directory + "/control"]
             + ["--no-default-cmdline", "--cmdline", " ".join(words)]
             + options
         )
@@ -128,9 +130,10 @@ class Host:
         (start_s, start), (end_s, end) = self.clock[0], self.clock[-1]
         hz = (end - start) / (end_s - start_s) if end > start else 2e9
         print(
-            "%d cases; the slowest answer of another device took %.1f ms, the event loop was idle after %.0f ms at most;"
-            " %d KiB at the first case, %d at the last"
-            % (len(self.done), self.slowest / hz * 1000, self.monitor.slowest_idle_s * 1000,
+            "%d cases; at most: %.1f ms for an answer of another device, %.0f ms of the event loop during the attacks, idle"
+            " after %.0f ms; %d KiB at the first case, %d at the last"
+            % (len(self.done), self.slowest / hz * 1000, self.monitor.pinger.slowest_s * 1000,
+               self.monitor.slowest_idle_s * 1000,
                self.monitor.base_kib, self.monitor.kib)
         )
 

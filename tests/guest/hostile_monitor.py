@@ -10,7 +10,7 @@ import threading
 import time
 
 WAIT_S = 60  # on a busy machine
-MEMORY_KIB = 4096  # how much larger than at the first case the monitor may be: its pools are touched as they are used
+MEMORY_KIB = int(os.environ.get("HOSTILE_MEMORY_KIB", "4096"))  # how much larger than at the first case the monitor may be: its pools are touched as they are used
 IDLE_NS = 1_500_000  # of the processor, in a window of IDLE_S
 IDLE_S = 0.02
 ECHO_PORT = 6000
@@ -32,6 +32,7 @@ class Monitor:
         self.buffer = b""
         self.base_kib = self.base_fds = None
         self.slowest_idle_s = 0
+        self.pinger = None
 
     def line(self, wait_s=WAIT_S):
         """The next line of the console; None at its end."""
@@ -102,7 +103,13 @@ class Monitor:
         """After a case."""
         if self.process.poll() is not None:
             raise Fault("the monitor has ended: %d" % self.process.returncode)
-        self.check_idle()
+        if self.pinger:
+            self.pinger.check()
+            # It would be what the event loop has to do.
+            with self.pinger.asking:
+                self.check_idle()
+        else:
+            self.check_idle()
         kib, fds = self.rss_kib(), self.descriptors()
         self.kib = kib
         if self.base_kib is None:
@@ -124,6 +131,49 @@ class Monitor:
             self.process.kill()
             self.process.wait()
             raise Fault("the monitor does not end")
+
+
+class Pinger:
+    """Asks the event loop by the control socket, again and again, while the guest attacks: how long did it take at most?"""
+
+    LIMIT_S = 20  # that is no busy host any more
+    PAUSE_S = 0.02
+
+    def __init__(self, path):
+        self.path, self.slowest_s, self.asking = path, 0, threading.Lock()
+        self.begun = None
+        serve(self.run)
+
+    def run(self):
+        s = socket.socket(socket.AF_UNIX)
+        while ignore(s.connect, self.path) is not True:
+            time.sleep(self.PAUSE_S)
+        try:
+            while True:
+                with self.asking:
+                    self.begun = time.monotonic()
+                    s.sendall(b"ping\n")
+                    while not s.recv(1000).endswith(b"\n"):
+                        pass
+                    self.slowest_s = max(self.slowest_s, time.monotonic() - self.begun)
+                    self.begun = None
+                time.sleep(self.PAUSE_S)
+        except OSError:
+            pass
+
+    def check(self):
+        begun = self.begun
+        if self.slowest_s > self.LIMIT_S or (begun and time.monotonic() - begun > self.LIMIT_S):
+            raise Fault("its event loop did not answer for %d s" % self.LIMIT_S)
+
+
+def ignore(function, *arguments):
+    """True if it succeeds."""
+    try:
+        function(*arguments)
+        return True
+    except OSError:
+        return False
 
 
 def serve(function, *arguments):
