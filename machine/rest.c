@@ -71,7 +71,7 @@ static bool disks_can_be_saved(const struct machine *m, struct error_text *error
 
 bool machine_rest_devices(struct machine *m, struct error_text *error)
 {
-	int64_t start = clock_now_ms(), now = start;
+	int64_t start = clock_now_ms(), now;
 	unsigned wait_ms = 0; /* the batch's tasks first */
 	const char *busy;
 
