@@ -210,6 +210,22 @@ static void pages(void)
 	close(pages_fd);
 }
 
+/* Root, too, gets no addresses of the host's memory: whoever breaks into the monitor would have them. */
+static void no_addresses_of_the_host(void)
+{
+	struct guest_memory memory = make_memory();
+	int pages_fd = snapshot_memory_open_pages();
+	uint64_t flags;
+
+	memory.host[0] = 1;
+	CHECK(pread(pages_fd, &flags, sizeof(flags),
+		    (off_t)((uintptr_t)memory.host / PAGE_BYTES * sizeof(flags))) == sizeof(flags));
+	CHECK_EQ(flags >> 63, 1); /* present */
+	CHECK_EQ(flags & (((uint64_t)1 << 55) - 1), 0);
+	close(pages_fd);
+	guest_memory_unmap(&memory);
+}
+
 /* A clone has looked at few of its pages, and changed fewer: made zero, and written. */
 static void pages_of_a_clone(void)
 {
@@ -257,6 +273,7 @@ int main(void)
 	RUN(versions);
 	RUN(owners);
 	RUN(pages);
+	RUN(no_addresses_of_the_host);
 	RUN(pages_of_a_clone);
 	RUN(full_disk);
 	return 0;
