@@ -211,7 +211,9 @@ static void *flip_index(void *unused)
 	(void)unused;
 	while (!atomic_load_explicit(&race_ended, memory_order_relaxed)) {
 		__atomic_store_n(&driver.avail->idx, 0x0100, __ATOMIC_RELAXED);
+		__builtin_ia32_pause(); /* it leaves the store buffer before the next one hides it */
 		__atomic_store_n(&driver.avail->idx, 0x00ff, __ATOMIC_RELAXED);
+		__builtin_ia32_pause();
 	}
 	return NULL;
 }
