@@ -145,7 +145,7 @@ def test_requests():
         if not 0 < stat["time_us"] < 60e6 or not stat["counters"]["console"]["out_bytes"] > 0:
             die(f"stat: {stat}")
         for bad in "", "Ping", "ping ", " ping", "ping\r", "pause now", "\x7f\x80", "{}", "x" * 127:
-            if client.ask(bad, ok=False)["error"] != "expected ping, stat, pause, resume, nmi, stop or powerdown":
+            if client.ask(bad, ok=False)["error"] != "expected ping, stat, pause, resume, nmi, stop, powerdown, snapshot or snapshot-continue":
                 die(f"the error of {bad}")
         client.ask("powerdown", ok=False, error="the guest listens neither to ACPI's power button nor to the serial port's "
                    "ring indicator")
