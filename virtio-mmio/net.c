@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "host/clock.h"
 #include "host/container_of.h"
 #include "virtio-mmio/net_header.h"
 
@@ -24,6 +25,9 @@ static const struct {
 	{ TAP_F_USO6, NET_F_GUEST_USO6, NET_F_HOST_USO },
 };
 #define OFFLOADS (sizeof(offload_table) / sizeof(offload_table[0]))
+
+/* Every program of the host that listens to its network hears of a change: a guest that makes many waits between them. */
+#define CHANGE_MS 100
 
 static struct net *net_of(struct virtio_device *device)
 {
@@ -60,6 +64,15 @@ static void activate(struct virtio_device *device)
 	atomic_store(&net->offloads_wanted, offloads & net->link.tap->offloads);
 }
 
+static void pause_before_change(struct net *net)
+{
+	int64_t since_ms = clock_now_ms() - net->told_ms;
+
+	if (net->told_ms != 0 && since_ms < CHANGE_MS)
+		clock_pause_ms((int)(CHANGE_MS - since_ms));
+	net->told_ms = clock_now_ms();
+}
+
 /* TUNSETOFFLOAD waits for whoever changes the host's network, and notifies all of it: so without the device's lock, and
  * only for a change. Earlier frames that need an offload that the driver lacks are dropped. A vCPU that changes the wish
  * again waits here first, so the loop ends. */
@@ -70,6 +83,7 @@ static void activated(struct virtio_device *device)
 
 	pthread_mutex_lock(&net->telling);
 	while ((wanted = atomic_load(&net->offloads_wanted)) != net->offloads_told) {
+		pause_before_change(net);
 		tap_set_offloads(net->link.tap, wanted); /* it fails where the interface is gone */
 		net->offloads_told = wanted;
 	}

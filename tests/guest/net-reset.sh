@@ -38,5 +38,7 @@ python3 $host answers "$tmp/v" 5
 kill -TERM "$vmm_pid"
 vmm_wait
 expect_status 143
+all=$(grep -c vmtap0: "$tmp/links" || :)
+[ $((all - told)) -lt 150 ] || die "changing features made $((all - told)) messages to the whole host in 5 s"
 expect_no_errors
 ! grep FAILED "$tmp/out" || die "the guest's checks"
