@@ -5,7 +5,7 @@
 
 #include "host/container_of.h"
 
-#define NEWS_NS 100000000
+#define HOLD_NS 100000000
 
 static struct vsock *vsock_of(struct virtio_device *device)
 {
@@ -30,23 +30,34 @@ static void send_to_guest(struct vsock *vsock)
 		virtio_device_kick_again(&vsock->device, VSOCK_TX);
 }
 
-static void news_is_old(struct ring_op *op, int32_t result)
+static void hold_is_over(struct ring_op *op, int32_t result)
 {
-	struct vsock *vsock = container_of(op, struct vsock, news_op);
+	struct vsock *vsock = container_of(op, struct vsock, hold_op);
 
 	(void)result; /* ETIME */
-	vsock->news = VSOCK_NEWS_NONE;
+	virtio_device_lock(&vsock->device);
+	vsock->holds_programs = false;
+	virtio_device_unlock(&vsock->device);
 	ring_after_batch(vsock->device.ring, &vsock->task);
 }
 
-/* virtio 1.2, 5.10.6.7. A driver gives the buffer back once it has done what it is told; one that never does has NEWS_NS. */
+/* For a driver that has no buffers for events, or gives none back. */
+static void limit_hold(struct vsock *vsock)
+{
+	static struct __kernel_timespec limit = { .tv_nsec = HOLD_NS };
+	struct io_uring_sqe *sqe = ring_prepare(vsock->device.ring);
+
+	vsock->hold_op.done = hold_is_over;
+	io_uring_prep_timeout(sqe, &limit, 0, 0);
+	ring_commit(sqe, &vsock->hold_op);
+}
+
+/* virtio 1.2, 5.10.6.7. A driver gives the buffer back once it has done what it is told. */
 static void tell_news(struct vsock *vsock)
 {
-	static struct __kernel_timespec pause = { .tv_nsec = NEWS_NS };
 	struct virtio_vsock_event event = { .id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET };
 	struct virtqueue_chain *chain = &vsock->rx.pool.popped;
 	struct virtio_device *device = &vsock->device;
-	struct io_uring_sqe *sqe;
 
 	if (!virtio_device_is_live(device) || !device->queues[VSOCK_EVENT].ready)
 		return;
@@ -57,10 +68,6 @@ static void tell_news(struct vsock *vsock)
 		       (uint32_t)iov_write(&chain->writable, &event, sizeof(event)));
 	vsock->news_index = virtqueue_await_next(&device->queues[VSOCK_EVENT]);
 	vsock->news = VSOCK_NEWS_TOLD;
-	vsock->news_op.done = news_is_old;
-	sqe = ring_prepare(device->ring);
-	io_uring_prep_timeout(sqe, &pause, 0, 0);
-	ring_commit(sqe, &vsock->news_op);
 }
 
 /* The work that follows a batch of completions. The order matters: no packet of a new driver meets an old connection, and
@@ -77,7 +84,7 @@ static void after_batch(struct ring_task *task)
 		vsock_tx_run(&vsock->tx);
 	if (vsock_rx_has_work(&vsock->rx))
 		send_to_guest(vsock);
-	if (vsock->news == VSOCK_NEWS_NONE && vsock_listener_has_work(&vsock->listener))
+	if (!vsock->holds_programs && vsock_listener_has_work(&vsock->listener))
 		vsock_listener_accept(&vsock->listener);
 	if (virtio_device_is_live(&vsock->device))
 		virtio_device_signal(&vsock->device);
@@ -92,8 +99,10 @@ static void queue_notify(struct virtio_device *device, unsigned queue)
 	vsock->tx.kicked |= queue == VSOCK_TX;
 	vsock->rx.kicked |= queue == VSOCK_RX;
 	if (queue == VSOCK_EVENT && vsock->news == VSOCK_NEWS_TOLD &&
-	    virtqueue_await_next(&device->queues[VSOCK_EVENT]) != vsock->news_index)
+	    virtqueue_await_next(&device->queues[VSOCK_EVENT]) != vsock->news_index) {
 		vsock->news = VSOCK_NEWS_NONE;
+		vsock->holds_programs = false;
+	}
 	ring_after_batch(device->ring, &vsock->task);
 }
 
@@ -107,6 +116,7 @@ static void reset(struct virtio_device *device)
 	vsock_connections_reset(&vsock->connections);
 	vsock->drop_old = true;
 	vsock->news = VSOCK_NEWS_NONE;
+	vsock->holds_programs = false;
 	virtio_device_kick_again(device, VSOCK_RX);
 }
 
@@ -148,7 +158,9 @@ void vsock_start(struct vsock *vsock)
 	vsock_sockets_start(&vsock->sockets);
 	/* The guest runs already, and may reset the table. */
 	virtio_device_lock(&vsock->device);
-	if (vsock->news == VSOCK_NEWS_NONE)
+	if (vsock->holds_programs)
+		limit_hold(vsock);
+	else
 		vsock_listener_accept(&vsock->listener);
 	virtio_device_unlock(&vsock->device);
 }

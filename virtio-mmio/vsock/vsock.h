@@ -46,7 +46,8 @@ struct vsock {
 	bool drop_old; /* the driver was reset: its connections are gone */
 	enum vsock_news news;
 	uint16_t news_index; /* of the event queue, when it was told */
-	struct ring_op news_op;
+	bool holds_programs; /* those of the host that connect */
+	struct ring_op hold_op;
 	struct vsock_tx tx;
 	struct vsock_rx rx;
 	struct vsock_sockets sockets;

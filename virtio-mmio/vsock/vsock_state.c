@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Derived, of struct vsock: config, task, tx, sockets, news, news_index and news_op are the new process's own. drop_old is about
+ * Derived, of struct vsock: config, task, tx, sockets, news, news_index, holds_programs and hold_op are the new process's own. drop_old is about
  * connections, none of which lives on.
  *
  * Of struct vsock_tx: device, queue, all, guest_cid. At rest no packets are taken, and all of the pool is free; kicked and stalled
@@ -41,6 +41,7 @@ bool vsock_restore(struct vsock *vsock, const struct vsock_device_state *state,
 	if (!virtio_device_is_live(device))
 		return true;
 	vsock->news = VSOCK_NEWS_DUE;
+	vsock->holds_programs = true;
 	if (!rx_pool_restore(&vsock->rx.pool, queue, &state->pool, VSOCK_HEADER_BYTES + 1,
 			     VSOCK_HEADER_BYTES + VSOCK_PACKET_BYTES))
 		virtio_device_break(device);

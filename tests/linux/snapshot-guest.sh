@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The project's init and snapshots: before its command, and on a signal. Each clone has random numbers of its own, the right date, its disk,
+# and a vsock whose listener serves on and whose connections are over.
+. "$(dirname "$0")/lib.sh"
+
+root=$(image_copy root)
+# The emulated machine's own /tmp knows no unnamed files.
+folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
+at_exit rm -rf "$folder"
+
+value() { # NAME FILE
+	sed -n "s/^CLONE $1 \([0-9a-z]*\).*/\1/p" "$2" | tr -d '\r'
+}
+
+report='echo "CLONE random $(od -An -N8 -tx8 /dev/urandom | tr -d " ")"
+echo "CLONE date $(date +%s)"'
+
+check_clones() { # OPTION...
+	local i now
+	for i in 1 2; do
+		vm_run clone$i --restore "$folder/snap" --rootfs "$root,ro" "$@"
+		now=$(date +%s)
+		expect_status 0
+		expect_range "the date" "$(value date "$work/clone$i.out")" $((now - 30)) $((now + 1))
+	done
+	[ "$(value random "$work/clone1.out")" != "$(value random "$work/clone2.out")" ] || fail "both clones draw $(value random "$work/clone1.out")"
+	[ -n "$(value random "$work/clone1.out")" ] || fail "no random numbers"
+}
+
+# Before the command: that runs in the clones only.
+guest_script "$root" <<-END
+	$report
+	reboot -f
+END
+kernel=$(guest_file vmlinux)
+vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "snapshot=1 $run_script" --snapshot "$folder/snap"
+expect_status 0
+[ -z "$(value date "$work/boot.out")" ] || fail "the command runs before the snapshot"
+sleep 2
+check_clones
+rm "$folder/snap"
+
+# A warm service.
+uds=$folder/v
+socat "UNIX-LISTEN:${uds}_600,fork" SYSTEM:'cat' &
+child_pids+=("$!")
+guest_script "$root" <<-END
+	vsock listen 500 cat &
+	sleep 1000 | vsock connect 600 &
+	sleep 1
+	kill -40 1
+	sleep 1
+	$report
+	sleep 4
+	reboot -f
+END
+vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "$run_script" --snapshot "$folder/snap" --vsock "cid=3,uds=$uds"
+expect_status 0
+vm_start clone --restore "$folder/snap" --rootfs "$root,ro" --vsock "cid=4,uds=$uds" </dev/null
+wait_for_text "$work/clone.out" "CLONE date"
+answer=$({ printf 'CONNECT 500\nhello\n'; sleep 2; } | socat -t 5 - "UNIX-CONNECT:$uds" | tail -n 1)
+expect_equal "the echo of the listener" hello "$answer"
+vm_wait
+expect_status 0
+expect_text "$work/clone.out" "Connection reset by peer"
+rm "$folder/snap"
+
+# Whoever asks, a kernel with ACPI seeds its random numbers anew.
+guest_script "$root" <<-END
+	echo CLONE waits
+	sleep 4
+	echo "CLONE forks \$(dmesg | grep -c 'virtual machine fork')"
+	reboot -f
+END
+vm_start boot --kernel "$(guest_file vmlinux-acpi)" --rootfs "$root,ro" --cmdline "$run_script" --snapshot "$folder/snap" \
+	--control "$folder/control" </dev/null
+wait_for_text "$work/boot.out" "CLONE waits"
+expect_equal "the answer" '{"ok":true}' "$("$vmm" ctl "$folder/control" snapshot)"
+vm_wait
+expect_status 0
+vm_run clone --restore "$folder/snap" --rootfs "$root,ro"
+expect_status 0
+expect_equal "notifications of the generation id" 1 "$(value forks "$work/clone.out")"
