@@ -62,6 +62,14 @@ static bool read_answer(int fd, char answer[CONTROL_ANSWER_BYTES + 1])
 	return false;
 }
 
+/* A guest may have broken into the monitor: its answer is text, and no orders for the terminal. */
+static void mask_control_characters(char *answer)
+{
+	for (char *at = answer; *at != '\0'; at++)
+		if (((unsigned char)*at < ' ' && *at != '\n') || *at == '\x7f')
+			*at = '?';
+}
+
 int control_client_run(const char *path, const char *request)
 {
 	static const char ok[] = "{\"ok\":true";
@@ -73,6 +81,7 @@ int control_client_run(const char *path, const char *request)
 	send_request(fd, request);
 	if (!read_answer(fd, answer))
 		fail(EXIT_HOST_REFUSED, "ctl %s: the VM has ended without an answer", path);
+	mask_control_characters(answer);
 	if (fputs(answer, stdout) == EOF || fflush(stdout) == EOF)
 		fail_errno(EXIT_HOST_REFUSED, "stdout");
 	return strncmp(answer, ok, sizeof(ok) - 1) == 0 ? 0 : CONTROL_CLIENT_REFUSED;

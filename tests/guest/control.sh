@@ -47,6 +47,17 @@ wait_for "$tmp/fake" listens
 ctl 122 "ctl $tmp/d: the VM has ended without an answer" "$tmp/d" ping
 wait $!
 
+# A monitor that a guest has broken into says nothing to the terminal of whoever asks it.
+python3 -c 'import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listens", flush=True)
+listener.accept()[0].sendall(b"{\"ok\":true,\"a\":\"\x1b]0;x\x07\x7f\xc3\xa4\"}\n")' "$tmp/e" >"$tmp/fake" &
+wait_for "$tmp/fake" listens
+ctl 0 '^\{"ok":true,"a":"\?\]0;x\?\?ä"\}$' "$tmp/e" ping
+wait $!
+
 # refused STATUS REGEX ARGUMENT...
 refused() {
 	vmm_run --kernel "$elf/hello.elf" "${@:3}"
