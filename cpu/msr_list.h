@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The registers that KVM names for a vCPU's state (KVM_GET_MSR_INDEX_LIST), and those that older kernels leave out. */
+/* The registers that KVM names for a vCPU's state (KVM_GET_MSR_INDEX_LIST), and those that older kernels leave out; some twice. */
 #ifndef CPU_MSR_LIST_H
 #define CPU_MSR_LIST_H
 
@@ -16,6 +16,7 @@ struct msr_list {
 /* While /dev/kvm is open. False with errno. */
 bool msr_list_learn(struct msr_list *list, int kvm_fd);
 
-bool msr_list_has(const struct msr_list *list, uint32_t index);
+/* Looks from the place *at on, which is then behind the one found: whoever asks in the list's order finds each at once. */
+bool msr_list_has(const struct msr_list *list, uint32_t index, uint32_t *at);
 
 #endif

@@ -173,10 +173,10 @@ static bool start_lapic_timer(int vcpu_fd, const struct vcpu_state *state, struc
 static bool restore_msrs(int vcpu_fd, const struct msr_list *list, const struct vcpu_msrs *msrs,
 			 struct error_text *error)
 {
-	uint32_t n = msrs->head.nmsrs;
+	uint32_t n = msrs->head.nmsrs, at = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (!msr_list_has(list, msrs->entries[i].index))
+		if (!msr_list_has(list, msrs->entries[i].index, &at))
 			return error_set(error,
 					 "the snapshot's vCPU state: MSR 0x%x is none of its",
 					 msrs->entries[i].index);

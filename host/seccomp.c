@@ -84,6 +84,30 @@ static const struct sock_filter vcpu_calls[] = {
 	CALL(exit),                    /* a vCPU's thread ends */
 };
 
+/* Before the others. A monitor that waits has been confined already: that takes time. */
+static const struct sock_filter waiting_calls[] = {
+	CALL_IF(ioctl, 1, 8),
+		VALUE(KVM_GET_MSRS),
+		VALUE(KVM_SET_MSRS),
+		VALUE(KVM_GET_DEVICE_ATTR), /* the TSC's offset */
+		VALUE(KVM_SET_DEVICE_ATTR),
+		VALUE(KVM_GET_LAPIC),
+		VALUE(KVM_SET_LAPIC),
+		VALUE(KVM_SET_PIT2),
+		VALUE(KVM_SET_CLOCK),
+		OTHERWISE_GO_ON,
+	CALL(read),                    /* the order */
+	CALL(rt_sigtimedwait),         /* a signal, and whether it is ignored */
+	CALL(rt_sigaction),
+	CALL(close),
+	CALL_IF(fcntl, 1, 1),          /* at the end images are unlocked, and sockets' paths removed */
+		VALUE(F_OFD_SETLK),
+		OTHERWISE,
+	CALL(lstat),
+	CALL(unlink),
+	CALL(exit_group),
+};
+
 static const struct sock_filter event_loop_calls[] = {
 	CALL(io_uring_enter),
 	CALL_IF(ioctl, 1, 8),
@@ -186,6 +210,8 @@ struct piece {
 
 static const struct piece filters[][PIECES] = {
 	[SECCOMP_VCPU] = { PIECE(begin), PIECE(vcpu_calls), PIECE(end) },
+	[SECCOMP_VCPU_WAITING] = { PIECE(begin), PIECE(waiting_calls), PIECE(vcpu_calls),
+				   PIECE(end) },
 	[SECCOMP_EVENT_LOOP] = { PIECE(begin), PIECE(event_loop_calls), PIECE(end) },
 	[SECCOMP_EVENT_LOOP_SOCKETS] = { PIECE(begin), PIECE(event_loop_calls), PIECE(socket_calls),
 					 PIECE(end) },

@@ -15,6 +15,7 @@ enum seccomp_thread {
 	SECCOMP_EVENT_LOOP_SOCKETS,   /* with connections of the guest's, or a socket at a path */
 	SECCOMP_EVENT_LOOP_SNAPSHOTS, /* which may read the whole machine, and make a file */
 	SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS,
+	SECCOMP_VCPU_WAITING, /* for the order of --start-fd: starts clocks then, or ends the process */
 };
 
 /* For the calling thread, for good. It needs no_new_privs. Any other call than those of the table raises SIGSYS, which

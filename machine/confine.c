@@ -85,10 +85,18 @@ void machine_confine_vcpus(struct machine *m)
 	sandbox_limit(&limits);
 	sandbox_give_up_files();
 	sandbox_report();
+	/* To make threads takes further calls. */
+	bool waits = m->config.start_fd >= 0 && m->config.n_cpus == 1;
+	if (waits) {
+		machine_start_vcpus(m);
+		sandbox_enter(SECCOMP_VCPU_WAITING);
+	}
 	machine_await_order(m);
 	machine_start_clocks(m);
-	machine_start_vcpus(m);
-	sandbox_enter(SECCOMP_VCPU);
+	if (!waits) {
+		machine_start_vcpus(m);
+		sandbox_enter(SECCOMP_VCPU);
+	}
 }
 
 static void *enter(void *unused)

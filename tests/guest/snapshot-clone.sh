@@ -63,6 +63,30 @@ vmm_run --restore "$tmp/one" --check
 expect_status 0 --check
 grep -q "^snapshot memory 0x8000000 cpus 1 $tmp/one$" "$tmp/out" || { show; die "--check"; }
 
+# The same with sockets at paths, which go with it.
+truncate -s 1M "$tmp/disk"
+vmm_run --kernel "$guest" --snapshot "$tmp/four" --vsock "cid=3,uds=$tmp/v" --disk "$tmp/disk,ro"
+expect_status 0
+for order in go end term; do
+	rm -f "$tmp/order" && mkfifo "$tmp/order"
+	exec 7<>"$tmp/order"
+	./vmm --restore "$tmp/four" --start-fd 8 --vsock "cid=3,uds=$tmp/v" --disk fd=9,ro --control "$tmp/c" --status-fd 6 \
+		6>"$tmp/status" 8<"$tmp/order" 9<"$tmp/disk" 7>&- >"$tmp/out" 2>"$tmp/err" &
+	sleep 0.3
+	[ -S "$tmp/v" ] || die "it does not wait: there is no socket"
+	case $order in
+	go) echo go >&7 ;;
+	term) kill $! ;;
+	esac
+	exec 7>&-
+	status=0
+	wait $! || status=$?
+	expect_status $([ $order = term ] && echo 143 || echo 0) "$order"
+	expect_no_errors
+	[ ! -e "$tmp/v" ] && [ ! -e "$tmp/c" ] || die "$order: a socket is left"
+	grep -q '"exit_code":' "$tmp/status" || die "$order: no status line"
+done
+
 # refused STATUS REGEX ARGUMENT...
 refused() {
 	vmm_run "${@:3}"

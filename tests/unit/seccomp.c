@@ -19,8 +19,10 @@
 #define NUMBERS 480
 #define X32     0x40000000
 
-static const char *const names[] = { "vCPU", "event loop", "event loop with sockets",
-				     "event loop with snapshots" };
+static const char *const names[] = {
+	"vCPU",      "event loop",     "event loop with sockets", "event loop with snapshots",
+	"with both", "vCPU that waits"
+};
 
 /* Whether the thread may make the call. Its arguments are such that it does nothing. */
 static bool is_allowed(enum seccomp_thread thread, long number, long first, long second, long third)
@@ -71,12 +73,19 @@ static const long socket_calls[] = {
 
 static const long snapshot_calls[] = { SYS_fstat, SYS_pread64, SYS_lseek };
 
+static const long waiting_calls[] = {
+	SYS_read,  SYS_rt_sigtimedwait, SYS_rt_sigaction, SYS_close,
+	SYS_lstat, SYS_unlink,          SYS_exit_group,
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static bool expected(enum seccomp_thread thread, long number)
 {
-	if (thread == SECCOMP_VCPU)
-		return is_one_of(number, vcpu_calls, COUNT(vcpu_calls));
+	if (thread == SECCOMP_VCPU || thread == SECCOMP_VCPU_WAITING)
+		return is_one_of(number, vcpu_calls, COUNT(vcpu_calls)) ||
+		       (thread == SECCOMP_VCPU_WAITING &&
+			is_one_of(number, waiting_calls, COUNT(waiting_calls)));
 	return is_one_of(number, event_loop_calls, COUNT(event_loop_calls)) ||
 	       (thread == SECCOMP_EVENT_LOOP_SNAPSHOTS &&
 		is_one_of(number, snapshot_calls, COUNT(snapshot_calls))) ||
@@ -86,8 +95,10 @@ static bool expected(enum seccomp_thread thread, long number)
 
 static void numbers(void)
 {
-	for (int thread = SECCOMP_VCPU; thread <= SECCOMP_EVENT_LOOP_SNAPSHOTS; thread++) {
+	for (int thread = SECCOMP_VCPU; thread <= SECCOMP_VCPU_WAITING; thread++) {
 		unsigned n_refused = 0;
+		if (thread == SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS)
+			continue; /* the sum of the two before */
 		for (long number = 0; number < NUMBERS; number++) {
 			/* uretprobe and uprobe: Linux keeps them for itself, and asks no filter. */
 			if (number == 335 || number == 336)
@@ -179,6 +190,9 @@ static void snapshots(void)
 		fprintf(stderr, "call %ld, case %zu\n", calls[i].number, i);
 		CHECK_EQ(!calls[i].allowed, calls[i].allowed);
 	}
+	CHECK(is_allowed(SECCOMP_VCPU_WAITING, SYS_ioctl, -1, KVM_SET_LAPIC, 0));
+	CHECK(is_allowed(SECCOMP_VCPU_WAITING, SYS_ioctl, -1, KVM_RUN, 0));
+	CHECK(!is_allowed(SECCOMP_VCPU_WAITING, SYS_ioctl, -1, KVM_SET_REGS, 0));
 	CHECK(is_allowed(SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS, SYS_socket, AF_UNIX, -1, -1));
 	CHECK(is_allowed(SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS, SYS_ioctl, -1, KVM_GET_LAPIC, 0));
 }
