@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/container_of.h"
+#include "host/json.h"
 #include "host/socket.h"
 
 static void drop(struct control_client *client)
@@ -88,6 +89,18 @@ void control_answer(struct control_client *client, const char *format, ...)
 	client->waits = false;
 	if (!client->working)
 		work(client);
+}
+
+void control_refuse(struct control_client *client, const char *why)
+{
+	char text[JSON_LINE_BYTES];
+	struct json json;
+
+	json_begin(&json, text);
+	json_add_text(&json, "error", why);
+	json_end(&json);
+	text[strcspn(text, "\n")] = '\0';
+	control_answer(client, "{\"ok\":false,%s", text + 1);
 }
 
 static void lines_arrived(struct ring_op *op, int32_t result)

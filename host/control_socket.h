@@ -63,6 +63,9 @@ void control_socket_start(struct control_socket *socket);
 void control_answer(struct control_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The answer {"ok":false,"error":...}: `why` is any text. */
+void control_refuse(struct control_client *client, const char *why);
+
 /* After ring_close(). */
 void control_socket_close(struct control_socket *socket);
 

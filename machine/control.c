@@ -56,11 +56,6 @@ unsigned machine_ask_guest(struct machine *m)
 	return ways;
 }
 
-static void refuse(struct control_client *client, const char *why)
-{
-	control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", why);
-}
-
 static void answer_ok(struct control_client *client)
 {
 	control_answer(client, "{\"ok\":true}");
@@ -115,7 +110,7 @@ static void paused(void *context)
 static void handle_pause(struct machine *m, struct control_client *client)
 {
 	if (m->snapshot.pending)
-		refuse(client, "a snapshot is being taken");
+		control_refuse(client, "a snapshot is being taken");
 	else if (m->pause.state == PAUSE_STOPPED)
 		answer_ok(client);
 	else
@@ -124,13 +119,13 @@ static void handle_pause(struct machine *m, struct control_client *client)
 
 static void refuse_resumed(struct control_client *client)
 {
-	refuse(client, "resumed before all vCPUs had stopped");
+	control_refuse(client, "resumed before all vCPUs had stopped");
 }
 
 static void handle_resume(struct machine *m, struct control_client *client)
 {
 	if (m->snapshot.pending) {
-		refuse(client, "a snapshot is being taken");
+		control_refuse(client, "a snapshot is being taken");
 		return;
 	}
 	if (m->pause.state == PAUSE_STOPPED)
@@ -148,7 +143,7 @@ static void handle_nmi(struct machine *m, struct control_client *client)
 	if (host_ioctl(m->vm_fd, KVM_SIGNAL_MSI, &message) > 0)
 		answer_ok(client);
 	else
-		refuse(client, "KVM takes no NMI");
+		control_refuse(client, "KVM takes no NMI");
 }
 
 static void handle_stop(struct machine *m, struct control_client *client)
@@ -167,12 +162,13 @@ static void handle_powerdown(struct machine *m, struct control_client *client)
 	unsigned ways;
 
 	if (m->pause.state != PAUSE_RUNNING) {
-		refuse(client, "the guest is paused");
+		control_refuse(client, "the guest is paused");
 		return;
 	}
 	ways = machine_ask_guest(m);
 	if (ways == 0) {
-		refuse(client, "the guest listens neither to ACPI's power button nor to the "
+		control_refuse(client,
+			       "the guest listens neither to ACPI's power button nor to the "
 			       "serial port's ring indicator");
 		return;
 	}
@@ -210,7 +206,7 @@ static void handle(void *context, struct control_client *client, const char *req
 	struct machine *m = context;
 
 	if (exit_request_status(&m->exit) != EXIT_REQUEST_NONE) {
-		refuse(client, "the guest has ended");
+		control_refuse(client, "the guest has ended");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
@@ -219,7 +215,7 @@ static void handle(void *context, struct control_client *client, const char *req
 			return;
 		}
 	if (!asks_for_snapshot(m, client, request))
-		refuse(client, "expected " REQUESTS);
+		control_refuse(client, "expected " REQUESTS);
 }
 
 static bool can_pause(const struct machine *m)

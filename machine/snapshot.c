@@ -143,7 +143,7 @@ void machine_ask_snapshot(struct machine *m, struct control_client *client, cons
 				  : NULL;
 
 	if (why != NULL)
-		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", why);
+		control_refuse(client, why);
 	else
 		begin(m, client, name != NULL ? name : base_name(m->config.snapshot), goes_on);
 }
@@ -239,7 +239,7 @@ static void answer(struct machine *m, bool done, const struct error_text *error)
 	if (done)
 		control_answer(client, "{\"ok\":true}");
 	else
-		control_answer(client, "{\"ok\":false,\"error\":\"%s\"}", error->text);
+		control_refuse(client, error->text);
 }
 
 void machine_take_snapshot(struct machine *m)

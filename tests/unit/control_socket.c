@@ -26,6 +26,8 @@ static void handle(void *context, struct control_client *client, const char *req
 	snprintf(last, sizeof(last), "%s", request);
 	if (strcmp(request, "later") == 0)
 		owed = client;
+	else if (strcmp(request, "refuse") == 0)
+		control_refuse(client, "disk a\"b\\\n\xff: no");
 	else
 		control_answer(client, "{\"n\":%u}", n_requests);
 }
@@ -142,6 +144,17 @@ static void test_lines(void)
 	CHECK(send(fd, "ping\0more\n", 10, 0) == 10);
 	hear(fd, "{\"n\":7}\n");
 	CHECK_STRING(last, "");
+	close(fd);
+	tear_down();
+}
+
+/* A file's name may be anything. */
+static void test_refused(void)
+{
+	set_up();
+	int fd = client();
+	say(fd, "refuse\n");
+	hear(fd, "{\"ok\":false,\"error\":\"disk a\\\"b\\\\\\u000a\xef\xbf\xbd: no\"}\n");
 	close(fd);
 	tear_down();
 }
@@ -341,6 +354,7 @@ int main(void)
 {
 	snprintf(path, sizeof(path), "/tmp/control-%d", getpid());
 	RUN(test_lines);
+	RUN(test_refused);
 	RUN(test_too_long);
 	RUN(test_later);
 	RUN(test_leaves_while_it_waits);
