@@ -207,16 +207,23 @@ static void run_tasks(struct ring *ring)
 	}
 }
 
+/* There is room for others before the callbacks run: where there is none Linux before 5.19 lets them submit nothing. */
 static void dispatch(struct ring *ring)
 {
 	struct io_uring_cqe *completions[BATCH_COMPLETIONS];
 	unsigned n = io_uring_peek_batch_cqe(&ring->uring, completions, BATCH_COMPLETIONS);
+	struct {
+		struct ring_op *op;
+		int32_t result;
+	} done[BATCH_COMPLETIONS];
 
 	for (unsigned i = 0; i < n; i++) {
-		struct ring_op *op = io_uring_cqe_get_data(completions[i]);
-		op->done(op, completions[i]->res);
+		done[i].op = io_uring_cqe_get_data(completions[i]);
+		done[i].result = completions[i]->res;
 	}
 	io_uring_cq_advance(&ring->uring, n);
+	for (unsigned i = 0; i < n; i++)
+		done[i].op->done(done[i].op, done[i].result);
 	run_tasks(ring);
 }
 
