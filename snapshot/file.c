@@ -236,7 +236,7 @@ void snapshot_writer_add(struct snapshot_writer *writer, enum snapshot_kind kind
 	section.checksum = snapshot_checksum(data, bytes);
 	struct iovec iov[] = {
 		{ &section, sizeof(section) },
-		{ (void *)(uintptr_t)data, bytes },
+		{ (void *)data, bytes },
 		{ &zero, padded(bytes) - bytes },
 	};
 	write_at(writer, iov, 3, writer->at);
@@ -251,7 +251,7 @@ uint64_t snapshot_writer_memory_offset(const struct snapshot_writer *writer)
 void snapshot_writer_add_memory(struct snapshot_writer *writer, const void *data, size_t bytes,
 				uint64_t offset)
 {
-	struct iovec iov = { (void *)(uintptr_t)data, bytes };
+	struct iovec iov = { (void *)data, bytes };
 
 	write_at(writer, &iov, 1, snapshot_writer_memory_offset(writer) + offset);
 }
