@@ -7,12 +7,18 @@
 . "$(dirname "$0")/../guest/hostile_lib.bash"
 set -o pipefail
 export HOSTILE_EFFORT=0
-some() { # CPUS PREFIX
-	[ -z "${HOSTILE_ALL-}" ] || { [ "$2" = block ] && set -- "$1" "" || return 0; }
+
+races() { # CPUS PREFIX
 	HOSTILE_CPUS=$1 HOSTILE_ONLY=$2 hostile races | tail -n 1 | sed "s/^/$1 vCPUs, ${2:-all}: /"
 }
-TIME_LIMIT=${HOSTILE_ALL:+1200}
-TIME_LIMIT=${TIME_LIMIT:-140}
-some 4 block
-some 2 net-tx
-some 2 vsock-rx
+
+if [ -n "${HOSTILE_ALL-}" ]; then
+	TIME_LIMIT=1500
+	races 2 ""
+	races 4 ""
+else
+	TIME_LIMIT=140
+	races 4 block
+	races 2 net-tx
+	races 2 vsock-rx
+fi
