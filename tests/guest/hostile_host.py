@@ -15,7 +15,7 @@ import sys
 import time
 
 import hostile_cases
-from hostile_monitor import ECHO_PORT, Fault, Monitor, Peer, Pinger, echo_streams, flood, udp_frame
+from hostile_monitor import ECHO_PORT, Fault, Monitor, Peer, Pinger, echo_streams, flood, know_guest, udp_frame
 
 MARK = b"\x02\xb0\xad\x1b"
 
@@ -30,6 +30,8 @@ class Host:
         self.done, self.clock, self.slowest = [], [], 0
         self.kept = []
         self.peer = Peer()
+        if self.tap:
+            know_guest(self.tap)
         self.make_disks()
         self.errors = open(directory + "/err", "w")
         self.monitor = Monitor(self.command(options), self.errors, [self.peer.others.fileno()])
@@ -80,11 +82,11 @@ class Host:
         if word == "case":
             self.case(words[1:])
         elif word == "frame":
-            udp_frame(self.tap)
+            udp_frame()
         elif word == "stream-frame":
             self.peer.send(b"\xff" * 12 + b"\x88\xb5" + bytes(100))
         elif word == "flood":
-            flood(self.tap)
+            flood()
         elif word == "stream-flood":
             for n in range(300):
                 self.peer.try_to_send(b"\xff" * 12 + b"\x88\xb5" + bytes(n * 5))
@@ -110,7 +112,7 @@ class Host:
         while True:
             line = self.monitor.line()
             if line is None:
-                raise Fault("the VM has ended after %s" % (self.done[-1:] or "nothing"))
+                raise Fault("the VM has ended with %d after %s" % (self.monitor.end(), self.done[-1:] or "nothing"))
             if not line.startswith("@"):
                 if line:
                     print("guest:", line)

@@ -19,6 +19,5 @@ if [ -n "${HOSTILE_ALL-}" ]; then
 else
 	TIME_LIMIT=140
 	races 4 block
-	races 2 net-tx
 	races 2 vsock-rx
 fi
