@@ -29,6 +29,12 @@ static struct virtqueue *queue_of(const struct net_rx *rx)
 	return &rx->link->device->queues[NET_RX];
 }
 
+/* A frame that is read while the queue is stopped would be in no snapshot: the TAP keeps it. */
+static bool has_open_queue(const struct net_rx *rx)
+{
+	return queue_of(rx)->ready && !queue_of(rx)->closed;
+}
+
 /* The largest frame that the host may send, with its header. */
 static uint32_t frame_bytes(const struct net_rx *rx)
 {
@@ -156,7 +162,7 @@ static void tap_readable(struct ring_op *op, int32_t result)
 	if (result > 0 && (result & (POLLERR | POLLHUP | POLLNVAL)))
 		net_link_lose_tap(rx->link);
 	else if (virtio_device_is_live(rx->link->device) && rx->reads_in_flight == 0 &&
-		 queue_of(rx)->ready && fill_pool(rx))
+		 has_open_queue(rx) && fill_pool(rx))
 		read_batch(rx);
 	virtio_device_unlock(rx->link->device);
 }
@@ -165,7 +171,7 @@ void net_rx_continue(struct net_rx *rx)
 {
 	struct virtqueue *queue = queue_of(rx);
 
-	if (rx->polling || rx->link->down || rx->reads_in_flight > 0 || !queue->ready ||
+	if (rx->polling || rx->link->down || rx->reads_in_flight > 0 || !has_open_queue(rx) ||
 	    !virtio_device_is_live(rx->link->device))
 		return;
 	virtqueue_disable_kicks(queue);

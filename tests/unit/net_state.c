@@ -99,6 +99,28 @@ static void test_buffers(void)
 	nic_close();
 }
 
+/* What comes after the rest is for the next process, or for this one if it goes on. */
+static void test_frames_at_rest(void)
+{
+	nic_open(0, 0);
+	nic_start(RING_FEATURES);
+	nic_offer_rx(3, 2048);
+	nic_offer_rx(4, 2048);
+	queues_kick(NET_RX);
+	receive(1, 3);
+	save();
+	make_frame(frame, sizeof(frame), 2);
+	host_send(frame, sizeof(frame));
+	for (unsigned i = 0; i < 10; i++)
+		CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
+	CHECK(tap_holds_frames());
+	CHECK_EQ(queues_used(NET_RX), 0);
+	virtio_device_go_on(&nic.device);
+	RIG_RUN_UNTIL(queues_used(NET_RX) == 1);
+	CHECK_EQ(queues_take(NET_RX).id, 4);
+	nic_close();
+}
+
 /* Frames that the guest has queued meanwhile go when the ring runs, without a kick. */
 static void test_kick(void)
 {
@@ -178,6 +200,7 @@ int main(void)
 {
 	CHECK(guest_memory_map(&kept, RIG_MEM_BYTES));
 	RUN(test_buffers);
+	RUN(test_frames_at_rest);
 	RUN(test_kick);
 	RUN(test_offloads);
 	RUN(test_link);
