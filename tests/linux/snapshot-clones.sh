@@ -20,6 +20,8 @@ guest_script "$root" <<-'END'
 END
 
 in_guest() { # SOCKET COMMAND...
+	local i
+	for ((i = 0; i < 600; i++)); do [ ! -S "$1" ] || break; sleep 0.1; done
 	{ echo "CONNECT 999" && echo "${*:2}" && echo exit; } | timeout 60 socat -t 50 - "UNIX-CONNECT:$1" 2>/dev/null | sed '/^OK /d' | tr -d '\r'
 }
 
@@ -49,6 +51,7 @@ for ((i = 1; i <= clones; i++)); do
 	vm_start "clone$i" --restore "$folder/snap" "${devices[@]}" </dev/null
 	report=$(in_guest "$folder/clone$i.sock" \
 		'od -An -N16 -tx1 /dev/urandom | tr -d " \n"; echo; date +%s; sha256sum </data; ping -c 2 10.9.0.1 | grep received')
+	[ -n "$report" ] || fail "clone $i's listener does not answer"
 	late=$(($(date +%s) - $(sed -n 2p <<<"$report")))
 	sed -n 1p <<<"$report" >>"$work/randoms"
 	expect_range "seconds that the clock is late" $late 0 3
