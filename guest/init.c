@@ -10,7 +10,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/random.h>
 #include <mntent.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -42,6 +41,9 @@
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
 #define SNAPSHOT_SIGNAL 40
 #define EXIT_PORT       0xf4
+/* As <linux/random.h> has them, which musl's compiler does not find. */
+#define RNDADDENTROPY _IOW('R', 0x03, int[2])
+#define RNDRESEEDCRNG _IO('R', 0x07)
 
 /* The monitor's page (docs/guest.md), which has these words; NULL without a /dev/mem. */
 enum {
