@@ -17,6 +17,8 @@
 #define BLOCK_BYTES (256u << 10)
 #define SLOT_BYTES  4096u
 
+#define PATIENCE 5u /* times VIRTIO_WAIT_TSC: a busy host */
+
 /* What a case must end in. */
 enum outcome {
 	ANY,    /* the device works after a reset */

@@ -51,7 +51,10 @@ static bool wait_broken(const struct target *target)
 	if (target->nudge != NULL &&
 	    !(virtio_read(target->device, REG_STATUS) & STATUS_NEEDS_RESET))
 		(void)host_does(target->nudge);
-	return virtio_wait_needs_reset(target->device);
+	for (unsigned i = 0; i < PATIENCE; i++)
+		if (virtio_wait_needs_reset(target->device))
+			return true;
+	return false;
 }
 
 static void check_outcome(const struct target *target, enum outcome outcome)

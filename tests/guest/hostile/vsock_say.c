@@ -53,7 +53,7 @@ bool say_hear(uint32_t guest_port, uint16_t op)
 {
 	uint64_t begin = read_tsc();
 
-	while (read_tsc() - begin < VIRTIO_WAIT_TSC) {
+	while (read_tsc() - begin < PATIENCE * VIRTIO_WAIT_TSC) {
 		struct vsock_packet *came = vsock_receive(&vsock);
 		if (came == NULL)
 			continue;
