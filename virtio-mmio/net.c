@@ -28,6 +28,7 @@ static const struct {
 
 /* Every program of the host that listens to its network hears of a change: a guest that makes many waits between them. */
 #define CHANGE_MS 100
+#define BURST_MS  (20 * CHANGE_MS)
 
 static struct net *net_of(struct virtio_device *device)
 {
@@ -66,11 +67,13 @@ static void activate(struct virtio_device *device)
 
 static void pause_before_change(struct net *net)
 {
-	int64_t since_ms = clock_now_ms() - net->told_ms;
+	int64_t now_ms = clock_now_ms(), ahead_ms = net->next_change_ms - now_ms;
 
-	if (net->told_ms != 0 && since_ms < CHANGE_MS)
-		clock_pause_ms((int)(CHANGE_MS - since_ms));
-	net->told_ms = clock_now_ms();
+	if (ahead_ms < 0)
+		ahead_ms = 0;
+	net->next_change_ms = now_ms + ahead_ms + CHANGE_MS;
+	if (ahead_ms > BURST_MS)
+		clock_pause_ms((int)(ahead_ms - BURST_MS));
 }
 
 /* TUNSETOFFLOAD waits for whoever changes the host's network, and notifies all of it: so without the device's lock, and

@@ -20,7 +20,7 @@ struct net {
 	_Atomic uint32_t offloads_wanted; /* by the driver */
 	pthread_mutex_t telling;          /* for vCPU threads only: TUNSETOFFLOAD waits */
 	uint32_t offloads_told;           /* to the TAP; under `telling`, as the next */
-	int64_t told_ms;                  /* when, CLOCK_MONOTONIC; 0: not yet */
+	int64_t next_change_ms;           /* CLOCK_MONOTONIC, if there were no bursts */
 	struct net_rx rx;
 	struct net_tx tx;
 	struct net_stream stream; /* instead of what a TAP needs */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Derived, of struct net: link, tx, offloads_wanted, telling, offloads_told and told_ms are the new process's own, told again by
+ * Derived, of struct net: link, tx, offloads_wanted, telling, offloads_told and next_change_ms are the new process's own, told again by
  * virtio_transport_restore().
  *
  * Of struct net_link: device, tap, name, news, down and news_task; of its config only the MAC address is kept.
