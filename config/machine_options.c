@@ -95,6 +95,7 @@ bool parse_cpus(struct vm_config *config, const char *name, char *value, struct 
 bool parse_acpi(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
 	config->acpi = strcmp(value, "on") == 0;
+	config->acpi_given = true;
 	return config->acpi || strcmp(value, "off") == 0 ||
 	       error_set(error, "%s %s: expected on or off", name, value);
 }

@@ -45,7 +45,7 @@ struct vm_config {
 	enum serial_mode serial;
 	struct file_name serial_file; /* for SERIAL_FILE */
 	bool boot_timer;
-	bool mem_given, cpus_given;
+	bool mem_given, cpus_given, acpi_given;
 	const char *snapshot;     /* NULL: none */
 	struct file_name restore; /* instead of a kernel; text NULL: none */
 	enum sandbox_mode sandbox;

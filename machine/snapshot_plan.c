@@ -114,6 +114,8 @@ void machine_adopt_plan(struct machine *m)
 		expect_number(m, "--mem bytes", header->memory_bytes, config->mem_bytes);
 	if (config->cpus_given)
 		expect_number(m, "--cpus", header->n_cpus, config->n_cpus);
+	if (config->acpi_given)
+		expect_number(m, "--acpi", header->has_acpi != 0, config->acpi);
 	expect_number(m, "disks:", header->n_disks, config->n_disks);
 	expect_number(m, "network interfaces:", header->n_nets, config->n_nets);
 	expect_number(m, "vsocks:", header->has_vsock, config->vsock.guest_cid != 0);

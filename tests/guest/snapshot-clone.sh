@@ -101,6 +101,7 @@ refused 121 'this is no snapshot' --restore "$guest"
 refused 121 '--start-fd: expected --restore, too' --kernel "$guest" --start-fd 7 7</dev/null
 refused 121 'has --mem bytes 134217728, this VM 268435456' --restore "$tmp/one" --mem 256M
 refused 121 'has --cpus 1, this VM 2' --restore "$tmp/one" --cpus 2
+refused 121 'has --acpi 1, this VM 0' --restore "$tmp/one" --acpi off
 refused 121 'has disks: 0, this VM 1' --restore "$tmp/one" --disk "$guest,ro"
 refused 121 'has serial ports: 1, this VM 0' --restore "$tmp/one" --serial none
 chmod 620 "$tmp/one"
