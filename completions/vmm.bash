@@ -48,7 +48,7 @@ _vmm_disk() {
 
 _vmm() {
 	local word option value options='--kernel --rootfs --disk --net --vsock --initrd --cmdline
-		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --sandbox --grace --control --kvm-fd --snapshot --restore --start-fd --help --version'
+		--no-default-cmdline --mem --cpus --acpi --serial --check --boot-timer --status-fd --events-fd --lifeline-fd --sandbox --uid --gid --grace --control --kvm-fd --snapshot --restore --start-fd --help --version'
 
 	# bash takes "--name=value" apart at "=" and ":"; here it is one word again.
 	word=${COMP_LINE:0:COMP_POINT} word=${word##*[[:space:]]}
@@ -71,7 +71,7 @@ _vmm() {
 	--sandbox) mapfile -t COMPREPLY < <(compgen -W 'on warn strict off' -- "$value") ;;
 	--net) _vmm_net "$value" ;;
 	--vsock) _vmm_keys "$value" cid= uds= uds-fd= connect-fd= ;;
-	--cmdline | --mem | --cpus | --status-fd | --events-fd | --lifeline-fd | --grace | --start-fd | --kvm-fd) ;;
+	--cmdline | --mem | --cpus | --status-fd | --events-fd | --lifeline-fd | --uid | --gid | --grace | --start-fd | --kvm-fd) ;;
 	*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word") ;;
 	esac
 	# bash's word begins behind the last "=" or ":".

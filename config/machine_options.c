@@ -136,3 +136,27 @@ bool parse_sandbox(struct vm_config *config, const char *name, char *value,
 		}
 	return error_set(error, "%s %s: expected on, warn, strict or off", name, value);
 }
+
+/* Not root's own, which is what there is without the option, nor -1, which means no change. */
+static bool parse_id(uint32_t *id, const char *name, char *value, struct error_text *error)
+{
+	uint64_t number = 0;
+	char *end = value;
+
+	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 ||
+	    number >= UINT32_MAX)
+		return error_set(error, "%s %s: expected a number from 1 to %u", name, value,
+				 UINT32_MAX - 1);
+	*id = (uint32_t)number;
+	return true;
+}
+
+bool parse_uid(struct vm_config *config, const char *name, char *value, struct error_text *error)
+{
+	return parse_id(&config->user.uid, name, value, error);
+}
+
+bool parse_gid(struct vm_config *config, const char *name, char *value, struct error_text *error)
+{
+	return parse_id(&config->user.gid, name, value, error);
+}

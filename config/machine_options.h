@@ -17,6 +17,8 @@ bool parse_acpi(struct vm_config *config, const char *name, char *value, struct 
 bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_serial(struct vm_config *config, const char *name, char *value,
 		  struct error_text *error);
+bool parse_uid(struct vm_config *config, const char *name, char *value, struct error_text *error);
+bool parse_gid(struct vm_config *config, const char *name, char *value, struct error_text *error);
 bool parse_sandbox(struct vm_config *config, const char *name, char *value,
 		   struct error_text *error);
 

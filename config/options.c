@@ -23,7 +23,7 @@ const char options_help_text[] =
 	"  --status-fd N, --events-fd N  JSON lines: the VM's end; whatever happens to it\n"
 	"  --lifeline-fd N, --grace SECONDS  end with this pipe; ask the guest first\n"
 	"  --control PATH         take requests there: vmm ctl PATH REQUEST\n"
-	"  --sandbox on|warn|strict|off  confine the monitor (default on)\n"
+	"  --sandbox on|warn|strict|off, --uid N, --gid N  confine it (default on)\n"
 	"  --snapshot FILE, --restore FILE [--start-fd N]  the guest as it is; clones\n"
 	"  --kvm-fd N             /dev/kvm; fd=N stands for any FILE or PATH, too\n"
 	"  --boot-timer, --check  print the boot's phases; try all but the VM, print it\n"
@@ -204,6 +204,8 @@ static const struct option {
 	{ "--acpi", true, false, parse_acpi },
 	{ "--serial", true, false, parse_serial },
 	{ "--sandbox", true, false, parse_sandbox },
+	{ "--uid", true, false, parse_uid },
+	{ "--gid", true, false, parse_gid },
 	{ "--check", false, false, set_check },
 	{ "--boot-timer", false, false, set_boot_timer },
 	{ "--status-fd", true, false, set_status_fd },
@@ -386,6 +388,14 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		error->value = config->control.text;
 		return OPTIONS_BAD;
 	}
+	if ((config->user.uid != 0) != (config->user.gid != 0)) {
+		bool has_uid = config->user.uid != 0;
+		error_set(error, "%s: expected %s, too", has_uid ? "--uid" : "--gid",
+			  has_uid ? "--gid" : "--uid");
+		error->option = has_uid ? "--uid" : "--gid";
+		return OPTIONS_BAD;
+	}
+	config->user.is_given = config->user.uid != 0;
 	if (config->cmdline == NULL)
 		config->cmdline = "";
 	return OPTIONS_RUN;

@@ -49,6 +49,7 @@ struct vm_config {
 	const char *snapshot;     /* NULL: none */
 	struct file_name restore; /* instead of a kernel; text NULL: none */
 	enum sandbox_mode sandbox;
+	struct sandbox_user user;
 	bool check;                                              /* make no VM */
 	struct file_name control;                                /* text NULL: none */
 	unsigned grace_s;                                        /* 0: none */

@@ -26,11 +26,31 @@ static bool send_line(int fd, const char *line, size_t length)
 	return send(fd, line, length, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)length;
 }
 
+static void lines_arrived(struct ring_op *op, int32_t result);
+
 static void wait_for_lines(struct control_client *client)
 {
 	struct io_uring_sqe *sqe = ring_prepare(client->socket->ring);
 
+	io_uring_prep_recv(sqe, client->fd, client->line + client->length,
+			   CONTROL_LINE_BYTES - client->length, 0);
+	client->op.done = lines_arrived;
+	ring_commit(sqe, &client->op);
+}
+
+static void readable(struct ring_op *op, int32_t result)
+{
+	(void)result; /* an error shows in the read */
+	wait_for_lines(container_of(op, struct control_client, op));
+}
+
+/* An inherited socket may be non-blocking. */
+static void wait_until_readable(struct control_client *client)
+{
+	struct io_uring_sqe *sqe = ring_prepare(client->socket->ring);
+
 	io_uring_prep_poll_add(sqe, client->fd, POLLIN);
+	client->op.done = readable;
 	ring_commit(sqe, &client->op);
 }
 
@@ -107,16 +127,13 @@ static void lines_arrived(struct ring_op *op, int32_t result)
 {
 	struct control_client *client = container_of(op, struct control_client, op);
 
-	(void)result; /* an error shows in the read */
-	ssize_t n = recv(client->fd, client->line + client->length,
-			 CONTROL_LINE_BYTES - client->length, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		wait_for_lines(client);
+	if (result == -EAGAIN || result == -EINTR) {
+		wait_until_readable(client);
 		return;
 	}
-	client->failed = n <= 0;
-	if (n > 0)
-		client->length += (unsigned)n;
+	client->failed = result <= 0;
+	if (result > 0)
+		client->length += (unsigned)result;
 	work(client);
 }
 
@@ -128,7 +145,6 @@ static struct control_client *add_client(struct control_socket *socket, int fd)
 		if (client->fd >= 0)
 			continue;
 		*client = (struct control_client){
-			.op.done = lines_arrived,
 			.socket = socket,
 			.fd = fd,
 		};
@@ -231,8 +247,6 @@ void control_socket_init(struct control_socket *socket, struct ring *ring,
 	socket->ring = ring;
 	socket->handle = handle;
 	socket->context = context;
-	if (socket->listener.fd >= 0)
-		ring_allow_sockets(ring);
 }
 
 void control_socket_start(struct control_socket *socket)

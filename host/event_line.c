@@ -60,7 +60,8 @@ static void lose(bool cut)
 	events.failing = true;
 	events.n_lost++;
 	if (cut)
-		stop();
+		events.fd =
+			-1; /* open: a vCPU's thread may be the one that finds it, and closes nothing */
 }
 
 static void write_line(bool wait)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "host/release.h"
+#include "host/sandbox.h"
 #include "host/socket.h"
 
 bool frame_socket_connect(struct frame_socket *frames)
@@ -19,7 +20,8 @@ bool frame_socket_connect(struct frame_socket *frames)
 
 	if (fd < 0)
 		return false;
-	memcpy(address.sun_path, frames->path, strlen(frames->path) + 1);
+	const char *path = sandbox_path(frames->path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
 		int error = errno;
 		close(fd);

@@ -63,15 +63,19 @@ static bool in_root_cgroup(void)
 static struct io_uring table_ring;
 static bool has_table_ring;
 
-/* No operation: without a word about them, Linux from 7.0 on would allow all. */
-static bool restrict_to_table(void)
+/* An empty place, and no way to fill it but an operation on the ring: nothing is registered once the guest runs. Linux from 7.0
+ * on would allow all registrations without a word about them: the ring is enabled already. */
+static bool make_table(void)
 {
+	static const int no_file = -1;
 	struct io_uring_restriction only[] = {
-		{ .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_FILES },
-		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = 0 },
+		{ .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FILES_UPDATE },
+		{ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		  .register_op = IORING_REGISTER_ENABLE_RINGS },
 	};
 
-	return io_uring_register_restrictions(&table_ring, only, 2) == 0 &&
+	return io_uring_register_files(&table_ring, &no_file, 1) == 0 &&
+	       io_uring_register_restrictions(&table_ring, only, 2) == 0 &&
 	       io_uring_enable_rings(&table_ring) == 0;
 }
 
@@ -81,9 +85,19 @@ void late_close_prepare(void)
 		return;
 	if (io_uring_queue_init(1, &table_ring, IORING_SETUP_R_DISABLED) < 0)
 		return;
-	has_table_ring = restrict_to_table();
+	has_table_ring = make_table();
 	if (!has_table_ring) /* whoever breaks in could enable it */
 		io_uring_queue_exit(&table_ring);
+}
+
+static void put_in_table(int vm_fd)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&table_ring);
+
+	if (sqe == NULL)
+		return;
+	io_uring_prep_files_update(sqe, &vm_fd, 1, 0);
+	io_uring_submit_and_wait(&table_ring, 1); /* kernels before 5.17 have a worker do it */
 }
 
 /* A file in an io_uring's table is released by the worker that takes the ring down, after the process that had it. The
@@ -91,7 +105,7 @@ void late_close_prepare(void)
 void late_close(int vm_fd)
 {
 	if (has_table_ring && take_place(vm_fd))
-		io_uring_register_files(&table_ring, &vm_fd, 1);
+		put_in_table(vm_fd);
 	/* The ring stays open until the process ends. */
 	close(vm_fd);
 }

@@ -2,8 +2,10 @@
 #include "host/listen_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,7 +49,9 @@ static bool is_stale(const struct sockaddr_un *address, struct error_text *error
  * meanwhile: it waits, for a second at most, and keeps the lock. */
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static struct own_socket {
-	const char *path;
+	const char
+		*name; /* in its directory, which the thread that removes it may not see any more */
+	int directory_fd;
 	struct stat status;
 } own[LISTEN_SOCKETS];
 static unsigned n_own;
@@ -82,8 +86,23 @@ static void remove_own(void)
 
 	pthread_mutex_lock(&making);
 	for (const struct own_socket *socket = own; socket < own + n_own; socket++)
-		if (lstat(socket->path, &status) == 0 && is_file_of(socket, &status))
-			unlink(socket->path);
+		if (fstatat(socket->directory_fd, socket->name, &status, AT_SYMLINK_NOFOLLOW) ==
+			    0 &&
+		    is_file_of(socket, &status))
+			unlinkat(socket->directory_fd, socket->name, 0);
+}
+
+/* False with errno. */
+static bool remember(struct own_socket *socket, const char *path)
+{
+	char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
+	const char *slash = strrchr(path, '/');
+
+	socket->name = slash == NULL ? path : slash + 1;
+	snprintf(directory, sizeof(directory), "%.*s.", (int)(socket->name - path), path);
+	socket->directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return socket->directory_fd >= 0 && fstatat(socket->directory_fd, socket->name,
+						    &socket->status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static bool bind_path(int fd, const struct sockaddr_un *address, const char *path)
@@ -94,8 +113,12 @@ static bool bind_path(int fd, const struct sockaddr_un *address, const char *pat
 	int result = bind(fd, (const struct sockaddr *)address, sizeof(*address));
 	int error = errno;
 	umask(mask);
-	if (result == 0 && lstat(path, &own[n_own].status) == 0)
-		own[n_own++].path = path;
+	if (result == 0 && !remember(&own[n_own], path)) {
+		error = errno;
+		result = -1;
+		unlink(path);
+	}
+	n_own += result == 0;
 	errno = error;
 	return result == 0;
 }
@@ -128,6 +151,12 @@ bool listen_socket_open(struct listen_socket *listener, const char *path, struct
 	bool is_made = make(listener, &address, path, error);
 	pthread_mutex_unlock(&making);
 	return is_made;
+}
+
+void listen_socket_directories(int fds[LISTEN_SOCKETS])
+{
+	for (unsigned i = 0; i < LISTEN_SOCKETS; i++)
+		fds[i] = i < n_own ? own[i].directory_fd : -1;
 }
 
 bool listen_socket_adopt(struct listen_socket *listener, int fd, struct error_text *error)

@@ -18,6 +18,9 @@ struct listen_socket {
  * has, is replaced; one in use is waited for, for a second. False: *error says what is in the way. Any thread. */
 bool listen_socket_open(struct listen_socket *socket, const char *path, struct error_text *error);
 
+/* The directories of those sockets, open as long as the process lives; -1 behind the last. When all are open. */
+void listen_socket_directories(int fds[LISTEN_SOCKETS]);
+
 /* Takes over an inherited listening Unix stream socket, whose flags stay as they are: it may be non-blocking. It passes
  * no descriptors any more, to whoever shares it. */
 bool listen_socket_adopt(struct listen_socket *socket, int fd, struct error_text *error);

@@ -20,19 +20,22 @@
 #define OTHER_WORKERS      2u
 #define SUBMIT_TRIES       1000
 #define SUBMIT_PAUSE_MS    1
-/* Limit for the operations that cannot be cancelled: those of a disk that hangs. */
+/* A limit: it takes no time. */
 #define CANCEL_WAIT_NS 100000000
 /* None while a guest boots: with one CPU polling finds nothing. */
 #define WAITS_BEFORE_POLLS 128u
 #define MISSES_MAX         8u /* 256 waits */
 
-/* The operations that the devices use, those of a vsock last; anything else is refused by the kernel. */
+/* The operations that the devices use, those of sockets last; anything else is refused by the kernel. */
 static const uint8_t allowed_operations[] = {
-	IORING_OP_READ,   IORING_OP_WRITE,     IORING_OP_READV,    IORING_OP_WRITEV,
-	IORING_OP_FSYNC,  IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
-	IORING_OP_ACCEPT, IORING_OP_CONNECT,   IORING_OP_SHUTDOWN, IORING_OP_RECV,
+	IORING_OP_READ,         IORING_OP_WRITE,     IORING_OP_READV,    IORING_OP_WRITEV,
+	IORING_OP_FSYNC,        IORING_OP_FALLOCATE, IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
+	IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT,    IORING_OP_SHUTDOWN, IORING_OP_RECV,
+	IORING_OP_CONNECT,
 };
-#define SOCKET_OPERATIONS 4u
+#define OPERATIONS         (sizeof(allowed_operations) / sizeof(allowed_operations[0]))
+#define CONNECT_OPERATIONS 1u
+#define SOCKET_OPERATIONS  4u /* with that */
 
 /* The usual cause of each error. */
 static const char *refusal_hint(int error)
@@ -86,7 +89,7 @@ void ring_open(struct ring *ring, unsigned in_flight)
 {
 	struct release_wait wait = { 0 };
 
-	ring->sockets_allowed = false;
+	ring->n_forbidden = SOCKET_OPERATIONS;
 	ring->n_workers = 0;
 	ring->tasks = NULL;
 	ring->polling = (struct ring_polling){ .waits_without = WAITS_BEFORE_POLLS };
@@ -106,18 +109,15 @@ void ring_allow_workers(struct ring *ring, unsigned n)
 	ring->n_workers += n;
 }
 
-void ring_allow_sockets(struct ring *ring)
+void ring_allow_sockets(struct ring *ring, bool connects)
 {
-	ring->sockets_allowed = true;
+	ring->n_forbidden = connects ? 0 : CONNECT_OPERATIONS;
 }
 
 static void restrict_ring(struct ring *ring)
 {
-	enum {
-		OPERATIONS = sizeof(allowed_operations)
-	};
-	struct io_uring_restriction restrictions[OPERATIONS + 2];
-	unsigned n = OPERATIONS - (ring->sockets_allowed ? 0 : SOCKET_OPERATIONS);
+	struct io_uring_restriction restrictions[OPERATIONS + 1];
+	unsigned n = OPERATIONS - ring->n_forbidden;
 
 	memset(restrictions, 0, sizeof(restrictions));
 	for (unsigned i = 0; i < n; i++) {
@@ -126,8 +126,6 @@ static void restrict_ring(struct ring *ring)
 	}
 	restrictions[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	restrictions[n++].sqe_flags = IOSQE_ASYNC;
-	restrictions[n].opcode = IORING_RESTRICTION_REGISTER_OP;
-	restrictions[n++].register_op = IORING_REGISTER_SYNC_CANCEL;
 	int error = io_uring_register_restrictions(&ring->uring, restrictions, n);
 	if (error < 0) {
 		errno = -error;
@@ -177,15 +175,18 @@ void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op)
 	io_uring_sqe_set_data(sqe, op);
 }
 
-int ring_cancel(struct ring *ring, struct ring_op *op)
+static void ignore(struct ring_op *op, int32_t result)
 {
-	struct io_uring_sync_cancel_reg one = {
-		.addr = (uintptr_t)op,
-		.fd = -1,
-		.timeout = { .tv_nsec = CANCEL_WAIT_NS },
-	};
+	(void)op, (void)result;
+}
 
-	return io_uring_register_sync_cancel(&ring->uring, &one);
+void ring_cancel(struct ring *ring, struct ring_op *op)
+{
+	static struct ring_op request = { .done = ignore };
+	struct io_uring_sqe *sqe = ring_prepare(ring);
+
+	io_uring_prep_cancel64(sqe, (uintptr_t)op, 0);
+	ring_commit(sqe, &request);
 }
 
 void ring_after_batch(struct ring *ring, struct ring_task *task)
@@ -292,17 +293,30 @@ int ring_wait_for(struct ring *ring, unsigned timeout_ms)
 
 /* An operation holds its file. On a closed ring the kernel would cancel it later, in a worker that first waits for
  * an RCU grace period: a pipe's reader, a TAP's next user and umount would wait for that after the process has
- * ended. */
+ * ended. Before Linux 5.19 there is no such operation, and it is later. */
+static void cancel_all(struct ring *ring)
+{
+	struct __kernel_timespec limit = { .tv_nsec = CANCEL_WAIT_NS };
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	bool is_done = false;
+
+	while ((sqe = io_uring_get_sqe(&ring->uring)) == NULL)
+		if (io_uring_submit(&ring->uring) <= 0)
+			return;
+	io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY);
+	io_uring_sqe_set_data(sqe, &is_done);
+	while (!is_done &&
+	       io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &limit, NULL) >= 0)
+		while (io_uring_peek_cqe(&ring->uring, &cqe) == 0) {
+			is_done = is_done || io_uring_cqe_get_data(cqe) == &is_done;
+			io_uring_cqe_seen(&ring->uring, cqe);
+		}
+}
+
 void ring_close(struct ring *ring)
 {
-	struct io_uring_sync_cancel_reg all = {
-		.fd = -1,
-		.flags = IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY,
-		.timeout = { .tv_nsec = CANCEL_WAIT_NS },
-	};
-
-	/* Before Linux 6.0 there is no such call, and it is later. */
-	io_uring_register_sync_cancel(&ring->uring, &all);
+	cancel_all(ring);
 	io_uring_get_events(&ring->uring);
 	io_uring_queue_exit(&ring->uring);
 }

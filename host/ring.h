@@ -48,7 +48,7 @@ struct ring_polling {
 
 struct ring {
 	struct io_uring uring;
-	bool sockets_allowed;
+	unsigned n_forbidden; /* of the operations that some machine needs */
 	unsigned n_workers;
 	struct ring_task *tasks;
 	struct ring_polling polling;
@@ -62,8 +62,8 @@ struct ring {
  * Does not return on failure (exit 122). */
 void ring_open(struct ring *ring, unsigned in_flight);
 
-/* The operations of sockets, too. Before ring_start(). */
-void ring_allow_sockets(struct ring *ring);
+/* The operations of sockets, too; `connects`: also to connect one. Before ring_start(). */
+void ring_allow_sockets(struct ring *ring, bool connects);
 
 /* The kernel gives an operation that it cannot do at once to a worker. Operations of one file must not keep those from it that
  * another's need: whoever has n of them at most on the ring asks for n workers. Before ring_start(). */
@@ -78,9 +78,9 @@ void ring_start(struct ring *ring);
 struct io_uring_sqe *ring_prepare(struct ring *ring);
 void ring_commit(struct io_uring_sqe *sqe, struct ring_op *op);
 
-/* Asks for the end of an operation that may wait for long: its callback comes, with -ECANCELED where it has done nothing.
- * Returns -ENOENT if it is not yet submitted, or done; -EINVAL before Linux 6.0. */
-int ring_cancel(struct ring *ring, struct ring_op *op);
+/* Asks for the end of an operation that may wait for long: its callback comes, with -ECANCELED or -EINTR where it has done
+ * nothing. No effect if it is done. */
+void ring_cancel(struct ring *ring, struct ring_op *op);
 
 /* Runs the task when the callbacks of this batch are done. No effect if it is queued already. */
 void ring_after_batch(struct ring *ring, struct ring_task *task);

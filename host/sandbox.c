@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@
 
 enum layer {
 	CAPABILITIES,
+	VIEW,
 	LANDLOCK,
 	TCP,
 	ABSTRACT_SOCKETS,
@@ -45,6 +47,7 @@ static const struct {
 	const char *text;
 } layers[LAYERS] = {
 	[CAPABILITIES] = { "capabilities", "giving up capabilities" },
+	[VIEW] = { "view", "seeing no directory but the sockets' own" },
 	[LANDLOCK] = { "landlock", "Landlock (Linux 5.13)" },
 	[TCP] = { "landlock-tcp", "Landlock's rights of TCP (Linux 6.7)" },
 	[ABSTRACT_SOCKETS] = { "landlock-scope",
@@ -53,7 +56,8 @@ static const struct {
 };
 
 static enum sandbox_mode sandbox_mode;
-static const char *socket_paths[SANDBOX_PATHS];
+static struct sandbox_user own_user;
+static bool needs_view, has_view;
 static atomic_int missing[LAYERS]; /* errno */
 
 static void miss(enum layer layer)
@@ -61,16 +65,43 @@ static void miss(enum layer layer)
 	atomic_store(&missing[layer], errno != 0 ? errno : EOPNOTSUPP);
 }
 
-void sandbox_prepare(enum sandbox_mode mode, const char *const paths[SANDBOX_PATHS])
+static bool has_capabilities(unsigned *effective)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct has[2] = { 0 };
+
+	if (syscall(SYS_capget, &header, has) < 0)
+		return false;
+	*effective = has[0].effective;
+	return (has[0].permitted | has[1].permitted) != 0;
+}
+
+/* chroot() takes a capability, which whoever has none finds in a user namespace: of its own, before there is another thread. With
+ * others, such as CAP_NET_ADMIN for a TAP, it would lose those. */
+static void prepare_view(void)
+{
+	unsigned effective = 0;
+
+	if (has_capabilities(&effective) ? !(effective & 1u << CAP_SYS_CHROOT)
+					 : unshare(CLONE_NEWUSER) < 0) {
+		errno = errno != 0 ? errno : EPERM;
+		miss(VIEW);
+	}
+}
+
+void sandbox_prepare(enum sandbox_mode mode, const struct sandbox_user *user, bool connects)
 {
 	sandbox_mode = IS_POSSIBLE ? mode : SANDBOX_OFF;
-	for (int i = 0; i < SANDBOX_PATHS; i++)
-		socket_paths[i] = paths[i];
+	own_user = *user;
+	needs_view = connects;
+	errno = 0;
 	if (mode == SANDBOX_OFF)
 		warn("--sandbox off: a guest that breaks out of the monitor can do what this user "
 		     "can");
 	else
 		seccomp_prepare();
+	if (sandbox_mode != SANDBOX_OFF && connects)
+		prepare_view();
 }
 
 static void lower(int resource, rlim_t most)
@@ -90,33 +121,38 @@ void sandbox_limit(const struct sandbox_limits *limits)
 {
 	if (sandbox_mode == SANDBOX_OFF)
 		return;
-	/* No core file with the guest's memory, and nobody of this user traces us. */
-	lower(RLIMIT_CORE, 0);
-	prctl(PR_SET_DUMPABLE, 0);
+	lower(RLIMIT_CORE, 0); /* it would have the guest's memory */
 	lower(RLIMIT_NOFILE, limits->n_descriptors);
 	if (limits->max_file_bytes != UINT64_MAX)
 		lower(RLIMIT_FSIZE, limits->max_file_bytes);
 }
 
+void sandbox_refuse_tracers(void)
+{
+	if (sandbox_mode != SANDBOX_OFF)
+		prctl(PR_SET_DUMPABLE, 0);
+}
+
 /* A socket's directory: its file may be removed. */
-static void allow_removal(int ruleset_fd, const char *path)
+static void allow_removal(int ruleset_fd, int directory_fd)
 {
 	struct landlock_path_beneath_attr rule = {
 		.allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+		.parent_fd = directory_fd,
 	};
-	char directory[4096];
-	const char *slash = strrchr(path, '/');
-	size_t length = slash == NULL ? 0 : (size_t)(slash - path) + 1;
 
-	if (length >= sizeof(directory))
-		return;
-	memcpy(directory, path, length);
-	memcpy(directory + length, ".", 2);
-	rule.parent_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rule.parent_fd < 0)
-		return;
 	syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-	close(rule.parent_fd);
+}
+
+static void allow_new_files(int ruleset_fd, int folder_fd)
+{
+	struct landlock_path_beneath_attr rule = {
+		.allowed_access = LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE,
+		.parent_fd = folder_fd,
+	};
+
+	if (folder_fd >= 0)
+		syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
 /* All that this host's Landlock knows is forbidden. */
@@ -145,18 +181,7 @@ static int create_ruleset(long abi)
 	return (int)syscall(SYS_landlock_create_ruleset, &handled, bytes, 0);
 }
 
-static void allow_new_files(int ruleset_fd, int folder_fd)
-{
-	struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE,
-		.parent_fd = folder_fd,
-	};
-
-	if (folder_fd >= 0)
-		syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-}
-
-static void give_up_file_system(int folder_fd)
+static void forbid_files(const struct sandbox_files *files)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	int ruleset_fd = abi < 1 ? -1 : create_ruleset(abi);
@@ -167,10 +192,10 @@ static void give_up_file_system(int folder_fd)
 		miss(ABSTRACT_SOCKETS);
 		return;
 	}
-	for (int i = 0; i < SANDBOX_PATHS; i++)
-		if (socket_paths[i] != NULL)
-			allow_removal(ruleset_fd, socket_paths[i]);
-	allow_new_files(ruleset_fd, folder_fd);
+	for (int i = 0; i < LISTEN_SOCKETS; i++)
+		if (files->removal_fds[i] >= 0)
+			allow_removal(ruleset_fd, files->removal_fds[i]);
+	allow_new_files(ruleset_fd, files->folder_fd);
 	if (syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
 		miss(LANDLOCK);
 	close(ruleset_fd);
@@ -181,15 +206,80 @@ static void give_up_file_system(int folder_fd)
 		miss(ABSTRACT_SOCKETS);
 }
 
-/* A vsock at a path connects to the sockets beside it, and removes its own, in a directory that may be another user's, as may be
- * that of a snapshot. */
-static void give_up_capabilities(int folder_fd)
+/* Up to the last slash. */
+static size_t directory_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? 0 : (size_t)(slash - path) + 1;
+}
+
+static bool same_directory(const char *const *paths)
+{
+	size_t length = directory_length(paths[0]);
+
+	for (unsigned i = 1; paths[i] != NULL; i++)
+		if (directory_length(paths[i]) != length || memcmp(paths[i], paths[0], length) != 0)
+			return false;
+	return true;
+}
+
+/* The workers that the ring makes for this thread have its view, too. */
+static bool see_only(const char *path)
+{
+	char directory[4096];
+	size_t length = directory_length(path);
+
+	errno = ENAMETOOLONG;
+	if (length + 2 > sizeof(directory))
+		return false;
+	memcpy(directory, path, length);
+	memcpy(directory + length, ".", 2);
+	/* A relative path is one in our own directory: not before the others are looked at. */
+	return unshare(CLONE_FS) == 0 && chroot(directory) == 0 && chdir("/") == 0;
+}
+
+static void narrow_view(const struct sandbox_files *files)
+{
+	if (files->connected == NULL || !needs_view || atomic_load(&missing[VIEW]) != 0)
+		return;
+	errno = EXDEV;
+	has_view = same_directory(files->connected) && see_only(files->connected[0]);
+	if (!has_view)
+		miss(VIEW);
+}
+
+const char *sandbox_path(const char *path)
+{
+	return has_view ? path + directory_length(path) : path;
+}
+
+/* The calling thread's. */
+static void become_user(void)
+{
+	if (!own_user.is_given)
+		return;
+	if (syscall(SYS_setgroups, 0, NULL) < 0 ||
+	    syscall(SYS_setresgid, own_user.gid, own_user.gid, own_user.gid) < 0 ||
+	    syscall(SYS_setresuid, own_user.uid, own_user.uid, own_user.uid) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "--uid %u --gid %u", own_user.uid, own_user.gid);
+}
+
+/* The sockets that are removed, those that are connected to, and a snapshot may be in a directory of another user. */
+static bool needs_directories(const struct sandbox_files *files)
+{
+	for (int i = 0; i < LISTEN_SOCKETS; i++)
+		if (files->removal_fds[i] >= 0)
+			return true;
+	return files->connected != NULL || files->folder_fd >= 0;
+}
+
+static void give_up_capabilities(const struct sandbox_files *files)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct kept[2] = { 0 };
 
-	if ((socket_paths[0] != NULL || socket_paths[1] != NULL || folder_fd >= 0) &&
-	    geteuid() == 0)
+	if (needs_directories(files) && geteuid() == 0)
 		kept[0].effective = kept[0].permitted = 1u << CAP_DAC_OVERRIDE;
 	if (syscall(SYS_capset, &header, kept) == 0)
 		return;
@@ -199,24 +289,22 @@ static void give_up_capabilities(int folder_fd)
 		miss(CAPABILITIES);
 }
 
-void sandbox_give_up_files_outside(int folder_fd)
+void sandbox_give_up_files(const struct sandbox_files *files)
 {
-	if (sandbox_mode == SANDBOX_OFF)
-		return;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		miss(SYSTEM_CALLS);
-	give_up_file_system(folder_fd);
-	give_up_capabilities(folder_fd);
+	if (sandbox_mode != SANDBOX_OFF) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			miss(SYSTEM_CALLS);
+		forbid_files(files);
+		narrow_view(files);
+	}
+	become_user();
+	if (sandbox_mode != SANDBOX_OFF)
+		give_up_capabilities(files);
 }
 
-void sandbox_give_up_files(void)
+void sandbox_enter(unsigned uses)
 {
-	sandbox_give_up_files_outside(-1);
-}
-
-void sandbox_enter(enum seccomp_thread thread)
-{
-	if (sandbox_mode != SANDBOX_OFF && !seccomp_enter(thread))
+	if (sandbox_mode != SANDBOX_OFF && !seccomp_enter(uses))
 		miss(SYSTEM_CALLS);
 }
 
@@ -252,6 +340,8 @@ void sandbox_print(void)
 {
 	for (int i = 0; i < LAYERS; i++) {
 		int error = atomic_load(&missing[i]);
+		if (i == VIEW && !needs_view)
+			continue;
 		printf("sandbox  %s %s%s\n", layers[i].name,
 		       sandbox_mode == SANDBOX_OFF || error != 0 ? "off: " : "on",
 		       sandbox_mode == SANDBOX_OFF ? "--sandbox off"

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/listen_socket.h"
 #include "host/seccomp.h"
 
 enum sandbox_mode {
@@ -23,22 +24,40 @@ struct sandbox_limits {
 	uint64_t max_file_bytes; /* no file grows above it; UINT64_MAX: any */
 };
 
-#define SANDBOX_PATHS 2
+/* What a thread keeps. */
+struct sandbox_files {
+	/* Directories of sockets that are removed at the end; -1: none. Root may do that in another user's. */
+	int removal_fds[LISTEN_SOCKETS];
+	int folder_fd; /* new files can be made there; -1: none */
+	/* It connects to sockets at these paths, which end with NULL, by sandbox_path(). In one directory, it sees nothing else. */
+	const char *const *connected;
+};
 
-/* Once, before the others; with one thread. `paths`: of sockets that are removed at the end, or NULL. */
-void sandbox_prepare(enum sandbox_mode mode, const char *const paths[SANDBOX_PATHS]);
+/* Whose user and groups the process gives itself; there are no others. */
+struct sandbox_user {
+	bool is_given;
+	uint32_t uid, gid;
+};
 
-/* For the whole process, when all is open that needs to be. */
+/* Once, before the others; with one thread. `connected`: whether the process connects to paths once it is confined. */
+void sandbox_prepare(enum sandbox_mode mode, const struct sandbox_user *user, bool connects);
+
+/* For the whole process, when the files are open. */
 void sandbox_limit(const struct sandbox_limits *limits);
 
-/* For the calling thread and those that it makes: nothing can be opened, no capabilities. */
-void sandbox_give_up_files(void);
-/* The same, but new files can be made in a folder. */
-void sandbox_give_up_files_outside(int folder_fd);
+/* For the whole process, when nothing below /proc/self is opened any more. */
+void sandbox_refuse_tracers(void);
 
-/* For the calling thread: no system calls but those that it needs. After sandbox_give_up_files(), here or in the thread that made
+/* For the calling thread and those that it makes: nothing can be opened, no capabilities. Does not return if the user is
+ * refused (exit 122). */
+void sandbox_give_up_files(const struct sandbox_files *files);
+
+/* The path by which a thread with `connected` finds its socket, before and after. */
+const char *sandbox_path(const char *path);
+
+/* For the calling thread: no system calls but those that these uses (enum seccomp_use) need. After sandbox_give_up_files(), here or in the thread that made
  * it. */
-void sandbox_enter(enum seccomp_thread thread);
+void sandbox_enter(unsigned uses);
 
 /* When every thread but the vCPUs' has entered: says or refuses what is missing. */
 void sandbox_report(void);

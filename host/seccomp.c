@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/seccomp.h"
 
-#include <assert.h>
 #include <fcntl.h>
-#include <liburing.h>
+#include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
@@ -11,6 +10,8 @@
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -21,210 +22,230 @@
 #include <unistd.h>
 
 #include "host/message.h"
+#include "host/signals.h"
 
 #ifndef SO_PASSRIGHTS /* of Linux 6.16 */
 #define SO_PASSRIGHTS 83
 #endif
 
-#define LOAD(field)     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(action)  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_##action)
-#define IS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(value), 0, skip)
-
-/* Numbers mean something else in other architectures; those of x32 have a bit of their own. */
-#define BEGIN                                                                                      \
-	LOAD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0), RETURN(TRAP),    \
-		LOAD(nr)
-#define CALL(name) IS(SYS_##name, 1), RETURN(ALLOW)
-/* Only if an argument, its low 32 bits, is one of n values. These follow, then OTHERWISE. */
-#define CALL_IF(name, argument, n) IS(SYS_##name, 2 * (n) + 2), LOAD(args[argument])
-#define VALUE(value)               IS(value, 1), RETURN(ALLOW)
-#define OTHERWISE                  RETURN(TRAP)
-#define OTHERWISE_GO_ON            LOAD(nr) /* a later rule has further values */
-#define END                        RETURN(TRAP)
-
 /* Replaced when the filter is installed. */
 #define OWN_PROCESS 0xfffffff0
 #define OWN_THREAD  0xfffffff1
 
+/* Roughly. */
+#define LAST_NUMBER 470u
+
+#define ANY 0xff
+
+/* A call that threads of these uses may make: with any arguments, or only if one of them, its low 32 bits, has one of the
+ * values. */
+struct rule {
+	uint16_t number, uses;
+	uint8_t argument, n_values;
+	const uint32_t *values;
+};
+
 /* clang-format off */
 
-#define TERMINAL \
-		VALUE(TIOCGPGRP),      /* is it ours? */ \
-		VALUE(TCSETS)
+#define CALL(name, uses) { SYS_##name, (uses), ANY, 0, NULL }
+#define LIST(...)        ((const uint32_t[]){ __VA_ARGS__ })
+#define CALL_IF(name, uses, argument, ...)                                                         \
+	{ SYS_##name, (uses), (argument), sizeof(LIST(__VA_ARGS__)) / sizeof(uint32_t), LIST(__VA_ARGS__) }
 
-/* What both kinds of thread need: locks, signals, and lines on stderr. */
-#define COMMON \
-	CALL(futex),                   /* locks, semaphores */ \
-	CALL(write),                   /* eventfds; the guest's output; stderr where RWF_APPEND is unknown */ \
-	CALL(pwritev2),                /* lines on stderr, with RWF_APPEND */ \
-	CALL(poll),                    /* with a time limit for their reader; a short pause */ \
-	CALL(clock_gettime),           /* where the vDSO has no clock */ \
-	CALL(getpgid),                 /* getpgrp(): is the terminal ours? */ \
-	CALL(rt_sigprocmask),          /* around raise(), and at a thread's end */ \
-	CALL(rt_sigreturn),            /* a kick's handler */ \
-	CALL(restart_syscall),         /* poll, after a stop and continue */ \
-	CALL_IF(tkill, 0, 1),          /* raise(): after a crash, and to stop */ \
-		VALUE(OWN_THREAD), \
-		OTHERWISE
+#define CPU     SECCOMP_VCPU
+#define LOOP    SECCOMP_EVENT_LOOP
+#define BOTH    (CPU | LOOP)
+#define SOCKETS (SECCOMP_VSOCK | SECCOMP_STREAM_NIC | SECCOMP_CONTROL)
 
-static const struct sock_filter begin[] = { BEGIN };
-static const struct sock_filter end[] = { END };
-
-static const struct sock_filter vcpu_calls[] = {
-	CALL_IF(ioctl, 1, 8),
-		VALUE(KVM_RUN),
-		VALUE(KVM_KVMCLOCK_CTRL), /* after a pause */
-		VALUE(KVM_IRQ_LINE),   /* a register's write acknowledges an interrupt, or the UART raises one */
-		VALUE(KVM_IOEVENTFD),  /* a device's doorbells, at the window that the guest uses */
-		VALUE(KVM_GET_REGS),   /* where a guest was when it failed */
-		VALUE(TUNSETOFFLOAD),  /* a network driver starts */
-		TERMINAL,              /* restored after a crash */
-		OTHERWISE,
-	COMMON,
-	CALL(exit),                    /* a vCPU's thread ends */
-};
-
-/* Before the others. A monitor that waits has been confined already: that takes time. */
-static const struct sock_filter waiting_calls[] = {
-	CALL_IF(ioctl, 1, 8),
-		VALUE(KVM_GET_MSRS),
-		VALUE(KVM_SET_MSRS),
-		VALUE(KVM_GET_DEVICE_ATTR), /* the TSC's offset */
-		VALUE(KVM_SET_DEVICE_ATTR),
-		VALUE(KVM_GET_LAPIC),
-		VALUE(KVM_SET_LAPIC),
-		VALUE(KVM_SET_PIT2),
-		VALUE(KVM_SET_CLOCK),
-		OTHERWISE_GO_ON,
-	CALL(read),                    /* the order */
-	CALL(rt_sigtimedwait),         /* a signal, and whether it is ignored */
-	CALL(rt_sigaction),
-	CALL(close),
-	CALL_IF(fcntl, 1, 1),          /* at the end images are unlocked, and sockets' paths removed */
-		VALUE(F_OFD_SETLK),
-		OTHERWISE,
-	CALL(lstat),
-	CALL(unlink),
-	CALL(exit_group),
-};
-
-static const struct sock_filter event_loop_calls[] = {
-	CALL(io_uring_enter),
-	CALL_IF(ioctl, 1, 8),
-		VALUE(KVM_IRQ_LINE),
-		VALUE(KVM_SIGNAL_MSI), /* an NMI, asked for by the control socket */
-		VALUE(KVM_GET_IRQCHIP), /* whether the guest listens to its power button */
-		VALUE(FIONREAD),       /* is a stream's buffer in the host empty? */
-		VALUE(TIOCGWINSZ),     /* isatty() */
-		VALUE(TCGETS),
-		TERMINAL,
-		OTHERWISE,
-	COMMON,
-	CALL_IF(io_uring_register, 1, 5), /* on rings that exist; each allows only what it needs */
-		VALUE(IORING_REGISTER_IOWQ_MAX_WORKERS),
-		VALUE(IORING_REGISTER_RESTRICTIONS),
-		VALUE(IORING_REGISTER_ENABLE_RINGS),
-		VALUE(IORING_REGISTER_SYNC_CANCEL),
-		VALUE(IORING_REGISTER_FILES), /* the VM, at the end */
-		OTHERWISE,
-	CALL_IF(tgkill, 0, 1),         /* a kick of a vCPU's thread */
-		VALUE(OWN_PROCESS),
-		OTHERWISE,
-	CALL(rt_sigaction),            /* whether a signal is ignored */
-	CALL(close),                   /* connections, and all at the end */
-	CALL_IF(fcntl, 1, 2),
-		VALUE(F_OFD_SETLK),    /* an image is unlocked; the VM's place in the queue of those to be destroyed */
-		VALUE(F_SETFL),        /* our end of a pair of sockets */
-		OTHERWISE,
-	CALL_IF(madvise, 2, 1),        /* a stream's empty buffer is given back */
-		VALUE(MADV_DONTNEED),
-		OTHERWISE,
-	CALL(munmap),                  /* rings and threads, at the end */
-	CALL(exit_group),
-};
-
-static const struct sock_filter socket_calls[] = {
-	CALL_IF(socketpair, 0, 1),     /* the same, by a descriptor for the launcher */
-		VALUE(AF_UNIX),
-		OTHERWISE,
-	CALL(sendmsg),
-	CALL(connect),                 /* to passt, again */
-	CALL(shutdown),
-	CALL(sendto),                  /* the control socket's requests and answers */
-	CALL(recvfrom),
-	CALL_IF(socket, 0, 1),         /* for a connection that the guest opens */
-		VALUE(AF_UNIX),
-		OTHERWISE,
-	CALL(epoll_ctl),               /* streams that end in one direction */
-	CALL(epoll_pwait),
-	CALL_IF(setsockopt, 2, 2),
-		VALUE(SO_OOBINLINE),
-		VALUE(SO_PASSRIGHTS),  /* a connection takes no descriptors */
-		OTHERWISE,
-	CALL(lstat),                   /* the socket's path is removed if it is still ours */
-	CALL(unlink),
-};
-
-/* To read all of the machine, and to make the file. Before the others. */
-static const struct sock_filter snapshot_calls[] = {
-	CALL_IF(ioctl, 1, 14),
-		VALUE(KVM_GET_PIT2),
-		VALUE(KVM_GET_CLOCK),
-		VALUE(KVM_GET_DEVICE_ATTR), /* the TSC's offset */
-		VALUE(KVM_GET_MP_STATE),
-		VALUE(KVM_GET_LAPIC),
-		VALUE(KVM_GET_REGS),
-		VALUE(KVM_GET_SREGS),
-		VALUE(KVM_GET_DEBUGREGS),
-		VALUE(KVM_GET_VCPU_EVENTS),
-		VALUE(KVM_GET_XSAVE),
-		VALUE(KVM_GET_XSAVE2),
-		VALUE(KVM_GET_XCRS),
-		VALUE(KVM_GET_MSRS),
-		VALUE(KVM_SET_MSRS),   /* which registers take their own values */
-		OTHERWISE_GO_ON,
-	CALL_IF(openat, 2, 1),         /* Landlock knows the folder */
-		VALUE(SECCOMP_OPEN_UNNAMED),
-		OTHERWISE,
-	CALL_IF(linkat, 4, 1),
-		VALUE(AT_SYMLINK_FOLLOW),
-		OTHERWISE,
-	CALL(fstat),                   /* images */
-	CALL(pread64),                 /* the table of pages */
-	CALL(lseek),                   /* holes of the file that this VM is from */
+/* In the order of their numbers, which the filter searches by halves. */
+static const struct rule rules[] = {
+	CALL(read, SECCOMP_WAITING),   /* the order */
+	CALL(write, BOTH),             /* eventfds; the guest's output; stderr where RWF_APPEND is unknown */
+	CALL(close, LOOP | SECCOMP_WAITING),             /* connections, and all at the end */
+	CALL(fstat, SECCOMP_SNAPSHOT), /* images */
+	CALL(poll, BOTH),              /* with a time limit for their reader; a short pause */
+	CALL(lseek, SECCOMP_SNAPSHOT), /* holes of the file that this VM is from */
+	CALL(munmap, LOOP),            /* rings and threads, at the end */
+	CALL(rt_sigaction, SECCOMP_WAITING), /* whether a signal is ignored */
+	CALL(rt_sigprocmask, BOTH),    /* to stop, and at a thread's end */
+	CALL(rt_sigreturn, CPU),       /* a kick's handler */
+	CALL_IF(ioctl, CPU, 1,
+		KVM_RUN,
+		KVM_KVMCLOCK_CTRL,     /* after a pause */
+		KVM_IRQ_LINE,          /* a register's write acknowledges an interrupt, or the UART raises one */
+		KVM_IOEVENTFD,         /* a device's doorbells, at the window that the guest uses */
+		KVM_GET_REGS,          /* where a guest was when it failed */
+		TUNSETOFFLOAD,         /* a network driver starts */
+		TIOCGPGRP, TCSETS),    /* the terminal, restored after a crash */
+	CALL_IF(ioctl, SECCOMP_WAITING, 1,
+		KVM_GET_MSRS,
+		KVM_SET_MSRS,
+		KVM_GET_DEVICE_ATTR,   /* the TSC's offset */
+		KVM_SET_DEVICE_ATTR,
+		KVM_GET_LAPIC,
+		KVM_SET_LAPIC,
+		KVM_SET_PIT2,
+		KVM_SET_CLOCK),
+	CALL_IF(ioctl, LOOP, 1,
+		KVM_IRQ_LINE,
+		KVM_SIGNAL_MSI,        /* an NMI, asked for by the control socket */
+		KVM_GET_IRQCHIP,       /* whether the guest listens to its power button */
+		FIONREAD,              /* is a stream's buffer in the host empty? */
+		TIOCGPGRP,             /* is the terminal ours? */
+		TCGETS, TCSETS),       /* its mode */
+	CALL_IF(ioctl, SECCOMP_SNAPSHOT, 1,
+		KVM_GET_PIT2,
+		KVM_GET_CLOCK,
+		KVM_GET_DEVICE_ATTR,   /* the TSC's offset */
+		KVM_GET_MP_STATE,
+		KVM_GET_LAPIC,
+		KVM_GET_REGS,
+		KVM_GET_SREGS,
+		KVM_GET_DEBUGREGS,
+		KVM_GET_VCPU_EVENTS,
+		KVM_GET_XSAVE,
+		KVM_GET_XSAVE2,
+		KVM_GET_XCRS,
+		KVM_GET_MSRS,
+		KVM_SET_MSRS),         /* which registers take their own values */
+	CALL(pread64, SECCOMP_SNAPSHOT), /* the table of pages */
+	CALL_IF(madvise, SECCOMP_VSOCK, 2, /* a stream's empty buffer is given back */
+		MADV_DONTNEED),
+	CALL_IF(socket, SECCOMP_VSOCK_PATH | SECCOMP_STREAM_NIC, 0, /* for a connection that the guest opens; passt's */
+		AF_UNIX),
+	CALL(connect, SECCOMP_STREAM_NIC), /* to passt, again */
+	CALL(sendto, SECCOMP_CONTROL), /* answers */
+	CALL(sendmsg, SECCOMP_VSOCK_OFFER),
+	CALL(shutdown, SECCOMP_STREAM_NIC), /* a broken peer */
+	CALL_IF(socketpair, SECCOMP_VSOCK_OFFER, 0, /* for a connection that the guest opens */
+		AF_UNIX),
+	CALL_IF(setsockopt, SOCKETS, 2,
+		SO_OOBINLINE,
+		SO_PASSRIGHTS),        /* a connection takes no descriptors */
+	CALL(exit, CPU),               /* a vCPU's thread ends */
+	CALL_IF(fcntl, SECCOMP_WAITING, 1,
+		F_OFD_SETLK),          /* at the end images are unlocked, and sockets' paths removed */
+	CALL_IF(fcntl, LOOP, 1,
+		F_OFD_SETLK,           /* an image is unlocked; the VM's place in the queue of those to be destroyed */
+		F_SETFL),              /* our end of a new connection */
+	CALL(rt_sigtimedwait, SECCOMP_WAITING),
+	CALL(futex, BOTH),             /* locks, semaphores */
+	CALL(restart_syscall, BOTH),   /* poll, after a stop and continue */
+	CALL(clock_gettime, BOTH),     /* where the vDSO has no clock */
+	CALL(exit_group, LOOP | SECCOMP_WAITING),
+	CALL(epoll_ctl, SECCOMP_VSOCK), /* streams that end in one direction */
+	CALL_IF(tgkill, CPU, 1,        /* after a crash */
+		OWN_THREAD),
+	CALL_IF(tgkill, LOOP, 0,       /* a kick of a vCPU's thread; after a crash, and to stop */
+		OWN_PROCESS),
+	CALL_IF(openat, SECCOMP_SNAPSHOT, 2, /* Landlock knows the folder */
+		SECCOMP_OPEN_UNNAMED),
+	CALL(newfstatat, SECCOMP_OWN_PATH | SECCOMP_WAITING), /* is it still ours? */
+	CALL(unlinkat, SECCOMP_OWN_PATH | SECCOMP_WAITING),
+	CALL_IF(linkat, SECCOMP_SNAPSHOT, 4,
+		AT_SYMLINK_FOLLOW),
+	CALL(epoll_pwait, SECCOMP_VSOCK),
+	CALL(pwritev2, BOTH),          /* lines on stderr, with RWF_APPEND */
+	CALL(io_uring_enter, LOOP),
 };
 
 /* clang-format on */
 
-#define PIECE(name)                                                                                \
-	{                                                                                          \
-		(name), sizeof(name) / sizeof((name)[0])                                           \
+#define RULES (sizeof(rules) / sizeof(rules[0]))
+
+/* Written from its end on: the two results stand there, and the jumps to them are short. */
+#define FILTER_MAX 250u /* what a jump reaches */
+#define ALLOW      (FILTER_MAX - 1)
+#define TRAP       (FILTER_MAX - 2)
+
+struct filter {
+	struct sock_filter code[FILTER_MAX];
+	unsigned start;
+	const struct rule *rules[RULES];
+	unsigned n_rules;
+};
+
+static void put(struct filter *filter, struct sock_filter instruction)
+{
+	filter->code[--filter->start] = instruction;
+}
+
+static void put_load(struct filter *filter, size_t offset)
+{
+	put(filter, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+static void put_jump(struct filter *filter, unsigned condition, uint32_t value, unsigned if_true,
+		     unsigned if_false)
+{
+	unsigned next = filter->start;
+
+	put(filter,
+	    (struct sock_filter)BPF_JUMP(BPF_JMP | condition | BPF_K, value,
+					 (uint8_t)(if_true - next), (uint8_t)(if_false - next)));
+}
+
+static uint32_t own(uint32_t value)
+{
+	return value == OWN_PROCESS  ? (uint32_t)getpid()
+	       : value == OWN_THREAD ? (uint32_t)gettid()
+				     : value;
+}
+
+/* The rules of one call, which look at the same argument. */
+static void put_call(struct filter *filter, unsigned first, unsigned end)
+{
+	const struct rule *rule = filter->rules[first];
+	unsigned otherwise = TRAP;
+
+	if (rule->argument == ANY) {
+		put_jump(filter, BPF_JEQ, rule->number, ALLOW, TRAP);
+		return;
 	}
-#define FILTER_MAX 256
-#define PIECES     5
+	while (end-- > first)
+		for (unsigned n = filter->rules[end]->n_values; n-- > 0;) {
+			put_jump(filter, BPF_JEQ, own(filter->rules[end]->values[n]), ALLOW,
+				 otherwise);
+			otherwise = filter->start;
+		}
+	put_load(filter, offsetof(struct seccomp_data, args) +
+				 rule->argument * sizeof(((struct seccomp_data *)NULL)->args[0]));
+	put_jump(filter, BPF_JEQ, rule->number, filter->start, TRAP);
+}
 
-struct piece {
-	const struct sock_filter *code;
-	unsigned short n;
-};
+/* The first rule of a call, between two others, whose number is nearest to the middle of the numbers from `from` to `to`. Most of
+ * these are refused, and the kernel tries each number when it takes the filter: short ways for many of them. */
+static unsigned middle(const struct filter *filter, unsigned first, unsigned end, unsigned from,
+		       unsigned to)
+{
+	unsigned best = end;
+	int least = INT_MAX;
 
-static const struct piece filters[][PIECES] = {
-	[SECCOMP_VCPU] = { PIECE(begin), PIECE(vcpu_calls), PIECE(end) },
-	[SECCOMP_VCPU_WAITING] = { PIECE(begin), PIECE(waiting_calls), PIECE(vcpu_calls),
-				   PIECE(end) },
-	[SECCOMP_EVENT_LOOP] = { PIECE(begin), PIECE(event_loop_calls), PIECE(end) },
-	[SECCOMP_EVENT_LOOP_SOCKETS] = { PIECE(begin), PIECE(event_loop_calls), PIECE(socket_calls),
-					 PIECE(end) },
-	[SECCOMP_EVENT_LOOP_SNAPSHOTS] = { PIECE(begin), PIECE(snapshot_calls),
-					   PIECE(event_loop_calls), PIECE(end) },
-	[SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS] = { PIECE(begin), PIECE(snapshot_calls),
-						   PIECE(event_loop_calls), PIECE(socket_calls),
-						   PIECE(end) },
-};
-static_assert(sizeof(begin) + sizeof(snapshot_calls) + sizeof(event_loop_calls) +
-			      sizeof(socket_calls) + sizeof(end) <=
-		      FILTER_MAX * sizeof(struct sock_filter),
-	      "room");
+	for (unsigned i = first + 1; i < end; i++) {
+		int distance = abs(2 * filter->rules[i]->number - (int)(from + to));
+		if (filter->rules[i]->number != filter->rules[i - 1]->number && distance < least) {
+			least = distance;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* A tree of comparisons, for the numbers from `from` to `to`. */
+static void put_rules(struct filter *filter, unsigned first, unsigned end, unsigned from,
+		      unsigned to)
+{
+	if (filter->rules[first]->number == filter->rules[end - 1]->number) {
+		put_call(filter, first, end);
+		return;
+	}
+	unsigned half = middle(filter, first, end, from, to);
+	unsigned number = filter->rules[half]->number;
+	put_rules(filter, half, end, number, to);
+	unsigned above = filter->start;
+	put_rules(filter, first, half, from, number);
+	put_jump(filter, BPF_JGE, number, above, filter->start);
+}
 
 static void refused(int signal, siginfo_t *info, void *context)
 {
@@ -233,7 +254,7 @@ static void refused(int signal, siginfo_t *info, void *context)
 	warn("system call %d (0x%llx, 0x%llx, 0x%llx) is none that this thread needs: the sandbox "
 	     "refuses it",
 	     info->si_syscall, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX]);
-	raise(signal); /* SA_RESETHAND: the default action now */
+	signals_raise(signal); /* SA_RESETHAND: the default action now */
 }
 
 void seccomp_prepare(void)
@@ -246,22 +267,29 @@ void seccomp_prepare(void)
 	sigaction(SIGSYS, &action, NULL);
 }
 
-bool seccomp_enter(enum seccomp_thread thread)
+static void make_filter(struct filter *filter, unsigned uses)
 {
-	struct sock_filter code[FILTER_MAX];
-	struct sock_fprog program = { .filter = code };
+	filter->n_rules = 0;
+	for (unsigned i = 0; i < RULES; i++)
+		if (rules[i].uses & uses)
+			filter->rules[filter->n_rules++] = &rules[i];
+	filter->start = FILTER_MAX;
+	put(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+	put(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
+	put_rules(filter, 0, filter->n_rules, 0, LAST_NUMBER);
+	put_load(filter, offsetof(struct seccomp_data, nr));
+	/* Numbers mean something else in other architectures; those of x32 have a bit of their own. */
+	put_jump(filter, BPF_JEQ, AUDIT_ARCH_X86_64, filter->start, TRAP);
+	put_load(filter, offsetof(struct seccomp_data, arch));
+}
 
-	for (unsigned i = 0; i < PIECES; i++) {
-		const struct piece *piece = &filters[thread][i];
-		for (unsigned j = 0; j < piece->n; j++)
-			code[program.len++] = piece->code[j];
-	}
-	for (unsigned i = 0; i < program.len; i++) {
-		if (code[i].k == OWN_PROCESS)
-			code[i].k = (uint32_t)getpid();
-		else if (code[i].k == OWN_THREAD)
-			code[i].k = (uint32_t)gettid();
-	}
+bool seccomp_enter(unsigned uses)
+{
+	struct filter filter;
+
+	make_filter(&filter, uses);
+	struct sock_fprog program = { (unsigned short)(FILTER_MAX - filter.start),
+				      filter.code + filter.start };
 	/* Without the flag older kernels slow every thread that has a filter down (Speculative Store Bypass): no code of the guest's
 	 * choosing runs in ours. */
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW,

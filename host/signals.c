@@ -12,6 +12,8 @@
 
 /* Taken by a thread that waits in the set-up, and read from the ring later. */
 static sigset_t admitted;
+static sigset_t ignored;
+static bool has_learned_ignored;
 static void (*end_process)(int number);
 static int own_process;
 
@@ -40,11 +42,29 @@ void signals_block(void (*end)(int number))
 }
 
 /* The kernel drops an ignored signal only while it is not blocked. */
-bool signals_are_ignored(int number)
+static bool ask_whether_ignored(int number)
 {
 	struct sigaction action;
 
 	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void signals_learn_ignored(void)
+{
+	for (int number = 1; number < SIGRTMIN; number++)
+		if (sigismember(&admitted, number) && ask_whether_ignored(number))
+			sigaddset(&ignored, number);
+	has_learned_ignored = true;
+}
+
+bool signals_are_ignored(int number)
+{
+	return has_learned_ignored ? sigismember(&ignored, number) : ask_whether_ignored(number);
+}
+
+void signals_raise(int number)
+{
+	syscall(SYS_tgkill, own_process, gettid(), number);
 }
 
 void signals_stop(void)
@@ -53,7 +73,7 @@ void signals_stop(void)
 
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTSTP);
-	raise(SIGTSTP);
+	signals_raise(SIGTSTP);
 	pthread_sigmask(SIG_UNBLOCK, &stop, NULL); /* stops here, unless nobody could continue it */
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
@@ -69,7 +89,7 @@ static void take_signal(unsigned within_ms)
 
 	if (lifeline_has_ended())
 		end_process(SIGTERM);
-	if (number < 0 || signals_are_ignored(number))
+	if (number < 0 || ask_whether_ignored(number))
 		return;
 	if (number == SIGTSTP)
 		signals_stop();

@@ -33,8 +33,13 @@ void signals_kick(int thread_id);
 /* For whoever takes them: those that end, and SIGTSTP. */
 sigset_t signals_admitted(void);
 
-/* Whether the launcher has set it to be ignored, such as nohup does with SIGHUP: whoever takes it drops it. */
+/* Whether the launcher has set it to be ignored, such as nohup does with SIGHUP: whoever takes it drops it. On one thread, which
+ * may learn all of them while it can still ask. */
 bool signals_are_ignored(int number);
+void signals_learn_ignored(void);
+
+/* What raise() does, but with no other system call than signals_kick(). */
+void signals_raise(int number);
 
 /* Stops the process as SIGTSTP does by default. */
 void signals_stop(void);

@@ -7,7 +7,10 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "host/signals.h"
+
 static struct termios found_mode;
+static pid_t own_group; /* nobody changes it once the program runs */
 static bool is_found;
 static volatile sig_atomic_t is_taken;
 
@@ -16,7 +19,7 @@ static bool is_in_front(void)
 {
 	pid_t group = tcgetpgrp(STDIN_FILENO);
 
-	return group < 0 || group == getpgrp();
+	return group < 0 || group == own_group;
 }
 
 void terminal_leave(void)
@@ -37,7 +40,7 @@ void terminal_forget(void)
 static void leave_and_die(int signal)
 {
 	terminal_leave();
-	raise(signal); /* SA_RESETHAND: the default action now */
+	signals_raise(signal); /* SA_RESETHAND: the default action now */
 }
 
 bool terminal_open(void)
@@ -48,6 +51,7 @@ bool terminal_open(void)
 
 	if (!isatty(STDIN_FILENO))
 		return false;
+	own_group = getpgrp();
 	atexit(terminal_leave);
 	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
 		sigaction(crashes[i], &action, NULL);

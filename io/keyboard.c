@@ -189,9 +189,12 @@ void keyboard_pump(struct keyboard *keyboard)
 
 bool keyboard_come_to_rest(struct keyboard *keyboard)
 {
+	if (keyboard->reading && !keyboard->resting) {
+		ring_cancel(keyboard->ring, &keyboard->read_op);
+		ring_cancel(keyboard->ring, &keyboard->ready_op);
+	}
 	keyboard->resting = true;
-	return !keyboard->reading || (ring_cancel(keyboard->ring, &keyboard->read_op) == -EINVAL ||
-				      ring_cancel(keyboard->ring, &keyboard->ready_op) == -EINVAL);
+	return !keyboard->reading;
 }
 
 void keyboard_go_on(struct keyboard *keyboard)
@@ -208,6 +211,7 @@ void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct 
 	keyboard->serial = serial;
 	keyboard->exit = exit;
 	keyboard->fd = fd;
+	keyboard->is_terminal = fd >= 0 && terminal_open();
 	keyboard->read_op.done = read_done;
 	keyboard->ready_op.done = became_ready;
 	keyboard->check_op.done = check_foreground;
@@ -215,7 +219,6 @@ void keyboard_init(struct keyboard *keyboard, struct ring *ring, int fd, struct 
 
 void keyboard_start(struct keyboard *keyboard)
 {
-	keyboard->is_terminal = keyboard->fd >= 0 && terminal_open();
 	/* A launcher may put us in the foreground only after the fork. */
 	if (keyboard->is_terminal && !terminal_take())
 		check_later(keyboard);

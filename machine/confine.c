@@ -8,6 +8,7 @@
 #include "host/fail.h"
 #include "host/late_close.h"
 #include "host/sandbox.h"
+#include "host/signals.h"
 #include "machine/machine.h"
 #include "machine/restore.h"
 #include "virtio-mmio/block_overlay.h"
@@ -48,55 +49,129 @@ static uint64_t max_file_bytes(const struct machine *m)
 	return most;
 }
 
+/* Every path that the event loop connects to. */
+#define MAX_CONNECTED (MAX_NETS + 2)
+
+static void collect_connected(const struct machine *m, const char *paths[MAX_CONNECTED])
+{
+	const struct vsock_config *vsock = &m->config.vsock;
+	unsigned n = 0;
+
+	if (vsock->guest_cid != 0 && vsock->connect_fd < 0 && vsock->uds_path != NULL)
+		paths[n++] = vsock->uds_path;
+	for (unsigned i = 0; i < m->config.n_nets; i++)
+		if (m->config.nets[i].passt_path != NULL)
+			paths[n++] = m->config.nets[i].passt_path;
+	paths[n] = NULL;
+}
+
+bool machine_connects(const struct machine *m)
+{
+	const char *paths[MAX_CONNECTED];
+
+	collect_connected(m, paths);
+	return paths[0] != NULL;
+}
+
 void machine_prepare_sandbox(const struct machine *m)
 {
-	const char *const paths[SANDBOX_PATHS] = {
-		m->config.vsock.uds_path,
-		m->config.control.fd > 0 ? NULL : m->config.control.text,
-	};
+	const struct sandbox_user *user = &m->config.user;
+	struct error_text error;
 
-	sandbox_prepare(m->config.sandbox, paths);
+	if (user->is_given && geteuid() != 0) {
+		error_set(&error, "only root can become another user");
+		fail_option(&error, "--uid %u", user->uid);
+	}
+	sandbox_prepare(m->config.sandbox, user, machine_connects(m));
 }
 
-/* Whether the event loop may make or end sockets. What an inherited NIC is the other thread may still find out. */
-static bool has_sockets(const struct machine *m)
+static unsigned uses_of_vsock(const struct vsock_config *vsock)
 {
+	if (vsock->guest_cid == 0)
+		return 0;
+	unsigned uses = SECCOMP_VSOCK;
+	if (vsock->connect_fd >= 0)
+		uses |= SECCOMP_VSOCK_OFFER;
+	else if (vsock->uds_path != NULL)
+		uses |= SECCOMP_VSOCK_PATH;
+	if (vsock->uds_fd < 0 && vsock->uds_path != NULL)
+		uses |= SECCOMP_OWN_PATH;
+	return uses;
+}
+
+static unsigned uses_of_event_loop(const struct machine *m)
+{
+	unsigned uses = SECCOMP_EVENT_LOOP | uses_of_vsock(&m->config.vsock);
+
 	for (unsigned i = 0; i < m->config.n_nets; i++)
-		if (m->config.nets[i].tap_name == NULL)
-			return true;
-	return m->config.vsock.guest_cid != 0 || m->config.control.text != NULL;
-}
-
-void machine_confine_event_loop(struct machine *m)
-{
-	late_close_prepare();
-	sandbox_give_up_files_outside(m->snapshot.folder_fd);
+		if (m->nics[i].tap.fd < 0)
+			uses |= SECCOMP_STREAM_NIC;
 	if (m->config.snapshot != NULL)
-		sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS_SNAPSHOTS
-					     : SECCOMP_EVENT_LOOP_SNAPSHOTS);
-	else
-		sandbox_enter(has_sockets(m) ? SECCOMP_EVENT_LOOP_SOCKETS : SECCOMP_EVENT_LOOP);
+		uses |= SECCOMP_SNAPSHOT;
+	if (m->config.control.text != NULL)
+		uses |= SECCOMP_CONTROL | (m->config.control.fd > 0 ? 0 : SECCOMP_OWN_PATH);
+	return uses;
 }
 
-void machine_confine_vcpus(struct machine *m)
+static void set_limits(const struct machine *m)
 {
 	const struct sandbox_limits limits = { machine_descriptors(m), max_file_bytes(m) };
 
 	sandbox_limit(&limits);
-	sandbox_give_up_files();
+}
+
+static void give_up_files(const struct machine *m)
+{
+	const char *paths[MAX_CONNECTED];
+	struct sandbox_files files = { .folder_fd = m->snapshot.folder_fd };
+
+	collect_connected(m, paths);
+	files.connected = paths[0] != NULL ? paths : NULL;
+	listen_socket_directories(files.removal_fds);
+	sandbox_give_up_files(&files);
+}
+
+void machine_confine_event_loop(struct machine *m)
+{
+	signals_learn_ignored();
+	late_close_prepare();
+	set_limits(m);
+	give_up_files(m);
+	sandbox_enter(uses_of_event_loop(m));
+}
+
+void machine_give_up_files(void)
+{
+	struct sandbox_files files = { .folder_fd = -1 };
+
+	listen_socket_directories(files.removal_fds);
+	sandbox_give_up_files(&files);
+}
+
+/* Confined before its order comes, because that takes time; but to make threads takes further calls. */
+static bool waits(const struct machine *m)
+{
+	return m->config.start_fd >= 0 && m->config.n_cpus == 1;
+}
+
+void machine_confine_vcpus(struct machine *m)
+{
+	sandbox_refuse_tracers();
 	sandbox_report();
-	/* To make threads takes further calls. */
-	bool waits = m->config.start_fd >= 0 && m->config.n_cpus == 1;
-	if (waits) {
+	if (waits(m)) {
 		machine_start_vcpus(m);
-		sandbox_enter(SECCOMP_VCPU_WAITING);
+		sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);
 	}
 	machine_await_order(m);
 	machine_start_clocks(m);
-	if (!waits) {
+	if (!waits(m))
 		machine_start_vcpus(m);
+}
+
+void machine_confine_first_vcpu(const struct machine *m)
+{
+	if (!waits(m))
 		sandbox_enter(SECCOMP_VCPU);
-	}
 }
 
 static void *enter(void *unused)
@@ -108,11 +183,11 @@ static void *enter(void *unused)
 /* A thread of its own has the filter: the report of what was tried takes other system calls. */
 void machine_try_sandbox(struct machine *m)
 {
-	const struct sandbox_limits limits = { machine_descriptors(m), max_file_bytes(m) };
 	pthread_t thread;
 
-	sandbox_limit(&limits);
-	sandbox_give_up_files();
+	set_limits(m);
+	sandbox_refuse_tracers();
+	give_up_files(m);
 	errno = pthread_create(&thread, NULL, enter, NULL);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");

@@ -30,6 +30,15 @@ void machine_open_event_loop(struct machine *m)
 	signal_events_open(&m->signals, &m->ring, &m->exit, m->config.grace_s);
 }
 
+void machine_start_ring(struct machine *m)
+{
+	for (unsigned i = 0; i < m->config.n_disks; i++)
+		ring_allow_workers(&m->ring, block_lanes_workers(&m->disks[i].image));
+	if (m->config.vsock.guest_cid != 0 || m->config.control.text != NULL)
+		ring_allow_sockets(&m->ring, machine_connects(m));
+	ring_start(&m->ring);
+}
+
 static void attach_virtio(struct machine *m, struct virtio_transport *transport,
 			  struct virtio_device *device, unsigned index)
 {
@@ -128,7 +137,6 @@ void machine_start_devices(struct machine *m)
 	m->signals.before_stop = before_stop;
 	m->signals.after_continue = after_continue;
 	m->signals.context = m;
-	ring_start(&m->ring);
 	atomic_store(&m->devices_run, true);
 	exit_request_start(&m->exit);
 	signal_events_start(&m->signals);

@@ -93,11 +93,15 @@ void machine_start_vcpus(struct machine *m);
 
 /* confine.c: how many descriptors the machine may need. */
 unsigned machine_descriptors(const struct machine *m);
+/* Whether it connects to sockets at paths while the guest runs. */
+bool machine_connects(const struct machine *m);
 /* With one thread: says if the user wants no sandbox. */
 void machine_prepare_sandbox(const struct machine *m);
 /* The calling thread opens nothing any more: the second one, when no stage is left for it. */
 void machine_confine_event_loop(struct machine *m);
-/* The main one, when all is open; starts the other vCPUs, too. */
+/* The main one, when all is open. */
+void machine_give_up_files(void);
+/* The main one, when the second is confined; starts the other vCPUs, too. */
 void machine_confine_vcpus(struct machine *m);
 /* With one thread: the same for --check. */
 void machine_try_sandbox(struct machine *m);
@@ -121,6 +125,7 @@ void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 
 /* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */
 void machine_open_event_loop(struct machine *m);
+void machine_start_ring(struct machine *m); /* second thread, when the images are open */
 void machine_attach_devices(struct machine *m);
 void machine_start_devices(struct machine *m);
 void machine_detach_devices(struct machine *m);

@@ -32,6 +32,7 @@ static struct {
 	atomic_bool vm_created;
 	sem_t patience_ends; /* main: the VM is created */
 	sem_t share_done;    /* whoever is last: nothing that needs no VM is left to do */
+	sem_t all_open;      /* the same, for the second thread */
 	sem_t guest_ready;   /* main */
 	sem_t never;
 	sem_t confined; /* second thread: it can open nothing any more */
@@ -45,9 +46,17 @@ static bool take_stage(struct machine *m)
 	if (i >= SHARED_STAGES)
 		return false;
 	shared_stages[i](m);
-	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES)
+	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES) {
 		sem_post(&set_up.share_done);
+		sem_post(&set_up.all_open);
+	}
 	return true;
+}
+
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0)
+		; /* EINTR */
 }
 
 static _Noreturn void *second_thread(void *argument)
@@ -62,11 +71,12 @@ static _Noreturn void *second_thread(void *argument)
 		;
 	fail_clear();
 	machine_warm_memory(m, &set_up.vm_created);
+	wait_for(&set_up.all_open);
+	machine_start_ring(m);
 	machine_confine_event_loop(m);
 	sem_post(&set_up.confined);
 	/* The first signal is taken by the event loop. */
-	while (sem_wait(&set_up.guest_ready) < 0)
-		; /* EINTR */
+	wait_for(&set_up.guest_ready);
 	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
 	exit(set_up.serve(m));
 }
@@ -77,6 +87,7 @@ static void start_second_thread(struct machine *m)
 
 	sem_init(&set_up.patience_ends, 0, 0);
 	sem_init(&set_up.share_done, 0, 0);
+	sem_init(&set_up.all_open, 0, 0);
 	sem_init(&set_up.guest_ready, 0, 0);
 	sem_init(&set_up.confined, 0, 0);
 	errno = pthread_create(&second, NULL, second_thread, m);
@@ -111,9 +122,11 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	if (m->config.restore.text != NULL)
 		machine_restore(m);
 	machine_close_set_up(m);
+	machine_give_up_files();
 	signals_wait_for(&set_up.confined);
 	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);
+	sandbox_enter(SECCOMP_VCPU); /* while the event loop starts the devices */
 }
 
 void set_up_try(struct machine *m)

@@ -80,6 +80,7 @@ void machine_open_snapshot_folder(struct machine *m)
 	else {
 		close(fd);
 		m->snapshot.pages_fd = snapshot_memory_open_pages();
+		m->snapshot.own_files_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return;
 	}
 	fail_option(&error, "--snapshot %s", path);
@@ -210,15 +211,15 @@ static bool write_file(const struct machine *m, int fd, struct error_text *error
 
 static bool write_and_link(const struct machine *m, struct error_text *error)
 {
-	char path[32];
+	char name[16];
 	int fd = open_unnamed(m->snapshot.folder_fd);
 
 	if (fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	snprintf(name, sizeof(name), "%d", fd);
 	bool done = write_file(m, fd, error);
-	if (done &&
-	    linkat(AT_FDCWD, path, m->snapshot.folder_fd, m->snapshot.name, AT_SYMLINK_FOLLOW) < 0)
+	if (done && linkat(m->snapshot.own_files_fd, name, m->snapshot.folder_fd, m->snapshot.name,
+			   AT_SYMLINK_FOLLOW) < 0)
 		done = error_set_errno(error, "%s", strerror(errno));
 	close(fd);
 	return done;

@@ -16,6 +16,7 @@
 struct snapshot {
 	struct event asked;      /* by the guest */
 	int folder_fd, pages_fd; /* -1: none */
+	int own_files_fd;        /* /proc/self/fd, which the event loop may not see any more */
 	bool pending;            /* the vCPUs are on their way to the gate, or stand there */
 	bool goes_on, was_paused;
 	atomic_bool guest_refused; /* one that the guest asked for has failed: it asks in vain */

@@ -149,9 +149,13 @@ void block_lanes_init(struct block_lanes *lanes, struct virtio_device *device,
 		.fill_lane = { .limit = VIRTQUEUE_MAX_SIZE, .end = &lanes->fill_lane.first },
 		.retry_op.done = retry,
 	};
+}
+
+unsigned block_lanes_workers(const struct block_image *image)
+{
 	/* An overlay has writes and one fallocate. */
-	ring_allow_workers(device->ring, BLOCK_MAX_WORKERS + image->head_unseen +
-						 (image->overlay != NULL ? 2 : image->is_regular));
+	return BLOCK_MAX_WORKERS + image->head_unseen +
+	       (image->overlay != NULL ? 2 : image->is_regular);
 }
 
 /* A flush that has begun has all places of its lane, and keeps them. */

@@ -42,6 +42,9 @@ void block_lanes_init(struct block_lanes *lanes, struct virtio_device *device,
 		      const struct block_image *image, struct exit_request *exit);
 
 /* Puts the request's next step on the ring: at once, or when its lane has room. */
+/* How many of the kernel's workers a disk with this image may have busy. */
+unsigned block_lanes_workers(const struct block_image *image);
+
 void block_lanes_submit(struct block_lanes *lanes, struct block_request *request);
 
 /* Called first with each result. */

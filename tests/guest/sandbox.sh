@@ -58,9 +58,41 @@ done
 if [ "$(id -u)" = 0 ]; then
 	started --vsock "cid=3,uds=$tmp/v"
 	expect "CapEff with a vsock" "0000000000000002 " "$(of_threads CapEff)"
+	for thread in /proc/$pid/task/*; do
+		# Whoever connects sees nothing but the vsock's directory.
+		case $(cat "$thread/comm") in
+		vmm-events | iou-wrk*) expect "root of $thread" "$tmp" "$(readlink "$thread/root")" ;;
+		*) expect "root of $thread" "$(readlink /proc/self/root)" "$(readlink "$thread/root")" ;;
+		esac
+	done
 	ended "with a vsock"
 	[ ! -e "$tmp/v" ] || die "the vsock's path is left behind"
 fi
+
+# Another user, without root's groups; nobody but root can be that.
+if [ "$(id -u)" = 0 ]; then
+	started --uid 1234 --gid 1235 --cpus 2 --disk "$tmp/disk"
+	expect Uid "1234	1234	1234	1234 " "$(of_threads Uid)"
+	expect Gid "1235	1235	1235	1235 " "$(of_threads Gid)"
+	expect Groups " " "$(of_threads Groups | sed 's/^ *$/ /')"
+	expect CapPrm "0000000000000000 " "$(of_threads CapPrm)"
+	ended "--uid"
+	started --sandbox off --uid 1234 --gid 1235
+	expect "Uid, off" "1234	1234	1234	1234 " "$(of_threads Uid)"
+	ended "--uid, off"
+	chmod 711 "$tmp"
+	status=0
+	setpriv --reuid 1 --regid 1 --clear-groups "${monitor[@]}" --kernel "$elf/hello.elf" --uid 1234 --gid 1235 2>"$tmp/err" ||
+		status=$?
+	expect_status 121 "--uid, not root"
+	expect_error '^vmm: --uid 1234: only root can become another user$'
+fi
+for option in "--uid 1234" "--gid 1235" "--uid 0 --gid 5" "--uid 5 --gid -1" "--uid root --gid 5"; do
+	# shellcheck disable=SC2086
+	vmm_run --kernel "$elf/hello.elf" $option
+	expect_status 121 "$option"
+	expect_error '^vmm: --[ug]id'
+done
 
 started --sandbox off
 expect "Seccomp, off" "0 " "$(of_threads Seccomp)"
@@ -68,7 +100,7 @@ expect "NoNewPrivs, off" "0 " "$(of_threads NoNewPrivs)"
 expect_error '^vmm: --sandbox off: '
 ended "off"
 
-# --check tries the layers; strict refuses what it finds missing.
+# --check tries the layers that are in use; strict refuses what it finds missing.
 layers="capabilities landlock landlock-tcp landlock-scope seccomp "
 vmm_run --check --kernel "$elf/hello.elf"
 expect_status 0 "--check"

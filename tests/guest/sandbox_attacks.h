@@ -8,6 +8,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <netinet/in.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -26,7 +27,8 @@
 #define NO_FD   1000     /* that is not open */
 #define REFUSED (-4096L) /* as a result: SIGSYS */
 
-static volatile sig_atomic_t refused; /* one thread at a time */
+/* One thread at a time. The handler of SIGSYS jumps: the event loop may not return from one. */
+static jmp_buf refused;
 
 /* A line on stderr, by a call that every thread has. */
 __attribute__((format(printf, 1, 2))) static inline void say(const char *format, ...)
@@ -44,11 +46,10 @@ __attribute__((format(printf, 1, 2))) static inline void say(const char *format,
 /* Its result, -errno, or REFUSED. */
 static inline long try(long number, const long arguments[6])
 {
-	refused = 0;
+	if (setjmp(refused) != 0)
+		return REFUSED;
 	long result = syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
 			      arguments[4], arguments[5]);
-	if (refused)
-		return REFUSED;
 	return result == -1 ? -errno : result;
 }
 

@@ -32,6 +32,7 @@ REASONS = {
     "snapshots": (1, R, "the folder of --snapshot's file"),
     "pagemap": (1, R, "which pages a snapshot holds"),
     "c": (1, RW, "the control socket: clients connect"),
+    "directory": (2, R, "where those two are removed: a place only (O_PATH)"),
 }
 # What is mapped beside memory without a file.
 MAPPED = {"vmm", "kvm-vcpu", "io_uring", "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[stack]", "[heap]"}
@@ -82,6 +83,8 @@ def kind(number, name):
         return ORDINARY[number]
     if name in NAMES:
         return NAMES[name]
+    if name == folder:
+        return "directory"
     if name.startswith(folder + "/#"):
         return "nameless"
     if name.startswith("anon_inode:"):

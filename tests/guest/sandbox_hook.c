@@ -28,7 +28,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include "host/exit_request.h"
@@ -40,13 +39,13 @@
 #define RINGS_MAX 4
 
 int __real_exit_request_status(const struct exit_request *request);
-bool __real_seccomp_enter(enum seccomp_thread thread);
+bool __real_seccomp_enter(unsigned uses);
 void __real_seccomp_prepare(void);
 void __real_ring_start(struct ring *ring);
 int __real_io_uring_register_restrictions(struct io_uring *uring,
 					  struct io_uring_restriction *restrictions, unsigned n);
 int __wrap_exit_request_status(const struct exit_request *request);
-bool __wrap_seccomp_enter(enum seccomp_thread thread);
+bool __wrap_seccomp_enter(unsigned uses);
 void __wrap_seccomp_prepare(void);
 void __wrap_ring_start(struct ring *ring);
 int __wrap_io_uring_register_restrictions(struct io_uring *uring,
@@ -65,14 +64,14 @@ static unsigned n_rings;
 /* The call is over; what it would have done has not happened. */
 static void remember_refusal(int signal, siginfo_t *info, void *context)
 {
-	(void)signal, (void)info;
-	refused = 1;
-	((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+	(void)signal, (void)info, (void)context;
+	longjmp(refused, 1);
 }
 
 void __wrap_seccomp_prepare(void)
 {
-	struct sigaction action = { .sa_sigaction = remember_refusal, .sa_flags = SA_SIGINFO };
+	struct sigaction action = { .sa_sigaction = remember_refusal,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER };
 
 	__real_seccomp_prepare();
 	if (wanted == NULL || strcmp(wanted, "sweep") == 0 || strcmp(wanted, "ring") == 0 ||
@@ -343,15 +342,15 @@ int __wrap_exit_request_status(const struct exit_request *request)
 	return __real_exit_request_status(request);
 }
 
-bool __wrap_seccomp_enter(enum seccomp_thread thread)
+bool __wrap_seccomp_enter(unsigned uses)
 {
-	if (thread == SECCOMP_VCPU) /* those of the others begin before the first's */
+	if (uses == SECCOMP_VCPU) /* those of the others begin before the first's */
 		snprintf(thread_name, sizeof(thread_name), "vcpu%d", getpid() == gettid() ? 0 : 1);
 	else
 		strcpy(thread_name, "events");
 	thread_id = gettid();
 	process_id = getpid();
-	return __real_seccomp_enter(thread);
+	return __real_seccomp_enter(uses);
 }
 
 void __wrap_ring_start(struct ring *ring)

@@ -38,6 +38,7 @@ static void start(void)
 	owed = NULL;
 	ring_open(&rig_ring, 32);
 	control_socket_init(&control, &rig_ring, handle, &control);
+	ring_allow_sockets(&rig_ring, false);
 	ring_start(&rig_ring);
 	control_socket_start(&control);
 }

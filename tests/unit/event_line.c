@@ -179,7 +179,8 @@ static void test_cut(void)
 	event_line_emit("ready");
 	CHECK_EQ(event_line_lost(), 1);
 	CHECK_EQ(pread(other, text, sizeof(text), 0), 20);
-	CHECK(fcntl(fd, F_GETFD) < 0);
+	/* Open until the end: a vCPU's thread, which may close nothing, may be the one that finds the cut. */
+	CHECK(fcntl(fd, F_GETFD) >= 0);
 }
 
 static void test_full(void)

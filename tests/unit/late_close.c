@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring whose table is all that it is for: it takes no operation, on no kernel. Linux before 7.0 forbids everything that is not in a
+/* The ring whose table is all that it is for: it takes one operation, on any kernel. Linux before 7.0 forbids everything that is not in a
  * list of restrictions; a later one restricts operations and registrations each only if the list has one of its kind. */
 #include <liburing.h>
+#include <poll.h>
 
 #include "tests/unit/check.h"
 
@@ -23,7 +24,8 @@ static int restrict_spy(struct io_uring *ring, struct io_uring_restriction *list
 			registrations_are_restricted = true;
 		else
 			operations_are_restricted = true;
-		CHECK(list[i].opcode != IORING_RESTRICTION_SQE_OP);
+		CHECK(list[i].opcode != IORING_RESTRICTION_SQE_OP ||
+		      list[i].sqe_op == IORING_OP_FILES_UPDATE);
 	}
 	return refused != 0 ? refused : io_uring_register_restrictions(ring, list, n);
 }
@@ -45,19 +47,26 @@ static int try_nop(void)
 	return result;
 }
 
-static void test_takes_no_operation(void)
+static void test_takes_a_file(void)
 {
-	int fd = dup(STDIN_FILENO);
+	struct pollfd ended = { .events = POLLIN };
+	int ends[2];
 
-	has_table_ring = io_uring_queue_init(1, &table_ring, IORING_SETUP_R_DISABLED) == 0 &&
-			 restrict_to_table();
+	CHECK(pipe(ends) == 0);
+	ended.fd = ends[0];
+	has_table_ring =
+		io_uring_queue_init(1, &table_ring, IORING_SETUP_R_DISABLED) == 0 && make_table();
 	CHECK(has_table_ring);
 	CHECK(operations_are_restricted && registrations_are_restricted);
 	CHECK_EQ(try_nop(), -EACCES);
 	CHECK_EQ(io_uring_register_personality(&table_ring), -EACCES);
-	CHECK_EQ(io_uring_register_files(&table_ring, &fd, 1), 0);
-	close(fd);
+	CHECK_EQ(io_uring_register_files(&table_ring, ends, 1), -EACCES);
+	put_in_table(ends[1]);
+	close(ends[1]);
+	CHECK_EQ(poll(&ended, 1, 0), 0); /* held */
 	io_uring_queue_exit(&table_ring);
+	CHECK_EQ(poll(&ended, 1, 10000), 1);
+	close(ends[0]);
 }
 
 /* A ring that could not be restricted must not be there to be enabled. */
@@ -74,7 +83,7 @@ static void test_none_without_restrictions(void)
 
 int main(void)
 {
-	RUN(test_takes_no_operation);
+	RUN(test_takes_a_file);
 	RUN(test_none_without_restrictions);
 	return 0;
 }

@@ -390,7 +390,7 @@ static void test_help_fits_a_screen(void)
 		"--status-fd",   "--net",     "--vsock",
 		"--lifeline-fd", "--kvm-fd",  "--events-fd",
 		"--check",       "--control", "--grace",
-		"--sandbox",
+		"--sandbox",     "--uid",     "--gid",
 	};
 	unsigned lines = 0, columns = 0;
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -30,8 +31,29 @@ static void listen_beside(void)
 	CHECK_EQ(getsockname(fd, (struct sockaddr *)&abstract, &abstract_bytes), 0);
 }
 
-static const char *const no_paths[SANDBOX_PATHS] = { NULL };
-static const char *const one_path[SANDBOX_PATHS] = { NULL, "there/socket" };
+/* Of this one. */
+static void listen_at(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(address.sun_path, path);
+	CHECK_EQ(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	CHECK_EQ(chmod(path, 0777), 0);
+	CHECK_EQ(listen(fd, 8), 0);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(address.sun_path, path);
+	return connect(fd, (struct sockaddr *)&address, sizeof(address));
+}
+
+static const struct sandbox_user no_user;
+static const struct sandbox_files no_files_kept = { .removal_fds = { -1, -1 }, .folder_fd = -1 };
 
 static long landlock_abi(void)
 {
@@ -63,8 +85,8 @@ static void nothing_opens(void)
 	int before = open("own", O_RDWR), fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	CHECK(before >= 0 && fd >= 0);
-	sandbox_prepare(SANDBOX_ON, no_paths);
-	sandbox_give_up_files();
+	sandbox_prepare(SANDBOX_ON, &no_user, false);
+	sandbox_give_up_files(&no_files_kept);
 	refuse(open("own", O_RDONLY));
 	refuse(open("own", O_WRONLY));
 	refuse(open("new", O_WRONLY | O_CREAT, 0600));
@@ -83,20 +105,74 @@ static void nothing_opens(void)
 
 static void a_socket_is_removed(void)
 {
-	sandbox_prepare(SANDBOX_ON, one_path);
-	sandbox_give_up_files();
+	int there_fd = open("there", O_PATH | O_DIRECTORY);
+	const struct sandbox_files files = { .removal_fds = { there_fd, -1 }, .folder_fd = -1 };
+
+	sandbox_prepare(SANDBOX_ON, &no_user, false);
+	sandbox_give_up_files(&files);
 	refuse(unlink("own"));
-	CHECK_EQ(unlink("there/socket"), 0);
+	CHECK_EQ(unlinkat(there_fd, "socket", 0), 0);
 	refuse(open("there/socket", O_WRONLY | O_CREAT, 0600));
 }
 
 static void nothing_is_gained(void)
 {
-	sandbox_prepare(SANDBOX_ON, no_paths);
-	sandbox_give_up_files();
+	sandbox_prepare(SANDBOX_ON, &no_user, false);
+	sandbox_give_up_files(&no_files_kept);
 	CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 1);
 	CHECK_EQ(chown("own", 1, 1), -1);
 	CHECK_EQ(errno, EPERM);
+}
+
+/* Of all sockets at paths only those in one directory, by whatever name; and the one that is open is removed still. */
+static void one_directory_is_seen(void)
+{
+	const char *const connected[] = { "there/v", "there/passt", NULL };
+	const struct sandbox_files files = { .removal_fds = { -1, -1 },
+					     .folder_fd = -1,
+					     .connected = connected };
+	char path[200];
+
+	snprintf(path, sizeof(path), "%s/beside", directory);
+	sandbox_prepare(SANDBOX_ON, &no_user, true);
+	CHECK(strcmp(sandbox_path("there/v"), "there/v") == 0);
+	sandbox_give_up_files(&files);
+	CHECK(strcmp(sandbox_path("there/v"), "v") == 0);
+	CHECK_EQ(connect_to("target"), 0);
+	CHECK_EQ(connect_to(path), -1);
+	CHECK_EQ(errno, ENOENT);
+	CHECK_EQ(connect_to("../beside"), -1);
+	CHECK_EQ(errno, ENOENT);
+}
+
+static void several_directories_are(void)
+{
+	const char *const connected[] = { "there/v", "passt", NULL };
+	const struct sandbox_files files = { .removal_fds = { -1, -1 },
+					     .folder_fd = -1,
+					     .connected = connected };
+
+	sandbox_prepare(SANDBOX_ON, &no_user, true);
+	sandbox_give_up_files(&files);
+	CHECK(strcmp(sandbox_path("there/v"), "there/v") == 0);
+	CHECK_EQ(connect_to("beside"), 0);
+	CHECK_EQ(connect_to("there/target"), 0);
+}
+
+static void another_user(void)
+{
+	const struct sandbox_user user = { true, 1234, 1235 };
+	uid_t ids[3];
+	gid_t groups[1];
+
+	sandbox_prepare(SANDBOX_ON, &user, false);
+	sandbox_give_up_files(&no_files_kept);
+	CHECK_EQ(getresuid(&ids[0], &ids[1], &ids[2]), 0);
+	CHECK(ids[0] == 1234 && ids[1] == 1234 && ids[2] == 1234);
+	CHECK_EQ(getresgid(&ids[0], &ids[1], &ids[2]), 0);
+	CHECK(ids[0] == 1235 && ids[1] == 1235 && ids[2] == 1235);
+	CHECK_EQ(getgroups(1, groups), 0);
+	CHECK_EQ(setuid(0), -1);
 }
 
 static void limits(void)
@@ -105,8 +181,9 @@ static void limits(void)
 	struct rlimit limit;
 	int fd = open("own", O_RDWR);
 
-	sandbox_prepare(SANDBOX_ON, no_paths);
+	sandbox_prepare(SANDBOX_ON, &no_user, false);
 	sandbox_limit(&given);
+	sandbox_refuse_tracers();
 	CHECK_EQ(getrlimit(RLIMIT_CORE, &limit), 0);
 	CHECK_EQ(limit.rlim_max, 0);
 	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -123,9 +200,9 @@ static void off(void)
 	const struct sandbox_limits given = { .n_descriptors = 20, .max_file_bytes = 0 };
 
 	CHECK(freopen("/dev/null", "w", stderr) != NULL);
-	sandbox_prepare(SANDBOX_OFF, no_paths);
+	sandbox_prepare(SANDBOX_OFF, &no_user, false);
 	sandbox_limit(&given);
-	sandbox_give_up_files();
+	sandbox_give_up_files(&no_files_kept);
 	sandbox_enter(SECCOMP_VCPU);
 	CHECK(open("own", O_RDONLY) >= 0);
 	CHECK_EQ(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0), 0);
@@ -145,6 +222,38 @@ static void no_capabilities(void)
 		in_child(nothing_is_gained);
 }
 
+/* Whoever has no capability finds one in a user namespace, if the host has one for him. */
+static bool has_user_namespaces(void)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(setresuid(1234, 1234, 1234) == 0 && unshare(CLONE_NEWUSER) == 0 ? 0 : 1);
+	return waitpid(child, &status, 0) == child && status == 0;
+}
+
+static void one_directory_is_seen_without_root(void)
+{
+	CHECK_EQ(setresgid(1234, 1234, 1234), 0);
+	CHECK_EQ(setresuid(1234, 1234, 1234), 0);
+	one_directory_is_seen();
+}
+
+static void view(void)
+{
+	in_child(one_directory_is_seen);
+	in_child(several_directories_are);
+	if (geteuid() == 0 && has_user_namespaces())
+		in_child(one_directory_is_seen_without_root);
+}
+
+static void users(void)
+{
+	if (geteuid() == 0)
+		in_child(another_user);
+}
+
 static void limited(void)
 {
 	in_child(limits);
@@ -161,13 +270,21 @@ int main(void)
 	CHECK_EQ(mkdir("there", 0700), 0);
 	CHECK(close(open("own", O_WRONLY | O_CREAT, 0600)) == 0);
 	CHECK(close(open("there/socket", O_WRONLY | O_CREAT, 0600)) == 0);
+	CHECK_EQ(chmod(directory, 0755), 0);
+	CHECK_EQ(chmod("there", 0755), 0);
 	listen_beside();
+	listen_at("beside");
+	listen_at("there/target");
 	RUN(no_files);
 	RUN(no_capabilities);
+	RUN(view);
+	RUN(users);
 	RUN(limited);
 	RUN(not_asked);
 	unlink("own");
 	unlink("there/socket");
+	unlink("there/target");
+	unlink("beside");
 	rmdir("there");
 	rmdir(directory);
 	return 0;

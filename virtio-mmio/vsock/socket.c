@@ -125,7 +125,6 @@ void vsock_sockets_open(struct vsock_sockets *sockets, struct ring *ring, pthrea
 	sockets->half_ended_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (sockets->half_ended_fd < 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot create an epoll for the vsock");
-	ring_allow_sockets(ring);
 }
 
 void vsock_sockets_start(struct vsock_sockets *sockets)
