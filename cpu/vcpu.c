@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cpu/boot_state.h"
+#include "host/clock.h"
 #include "host/fail.h"
 #include "host/gate.h"
 #include "host/ioctl.h"
@@ -21,6 +22,8 @@
 #include "host/signals.h"
 
 #define INSTRUCTION_MAX_BYTES 15
+/* For each lock across cache lines, which holds the bus of all CPUs up. No kernel makes one. */
+#define BUS_LOCK_PAUSE_MS 1
 
 void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 		 struct cpuid_table *cpuid, const struct vcpu_machine *machine)
@@ -111,6 +114,9 @@ static void report_internal_error(const struct vcpu *vcpu)
 		warn("KVM cannot enter the guest (hardware reason 0x%llx) on vCPU %u%s",
 		     (unsigned long long)run->fail_entry.hardware_entry_failure_reason, vcpu->index,
 		     position);
+	else if (run->exit_reason == KVM_EXIT_NOTIFY)
+		warn("the guest has held vCPU %u, and KVM cannot take it back%s", vcpu->index,
+		     position);
 	else
 		warn("unexpected KVM exit reason %u on vCPU %u%s", run->exit_reason, vcpu->index,
 		     position);
@@ -146,6 +152,12 @@ static int handle_exit(const struct vcpu *vcpu)
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		return EXIT_REQUEST_NONE;
+	case KVM_EXIT_X86_BUS_LOCK:
+		clock_pause_ms(BUS_LOCK_PAUSE_MS);
+		return EXIT_REQUEST_NONE;
+	case KVM_EXIT_NOTIFY:
+		return run->notify.flags & KVM_NOTIFY_CONTEXT_INVALID ? EXIT_KVM_ERROR
+								      : EXIT_REQUEST_NONE;
 	case KVM_EXIT_SYSTEM_EVENT:
 		return EXIT_GUEST_ENDED;
 	case KVM_EXIT_SHUTDOWN:

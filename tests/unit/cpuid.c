@@ -23,7 +23,9 @@ static const struct {
 	{ 0x12, 2 },       { 0x14, 2 },       { 0x1c, 1 },       { 0x1f, 1 },
 	{ 0x23, 2 },       { 0x80000001, 1 }, { 0x80000008, 1 }, { 0x8000000a, 1 },
 	{ 0x8000001b, 1 }, { 0x8000001d, 4 }, { 0x8000001e, 1 }, { 0x8000001f, 1 },
-	{ 0x80000022, 1 },
+	{ 0x80000022, 1 }, { 0x5, 1 },        { 0xf, 2 },        { 0x15, 1 },
+	{ 0x21, 1 },       { 0x24, 1 },       { 0x40000000, 1 }, { 0x40000001, 1 },
+	{ 0x80000020, 1 }, { 0x80000021, 1 }, { 0x80000026, 1 }, { 0xc0000001, 1 },
 };
 
 static uint32_t host_vendor;
@@ -163,16 +165,21 @@ static void check_zero(uint32_t function, uint32_t index)
 
 static void check_hidden(void)
 {
-	static const uint32_t gone[] = { 0xa,        0x12,       0x14,       0x1c,      0x23,
-					 0x8000000a, 0x8000001b, 0x8000001f, 0x80000022 };
+	static const uint32_t gone[] = {
+		0xa,        0x12, 0x14, 0x1c, 0x23,       0x8000000a, 0x8000001b, 0x8000001f,
+		0x80000022, 0x5,  0xf,  0x21, 0x80000020, 0x80000026, 0xc0000001
+	};
+	static const uint32_t shown[] = { 0x15, 0x24, 0x40000000, 0x40000001, 0x80000021 };
 
 	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
 		check_zero(gone[i], 0);
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++)
+		CHECK_EQ(leaf(shown[i], 0)->eax, UINT32_MAX);
 	check_zero(0x12, 1);
 	check_zero(0x14, 1);
 	check_zero(0x23, 1);
-	/* VMX, PDCM, DTES64, DS; SGX, PT, SGX_LC, ARCH_LBR; SVM, IBS, the counters. What is left is the host's. */
-	CHECK_EQ(leaf(0x1, 0)->ecx, ~(1u << 5 | 1u << 15 | 1u << 2));
+	/* VMX, PDCM, DTES64, MONITOR, DS; SGX, PT, SGX_LC, ARCH_LBR; SVM, IBS, the counters. What is left is the host's. */
+	CHECK_EQ(leaf(0x1, 0)->ecx, ~(1u << 5 | 1u << 15 | 1u << 2 | 1u << 3));
 	CHECK_EQ(leaf(0x1, 0)->edx | 1u << 28, ~(1u << 21));
 	CHECK_EQ(leaf(0x7, 0)->ebx, ~(1u << 2 | 1u << 25));
 	CHECK_EQ(leaf(0x7, 0)->ecx, ~(1u << 30));
