@@ -116,7 +116,7 @@ void ring_allow_sockets(struct ring *ring, bool connects)
 
 static void restrict_ring(struct ring *ring)
 {
-	struct io_uring_restriction restrictions[OPERATIONS + 1];
+	struct io_uring_restriction restrictions[OPERATIONS + 2];
 	unsigned n = OPERATIONS - ring->n_forbidden;
 
 	memset(restrictions, 0, sizeof(restrictions));
@@ -126,6 +126,9 @@ static void restrict_ring(struct ring *ring)
 	}
 	restrictions[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
 	restrictions[n++].sqe_flags = IOSQE_ASYNC;
+	/* None: Linux from 7.0 on would allow all without a word about them, and the ring is enabled once. */
+	restrictions[n].opcode = IORING_RESTRICTION_REGISTER_OP;
+	restrictions[n++].register_op = IORING_REGISTER_ENABLE_RINGS;
 	int error = io_uring_register_restrictions(&ring->uring, restrictions, n);
 	if (error < 0) {
 		errno = -error;

@@ -177,6 +177,10 @@ has_swept 21 8 1
 struck events ring "${sockets[@]}"
 has_tried_rings 14
 grep -qx "worker-abstract: errno 1 .*" "$tmp/err" || die "$where: a worker connects: $(cat "$tmp/err")"
+# The socket is in another directory than the vsock's, which is all that is seen.
+if ./vmm --check --kernel "$elf/hello.elf" --vsock "cid=3,uds=$tmp/own/w" | grep -qx "sandbox  view on"; then
+	grep -qx "worker-path: errno 2 .*" "$tmp/err" || die "$where: a worker sees: $(cat "$tmp/err")"
+fi
 strike events flags "${sockets[@]}"
 has_tried_flags
 rm "$tmp/own/v"
