@@ -193,14 +193,14 @@ mkdir "$tmp/snapshots"
 snapshots=(--snapshot "$tmp/snapshots/file")
 where="events with snapshots"
 struck events sweep "${snapshots[@]}"
-has_swept 25 22 "" pread64
+has_swept 19 22 "" pread64
 struck events ring "${snapshots[@]}"
-has_tried_rings 8
+has_tried_rings 10
 struck events attacks "${snapshots[@]}"
 may_fail write openat-unnamed linkat
 dies events "${snapshots[@]}"
 where="events with snapshots and sockets"
 struck events sweep "${snapshots[@]}" "${sockets[@]}"
-has_swept 37 22 1 pread64
+has_swept 26 22 1 pread64
 struck events attacks "${snapshots[@]}" "${sockets[@]}"
 may_fail write openat-unnamed linkat connect-path connect-abstract connect-inet unlink
