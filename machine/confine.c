@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "host/fail.h"
-#include "host/late_close.h"
 #include "host/sandbox.h"
 #include "host/signals.h"
 #include "machine/machine.h"
@@ -134,7 +133,6 @@ static void give_up_files(const struct machine *m)
 void machine_confine_event_loop(struct machine *m)
 {
 	signals_learn_ignored();
-	late_close_prepare();
 	set_limits(m);
 	give_up_files(m);
 	sandbox_enter(uses_of_event_loop(m));

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "host/kvm.h"
+#include "host/late_close.h"
 #include "io/cmos.h"
 #include "io/exit_port.h"
 #include "io/reset_port.h"
@@ -32,6 +33,8 @@ void machine_open_event_loop(struct machine *m)
 
 void machine_start_ring(struct machine *m)
 {
+	/* Before the limits of workers, which a thread without a ring of its own would have for its first ring: that one. */
+	late_close_prepare();
 	for (unsigned i = 0; i < m->config.n_disks; i++)
 		ring_allow_workers(&m->ring, block_lanes_workers(&m->disks[i].image));
 	if (m->config.vsock.guest_cid != 0 || m->config.control.text != NULL)
