@@ -103,6 +103,7 @@ void machine_confine_event_loop(struct machine *m);
 void machine_give_up_files(void);
 /* The main one, when the second is confined; starts the other vCPUs, too. */
 void machine_confine_vcpus(struct machine *m);
+void machine_confine_first_vcpu(const struct machine *m);
 /* With one thread: the same for --check. */
 void machine_try_sandbox(struct machine *m);
 

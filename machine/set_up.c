@@ -126,7 +126,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	signals_wait_for(&set_up.confined);
 	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);
-	sandbox_enter(SECCOMP_VCPU); /* while the event loop starts the devices */
+	machine_confine_first_vcpu(m); /* while the event loop starts the devices */
 }
 
 void set_up_try(struct machine *m)
