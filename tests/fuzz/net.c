@@ -304,6 +304,7 @@ static void do_operation(struct fuzz_input *input)
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
 	bool has_queues = rig.queues[0].desc != NULL;
 
+	nic.next_change_ms = 0; /* an input is not to wait for those before it */
 	if (operation == OP_HOST_FRAME)
 		host_frame(input);
 	else if (operation == OP_HOST_READ)
