@@ -31,6 +31,7 @@ REASONS = {
     "v": (1, RW, "the vsock's socket: programs of the host connect"),
     "snapshots": (1, R, "the folder of --snapshot's file"),
     "pagemap": (1, R, "which pages a snapshot holds"),
+    "fd": (1, R, "our own descriptors, by which an unnamed snapshot gets its name"),
     "c": (1, RW, "the control socket: clients connect"),
     "directory": (2, R, "where those two are removed: a place only (O_PATH)"),
 }
