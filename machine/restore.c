@@ -43,7 +43,7 @@ void machine_load_snapshot(struct machine *m)
 {
 	struct error_text error;
 
-	if (!snapshot_file_read_sections(&m->snapshot.file, &error))
+	if (!snapshot_file_map_sections(&m->snapshot.file, &error))
 		fail_restore(m, &error);
 	boot_timer_mark(&m->timer, BOOT_KERNEL_LOADED);
 }

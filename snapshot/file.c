@@ -3,9 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -128,15 +127,17 @@ bool snapshot_file_open(struct snapshot_file *file, const char *path, int fd,
 	       snapshot_header_check(&file->header, (uint64_t)status.st_size, error);
 }
 
-bool snapshot_file_read_sections(struct snapshot_file *file, struct error_text *error)
+/* Not read: who waits with them has no memory of its own for that. Nobody else may write to the file. */
+bool snapshot_file_map_sections(struct snapshot_file *file, struct error_text *error)
 {
-	size_t bytes = (size_t)file->header.sections_bytes;
+	size_t bytes = (size_t)file->header.sections_bytes + 1; /* there may be none */
+	void *mapped = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file->fd, SNAPSHOT_HEADER_BYTES);
 
-	file->at = 0;
-	file->sections = malloc(bytes + WORD_BYTES);
-	if (file->sections == NULL)
+	if (mapped == MAP_FAILED)
 		return error_set_errno(error, "%s", strerror(errno));
-	return read_exactly(file->fd, file->sections, bytes, SNAPSHOT_HEADER_BYTES, error);
+	file->at = 0;
+	file->sections = mapped;
+	return true;
 }
 
 const void *snapshot_file_take(struct snapshot_file *file, enum snapshot_kind kind,
@@ -191,7 +192,7 @@ bool snapshot_file_ends(const struct snapshot_file *file, struct error_text *err
 
 void snapshot_file_forget(struct snapshot_file *file)
 {
-	free(file->sections);
+	munmap((void *)file->sections, (size_t)file->header.sections_bytes + 1);
 	file->sections = NULL;
 }
 

@@ -72,8 +72,8 @@ struct snapshot_file {
 	int fd;
 	bool inherited;
 	struct snapshot_header header;
-	uint8_t *sections; /* NULL: not read yet */
-	uint64_t at;       /* of the next one */
+	const uint8_t *sections; /* NULL: not mapped */
+	uint64_t at;             /* of the next one */
 };
 
 /* fd 0: the path. Checks the header, and that nobody else may write to the file; the file stays open. False: *error says why. */
@@ -82,7 +82,7 @@ bool snapshot_file_open(struct snapshot_file *file, const char *path, int fd,
 /* For tests: the same for a header in memory, whose file has file_bytes. */
 bool snapshot_header_check(const struct snapshot_header *header, uint64_t file_bytes,
 			   struct error_text *error);
-bool snapshot_file_read_sections(struct snapshot_file *file, struct error_text *error);
+bool snapshot_file_map_sections(struct snapshot_file *file, struct error_text *error);
 
 /* The content of the next section, which is 8-aligned and valid until snapshot_file_forget(), if it is of this kind and instance
  * and has min to max bytes. NULL: *error says why not. */

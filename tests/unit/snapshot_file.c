@@ -54,7 +54,7 @@ static bool read_file(int fd)
 
 	if (!snapshot_file_open(&file, NULL, fd, &error))
 		return false;
-	CHECK(snapshot_file_read_sections(&file, &error));
+	CHECK(snapshot_file_map_sections(&file, &error));
 	const void *first =
 		snapshot_file_take_exactly(&file, SNAPSHOT_IRQCHIP, 0, sizeof(numbers), &error);
 	const void *second = first == NULL ? NULL
