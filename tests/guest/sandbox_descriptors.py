@@ -34,6 +34,7 @@ REASONS = {
     "fd": (1, R, "our own descriptors, by which an unnamed snapshot gets its name"),
     "c": (1, RW, "the control socket: clients connect"),
     "directory": (2, R, "where those two are removed: a place only (O_PATH)"),
+    "fd": (1, R, "/proc/self/fd, a place only: a snapshot's file gets its name by it"),
 }
 # What is mapped beside memory without a file.
 MAPPED = {"vmm", "kvm-vcpu", "io_uring", "[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[stack]", "[heap]"}
