@@ -152,13 +152,26 @@ static bool vsock_hear(uint32_t port, uint16_t op)
 }
 
 /* A connection to a host program that echoes. */
-static bool vsock_works(void)
+static bool vsock_echoes(void)
 {
 	uint32_t port = next_port++;
 
-	return vsock_start(&vsock, vsock_window, 0) && vsock_say(port, VSOCK_REQUEST, 0) &&
-	       vsock_hear(port, VSOCK_RESPONSE) && vsock_say(port, VSOCK_RW, 100) &&
-	       vsock_hear(port, VSOCK_RW) && vsock_say(port, VSOCK_RST, 0);
+	return vsock_say(port, VSOCK_REQUEST, 0) && vsock_hear(port, VSOCK_RESPONSE) &&
+	       vsock_say(port, VSOCK_RW, 100) && vsock_hear(port, VSOCK_RW) &&
+	       vsock_say(port, VSOCK_RST, 0);
+}
+
+/* Thousands of connections of an earlier driver have their places until they are closed: then it is asked again. */
+static bool vsock_works(void)
+{
+	uint64_t begin = read_tsc();
+
+	if (!vsock_start(&vsock, vsock_window, 0))
+		return false;
+	while (!vsock_echoes())
+		if (read_tsc() - begin > PATIENCE * VIRTIO_WAIT_TSC)
+			return false;
+	return true;
 }
 
 static const struct target targets[] = {
