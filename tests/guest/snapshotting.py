@@ -3,6 +3,7 @@
 goes on from it, with the same arguments but those that the file fixes. The exit status is the last one's. The number of snapshots is
 added to FILE as a line."""
 
+import errno
 import fcntl
 import os
 import random
@@ -24,6 +25,19 @@ for number in signal.SIGTERM, signal.SIGINT:
     signal.signal(number, lambda number, frame: vm and vm.send_signal(number))
 
 
+def attach_tap(fd, name):
+    """Whoever has held it may leave it late, as the monitor knows, too."""
+    end = time.monotonic() + 5
+    while True:
+        try:
+            # TUNSETIFF: a TAP, no PI, a header
+            return fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x5002))
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+
+
 def hold_taps(arguments):
     """A TAP that nobody has open drops frames: so it is held here for all monitors."""
     for word in arguments:
@@ -31,7 +45,7 @@ def hold_taps(arguments):
             name, *options = word[4:].split(",")
             release = tuple(int(number) for number in os.uname().release.split(".")[:2])
             fd = os.open("/dev/net/tun", os.O_RDWR | (0 if release >= (6, 4) else os.O_NONBLOCK))
-            fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x5002))  # TUNSETIFF: a TAP, no PI, a header
+            attach_tap(fd, name)
             os.set_inheritable(fd, True)
             word = ",".join([f"fd={fd}"] + options)
         yield word

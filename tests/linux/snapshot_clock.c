@@ -41,20 +41,21 @@ static void *look(void *unused)
 	return unused;
 }
 
-/* The longest of some. */
-static long long sleep_us(void)
+static void sleep_some(long long *longest_us, long long *shortest_us)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
-	long long longest = 0;
 
+	*longest_us = 0;
+	*shortest_us = INT64_MAX;
 	for (int i = 0; i < SLEEPS; i++) {
 		long long start = now_ns(CLOCK_MONOTONIC);
 		nanosleep(&ms, NULL);
-		long long slept = now_ns(CLOCK_MONOTONIC) - start;
-		if (slept > longest)
-			longest = slept;
+		long long slept_us = (now_ns(CLOCK_MONOTONIC) - start) / 1000;
+		if (slept_us > *longest_us)
+			*longest_us = slept_us;
+		if (slept_us < *shortest_us)
+			*shortest_us = slept_us;
 	}
-	return longest / 1000;
 }
 
 int main(int argc, char **argv)
@@ -71,11 +72,13 @@ int main(int argc, char **argv)
 			pthread_create(&thread, NULL, look, NULL);
 	long long before = now_ns(CLOCK_MONOTONIC);
 	*page = SNAPSHOT_WANTED;
-	long long after = now_ns(CLOCK_MONOTONIC), slept_us = sleep_us();
+	long long after = now_ns(CLOCK_MONOTONIC), longest_us, shortest_us;
+	sleep_some(&longest_us, &shortest_us);
 	getrandom(random, sizeof(random), 0);
-	printf("CLONE passed_us %lld\nCLONE slept_us %lld\nCLONE back %d\nCLONE real_ms %lld\n"
+	printf("CLONE passed_us %lld\nCLONE longest_us %lld\nCLONE shortest_us %lld\nCLONE back "
+	       "%d\nCLONE real_ms %lld\n"
 	       "CLONE random %016" PRIx64 "%016" PRIx64 "\nCLONE generation %" PRIu64 "\n",
-	       (after - before) / 1000, slept_us, atomic_load(&back),
+	       (after - before) / 1000, longest_us, shortest_us, atomic_load(&back),
 	       now_ns(CLOCK_REALTIME) / 1000000, random[0], random[1],
 	       *(volatile uint64_t *)(page + GENERATION));
 	fflush(stdout);
