@@ -107,7 +107,7 @@ $(O)/tests/vmm-hook: $(O)/obj/tests/guest/sandbox_hook.o $(VMM_OBJECTS) discard.
 		$(VMM_START) $< $(VMM_OBJECTS) $(VMM_END)
 
 # What serves the guest is built for speed; what runs once, or says what went wrong, for size.
-HOT = mem/% irq/irq_line.c cpu/vcpu.c io/bus.c io/serial.c io/doorbell.c host/ring.c host/event.c \
+HOT = mem/% irq/irq_line.c cpu/vcpu.c io/bus.c io/serial.c host/ring.c \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_lanes.c \
 	virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_frame.c \
 	virtio-mmio/net_stream.c virtio-mmio/byte_ring.c virtio-mmio/rx_pool.c virtio-mmio/vsock/tx.c virtio-mmio/vsock/rx.c virtio-mmio/vsock/connection.c virtio-mmio/vsock/socket.c \
