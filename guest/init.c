@@ -85,8 +85,6 @@ static void clone_begin(const volatile uint64_t *page)
 		int entropy_bits, bytes;
 		uint64_t random[RANDOM_WORDS];
 	} pool = { RANDOM_WORDS * 64, RANDOM_WORDS * 8, { 0 } };
-	uint64_t now_ns = page[WORD_TIME_NS];
-	struct timespec now = { (time_t)(now_ns / 1000000000), (long)(now_ns % 1000000000) };
 	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; i < RANDOM_WORDS; i++)
@@ -95,6 +93,9 @@ static void clone_begin(const volatile uint64_t *page)
 		printf("init: /dev/urandom: %s\n", strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	/* Last, so that it is not old when the clock is set to it. */
+	uint64_t now_ns = page[WORD_TIME_NS];
+	struct timespec now = { (time_t)(now_ns / 1000000000), (long)(now_ns % 1000000000) };
 	clock_settime(CLOCK_REALTIME, &now);
 }
 

@@ -43,7 +43,9 @@ in_guest "$folder/first.sock" 'kill -40 1' >/dev/null
 vm_wait
 expect_status 0
 [ -e "$folder/snap" ] || fail "there is no snapshot"
-sleep 2
+# A clone that does not set its clock is late by that; one in a busy emulated machine by a second.
+sleep 5
+slack=$([ -n "${VMM_IN_LAB:-}" ] && echo 3 || echo 1)
 : >"$work/randoms"
 for ((i = 1; i <= clones; i++)); do
 	make_tap "clone$i"
@@ -55,7 +57,7 @@ for ((i = 1; i <= clones; i++)); do
 	[ -n "$report" ] || fail "clone $i's listener does not answer"
 	seconds=$(sed -n 2p <<<"$report")
 	sed -n 1p <<<"$report" >>"$work/randoms"
-	expect_range "the clock" "$seconds" $((before - 1)) $(($(date +%s) + 1))
+	expect_range "the clock" "$seconds" $((before - slack)) $(($(date +%s) + slack))
 	expect_equal "the disk" "$sum  -" "$(sed -n 3p <<<"$report")"
 	grep -q ' [12] packets received' <<<"$report" || fail "the host does not answer: $report"
 	in_guest "$folder/clone$i.sock" 'reboot -f' >/dev/null
