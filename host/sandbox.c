@@ -133,25 +133,15 @@ void sandbox_refuse_tracers(void)
 		prctl(PR_SET_DUMPABLE, 0);
 }
 
-/* A socket's directory: its file may be removed. */
-static void allow_removal(int ruleset_fd, int directory_fd)
+/* fd -1: nothing. */
+static void allow_beneath(int ruleset_fd, int directory_fd, uint64_t rights)
 {
 	struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_REMOVE_FILE,
+		.allowed_access = rights,
 		.parent_fd = directory_fd,
 	};
 
-	syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
-}
-
-static void allow_new_files(int ruleset_fd, int folder_fd)
-{
-	struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE,
-		.parent_fd = folder_fd,
-	};
-
-	if (folder_fd >= 0)
+	if (directory_fd >= 0)
 		syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
 }
 
@@ -193,9 +183,9 @@ static void forbid_files(const struct sandbox_files *files)
 		return;
 	}
 	for (int i = 0; i < LISTEN_SOCKETS; i++)
-		if (files->removal_fds[i] >= 0)
-			allow_removal(ruleset_fd, files->removal_fds[i]);
-	allow_new_files(ruleset_fd, files->folder_fd);
+		allow_beneath(ruleset_fd, files->removal_fds[i], LANDLOCK_ACCESS_FS_REMOVE_FILE);
+	allow_beneath(ruleset_fd, files->folder_fd,
+		      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	if (syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
 		miss(LANDLOCK);
 	close(ruleset_fd);
