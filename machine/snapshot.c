@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cpu/vcpu_state.h"
+#include "host/container_of.h"
 #include "host/event_line.h"
 #include "host/fail.h"
 #include "host/message.h"
@@ -111,8 +112,7 @@ static void begin(struct machine *m, struct control_client *client, const char *
 
 static void guest_has_asked(struct event *event)
 {
-	struct machine *m =
-		(struct machine *)((char *)event - offsetof(struct machine, snapshot.asked));
+	struct machine *m = container_of(event, struct machine, snapshot.asked);
 
 	/* While another one is taken this VM stands, and a clone would ask in vain: it has no answer to wait for. */
 	if (!m->snapshot.pending && exit_request_status(&m->exit) == EXIT_REQUEST_NONE)
