@@ -18,8 +18,6 @@
 #define IER_MODEM      0x08
 #define MSR_RUNG       0x04
 #define TRAMPOLINE_GPA 0x8000u
-#define ICR_INIT       0x4500u
-#define ICR_STARTUP    0x4600u
 
 GUEST_WITH_INTERRUPTS;
 
@@ -56,21 +54,9 @@ static void serial(void)
 	lapic_write(LAPIC_EOI, 0);
 }
 
-static void wait_tsc(uint64_t ticks)
-{
-	uint64_t start = read_tsc();
-
-	while (read_tsc() - start < ticks)
-		cpu_pause();
-}
-
 static void start_cpu(uint32_t apic_id)
 {
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_INIT);
-	wait_tsc(SETTLE_TSC);
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_STARTUP | TRAMPOLINE_GPA >> 12);
+	lapic_start_cpu(apic_id, TRAMPOLINE_GPA, SETTLE_TSC);
 }
 
 /* Whether to end for that. */

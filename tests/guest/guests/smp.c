@@ -4,8 +4,6 @@
 #include "rt/rt.h"
 
 #define TRAMPOLINE_GPA 0x8000u
-#define ICR_INIT       0x4500u
-#define ICR_STARTUP    0x4600u
 #define TIME_LIMIT_TSC 6000000000u /* 1 s or more */
 #define SETTLE_TSC     30000000u
 #define SIPIS          2
@@ -28,22 +26,12 @@ __asm__(".pushsection .text\n"
 
 static volatile uint16_t *const counter = (volatile uint16_t *)(TRAMPOLINE_GPA + 0xffe);
 
-static void wait_tsc(uint64_t ticks)
-{
-	uint64_t start = read_tsc();
-
-	while (read_tsc() - start < ticks)
-		cpu_pause();
-}
-
 static void start_cpu(uint32_t apic_id)
 {
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_INIT);
+	lapic_start_cpu(apic_id, TRAMPOLINE_GPA, SETTLE_TSC);
 	wait_tsc(SETTLE_TSC);
-	for (unsigned i = 0; i < SIPIS; i++) {
-		lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-		lapic_write(LAPIC_ICR_LOW, ICR_STARTUP | TRAMPOLINE_GPA >> 12);
+	for (unsigned i = 1; i < SIPIS; i++) {
+		lapic_send_startup(apic_id, TRAMPOLINE_GPA);
 		wait_tsc(SETTLE_TSC);
 	}
 }

@@ -6,8 +6,6 @@
 #define TRAMPOLINE_GPA  0x8000u
 #define BOOT_TIMER_GPA  0xc0000000u
 #define SNAPSHOT_WANTED 124
-#define ICR_INIT        0x4500u
-#define ICR_STARTUP     0x4600u
 #define SETTLE_TSC      3000000u
 
 extern const uint8_t end_trampoline[], end_trampoline_end[];
@@ -35,21 +33,9 @@ __asm__(".pushsection .text\n"
 static volatile uint16_t *const counter = (volatile uint16_t *)(TRAMPOLINE_GPA + 0xffe);
 static volatile uint16_t *const go = (volatile uint16_t *)(TRAMPOLINE_GPA + 0xffc);
 
-static void wait_tsc(uint64_t ticks)
-{
-	uint64_t start = read_tsc();
-
-	while (read_tsc() - start < ticks)
-		cpu_pause();
-}
-
 static void start_cpu(uint32_t apic_id)
 {
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_INIT);
-	wait_tsc(SETTLE_TSC);
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_STARTUP | TRAMPOLINE_GPA >> 12);
+	lapic_start_cpu(apic_id, TRAMPOLINE_GPA, SETTLE_TSC);
 	while (*counter < apic_id)
 		cpu_pause();
 }

@@ -5,10 +5,8 @@
 #include "hostile/trampoline.h"
 #include "rt/irq.h"
 
-#define ICR_INIT    0x4500u
-#define ICR_STARTUP 0x4600u
-#define SETTLE_TSC  30000000u
-#define CPUS_MAX    8u
+#define SETTLE_TSC 30000000u
+#define CPUS_MAX   8u
 
 typedef void work_fn(unsigned cpu);
 
@@ -31,23 +29,11 @@ void smp_main(unsigned cpu)
 	works[cpu] = false;
 }
 
-static void wait_tsc(uint64_t ticks)
-{
-	uint64_t start = read_tsc();
-
-	while (read_tsc() - start < ticks)
-		cpu_pause();
-}
-
 static void start_cpu(uint32_t apic_id)
 {
 	uint64_t start;
 
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_INIT);
-	wait_tsc(SETTLE_TSC);
-	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
-	lapic_write(LAPIC_ICR_LOW, ICR_STARTUP | HOSTILE_TRAMPOLINE >> 12);
+	lapic_start_cpu(apic_id, HOSTILE_TRAMPOLINE, SETTLE_TSC);
 	start = read_tsc();
 	while (!works[apic_id] && read_tsc() - start < 5 * VIRTIO_WAIT_TSC)
 		cpu_pause();

@@ -4,6 +4,8 @@
 #include "rt/rt.h"
 #include "rt/segments.h"
 
+#define ICR_INIT         0x4500u
+#define ICR_STARTUP      0x4600u
 #define STUB_BYTES       16
 #define GATE_INTERRUPT   0x8e00u
 #define FIRST_EXTERNAL   32
@@ -99,6 +101,20 @@ static void ioapic_write(uint32_t reg, uint32_t value)
 {
 	mmio_write32(IOAPIC_SELECT, reg);
 	mmio_write32(IOAPIC_WINDOW, value);
+}
+
+void lapic_send_startup(uint32_t apic_id, uint32_t gpa)
+{
+	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
+	lapic_write(LAPIC_ICR_LOW, ICR_STARTUP | gpa >> 12);
+}
+
+void lapic_start_cpu(uint32_t apic_id, uint32_t gpa, uint64_t settle_tsc)
+{
+	lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
+	lapic_write(LAPIC_ICR_LOW, ICR_INIT);
+	wait_tsc(settle_tsc);
+	lapic_send_startup(apic_id, gpa);
 }
 
 void ioapic_route(uint8_t pin, uint8_t vector)

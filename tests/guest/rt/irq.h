@@ -41,6 +41,10 @@ void lapic_enable(void);
 void lapic_write(uint32_t reg, uint32_t value);
 uint32_t lapic_read(uint32_t reg);
 
+/* INIT, settle_tsc ticks, and a STARTUP, by which the processor begins in real mode at gpa, a page below 1 MiB. Then another one. */
+void lapic_start_cpu(uint32_t apic_id, uint32_t gpa, uint64_t settle_tsc);
+void lapic_send_startup(uint32_t apic_id, uint32_t gpa);
+
 /* Pin `pin` of the IOAPIC gives `vector` on CPU 0, edge-triggered. */
 void ioapic_route(uint8_t pin, uint8_t vector);
 void ioapic_mask(uint8_t pin);

@@ -149,6 +149,14 @@ static inline void cpu_pause(void)
 	__asm__ volatile("pause" ::: "memory");
 }
 
+static inline void wait_tsc(uint64_t ticks)
+{
+	uint64_t start = read_tsc();
+
+	while (read_tsc() - start < ticks)
+		cpu_pause();
+}
+
 static inline void compiler_barrier(void)
 {
 	__asm__ volatile("" ::: "memory");
