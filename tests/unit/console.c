@@ -1,66 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The console between the UART and two pipes, through the real ring. */
-#include "io/console.h"
+#include "tests/unit/console_rig.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 
-#include "tests/unit/check.h"
-#include "tests/unit/ring_rig.h"
-
-#define DATA 0
-#define IER  1
-#define LSR  5
-
-static struct exit_request exit_request;
-static struct console console;
-static int keyboard_fd, screen_fd; /* the person's ends of stdin and stdout */
-
-static uint8_t access_register(uint64_t reg, bool is_write, uint8_t value)
-{
-	struct bus_access access = { reg, 1, is_write, &value };
-
-	serial_access(&console.serial, &access);
-	return value;
-}
-
-static uint8_t in(uint64_t reg)
-{
-	return access_register(reg, false, 0);
-}
-
-static void out(uint64_t reg, uint8_t value)
-{
-	access_register(reg, true, value);
-}
-
 static void set_up(void)
 {
-	int input[2], output[2];
-
-	CHECK(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0);
-	CHECK(dup2(input[0], 0) == 0 && dup2(output[1], 1) == 1);
-	close(input[0]);
-	close(output[1]);
-	keyboard_fd = input[1];
-	screen_fd = output[0];
+	console_rig_plug();
 	CHECK(fcntl(keyboard_fd, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
-	ring_open(&rig_ring, 128);
-	exit_request_open(&exit_request, &rig_ring);
-	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
-	ring_start(&rig_ring);
-	exit_request_start(&exit_request);
-	console_start(&console);
+	console_rig_open(NULL);
+	console_rig_start();
 }
 
 static void tear_down(void)
 {
-	ring_close(&rig_ring);
-	console_close(&console);
-	close(console.wake.fd);
-	close(exit_request.posted.fd);
+	console_rig_close();
 	close(keyboard_fd);
 	close(screen_fd);
 }

@@ -1,50 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the console's output goes: files, FIFOs, devices and inherited descriptors; and hosts that refuse for a while. */
-#include "io/console.h"
-
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "host/error.h"
-#include "tests/unit/check.h"
-#include "tests/unit/ring_rig.h"
+#include "tests/unit/console_rig.h"
 
 #define PATH "output"
 
 static const struct console_limits limits = { 2000, 5000, 100 };
 static char directory[] = "/tmp/vmm-console.XXXXXX";
-static struct exit_request exit_request;
-static struct console console;
 static struct gate gate;
 
 static void set_up(const char *text, int fd)
 {
 	struct file_name file = { .text = text, .fd = fd };
 
-	ring_open(&rig_ring, 128);
-	exit_request_open(&exit_request, &rig_ring);
-	console_open(&console, &file, RIG_VM_FD, &rig_ring, &exit_request);
-	ring_start(&rig_ring);
-	exit_request_start(&exit_request);
-	console_start(&console);
-}
-
-static void tear_down(void)
-{
-	ring_close(&rig_ring);
-	console_close(&console);
-	close(console.wake.fd);
-	close(exit_request.posted.fd);
+	console_rig_open(&file);
+	console_rig_start();
 }
 
 static void print(const char *text)
 {
 	for (; *text != '\0'; text++) {
-		uint8_t byte = (uint8_t)*text;
-		struct bus_access access = { 0, 1, true, &byte };
-		serial_access(&console.serial, &access);
+		out(DATA, (uint8_t)*text);
 	}
 }
 
@@ -74,10 +54,10 @@ static void test_file(void)
 	CHECK(truncate(PATH, 0) == 0);
 	print("two\n");
 	CHECK_EQ(finish(), 0);
-	tear_down();
+	console_rig_close();
 	check_file(PATH, "two\n");
 	set_up(PATH, 0);
-	tear_down();
+	console_rig_close();
 	check_file(PATH, "");
 }
 
@@ -87,7 +67,7 @@ static void test_no_input(void)
 	set_up(PATH, 0);
 	CHECK_EQ(console.keyboard.fd, -1);
 	CHECK(!console.keyboard.reading);
-	tear_down();
+	console_rig_close();
 }
 
 /* The program's end, with one line that has the words. Those before it stay unharmed. */
@@ -151,7 +131,7 @@ static void test_fifo(void)
 	}
 	CHECK_BYTES(got, text, sizeof(text));
 	CHECK_EQ(finish(), 0);
-	tear_down();
+	console_rig_close();
 	close(reader);
 }
 
@@ -164,11 +144,11 @@ static void test_descriptors(void)
 	CHECK(console.output_blocks);
 	print("into nothing\n");
 	CHECK_EQ(finish(), 0);
-	tear_down();
+	console_rig_close();
 	set_up("fd=9", fcntl(fd, F_DUPFD_CLOEXEC, 9));
 	print("to the launcher\n");
 	CHECK_EQ(finish(), 0);
-	tear_down();
+	console_rig_close();
 	CHECK_EQ(fcntl(fd, F_GETFL) & (O_APPEND | O_NONBLOCK), 0);
 	check_file("inherited", "to the launcher\n");
 	close(fd);
@@ -195,7 +175,7 @@ static void test_class_29_refused_worker(void)
 	CHECK(console.output_failed && !console.writing);
 	close(log);
 	close(old_stderr);
-	tear_down();
+	console_rig_close();
 }
 
 /* A launcher's descriptor that does not block, and is full: it is waited for. */
@@ -208,7 +188,7 @@ static void test_full_for_a_moment(void)
 	CHECK(console.writing && !console.output_failed);
 	RIG_RUN_UNTIL(!console.writing && console.serial.tx_head == console.serial.tx_tail);
 	check_file(PATH, "later\n");
-	tear_down();
+	console_rig_close();
 }
 
 /* Lost bytes count, but for those of a reader that has left. */
@@ -219,7 +199,7 @@ static void test_lost_bytes(void)
 	CHECK_EQ(console_lost_bytes(&console), 5);
 	console.reader_gone = true;
 	CHECK_EQ(console_lost_bytes(&console), 0);
-	tear_down();
+	console_rig_close();
 }
 
 /* A vCPU that waits for room lets a pause through: it has left its guest. */
@@ -235,7 +215,7 @@ static void test_waits_at_gate(void)
 	console.gate = &gate;
 	host->waits(host->context, true);
 	host->waits(host->context, false);
-	tear_down();
+	console_rig_close();
 }
 
 int main(void)

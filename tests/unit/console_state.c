@@ -2,70 +2,23 @@
 /* The UART and the typed bytes, saved and restored: the guest's driver goes on where it was. */
 #include "io/console_state.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
-#include "tests/unit/check.h"
-#include "tests/unit/ring_rig.h"
+#include "tests/unit/console_rig.h"
 
-#define DATA 0
-#define IER  1
-#define IIR  2
-#define LSR  5
-
-static struct exit_request exit_request;
-static struct console console;
 static struct console_state saved, again;
-static int keyboard_fd, screen_fd;
-
-static uint8_t access_register(uint64_t reg, bool is_write, uint8_t value)
-{
-	struct bus_access access = { reg, 1, is_write, &value };
-
-	serial_access(&console.serial, &access);
-	return value;
-}
-
-static uint8_t in(uint64_t reg)
-{
-	return access_register(reg, false, 0);
-}
-
-static void out(uint64_t reg, uint8_t value)
-{
-	access_register(reg, true, value);
-}
 
 static void set_up(void)
 {
-	int input[2], output[2];
-
-	CHECK(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0);
-	CHECK(dup2(input[0], 0) == 0 && dup2(output[1], 1) == 1);
-	close(input[0]);
-	close(output[1]);
-	keyboard_fd = input[1];
-	screen_fd = output[0];
-	ring_open(&rig_ring, 128);
-	exit_request_open(&exit_request, &rig_ring);
-	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
-}
-
-static void start(void)
-{
-	ring_start(&rig_ring);
-	exit_request_start(&exit_request);
-	console_start(&console);
+	console_rig_plug();
+	console_rig_open(NULL);
 }
 
 static void tear_down_all_but_input(void)
 {
-	ring_close(&rig_ring);
-	console_close(&console);
-	close(console.wake.fd);
-	close(exit_request.posted.fd);
+	console_rig_close();
 	close(screen_fd);
 }
 
@@ -115,7 +68,7 @@ static void test_typed(void)
 	for (unsigned i = 0; i < sizeof(text); i++)
 		text[i] = (char)(i * 7);
 	set_up();
-	start();
+	console_rig_start();
 	out(IER, 0x0d);
 	type(text, 116);
 	run_until(has_typed);
@@ -129,7 +82,7 @@ static void test_typed(void)
 	CHECK(console_restore(&console, &saved, &error));
 	console_save(&console, &again);
 	CHECK_BYTES(&again, &saved, sizeof(saved));
-	start();
+	console_rig_start();
 	type(text + 116, 4);
 	check_reads(text + 1, 119);
 	tear_down();
@@ -142,7 +95,7 @@ static void test_typed_later(void)
 	char text[4];
 
 	set_up();
-	start();
+	console_rig_start();
 	out(IER, 0x0d);
 	CHECK_EQ(ring_wait_for(&rig_ring, 1), 0);
 	CHECK(console.keyboard.reading);
@@ -168,7 +121,7 @@ static void test_registers(void)
 	struct error_text error;
 
 	set_up();
-	start();
+	console_rig_start();
 	out(7, 0x5a);
 	out(4, 0x0b);
 	out(3, 0x80);
@@ -190,7 +143,7 @@ static void test_registers(void)
 	CHECK_EQ(in(4), 0x0b);
 	CHECK_EQ(in(3), 3);
 	CHECK_EQ(in(IER), 2);
-	start();
+	console_rig_start();
 	tear_down();
 }
 
@@ -214,7 +167,7 @@ static void test_waiter(void)
 
 	set_up();
 	CHECK_EQ(fcntl(screen_fd, F_SETPIPE_SZ, 4096), 4096);
-	start();
+	console_rig_start();
 	CHECK_EQ(write(console.output_fd, block, 4096), 4096);
 	CHECK(pthread_create(&vcpu, NULL, print_much, NULL) == 0);
 	run_until(waits);
