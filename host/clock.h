@@ -3,8 +3,6 @@
 #ifndef HOST_CLOCK_H
 #define HOST_CLOCK_H
 
-#include <poll.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -22,10 +20,13 @@ static inline int64_t clock_now_ms(void)
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+/* poll() of one descriptor, but after a stop it does not go on by another system call (restart_syscall). */
+int clock_poll_ms(int fd, short events, int ms);
+
 /* Shorter if a signal comes. */
 static inline void clock_pause_ms(int ms)
 {
-	poll(NULL, 0, ms);
+	clock_poll_ms(-1, 0, ms);
 }
 
 #endif

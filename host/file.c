@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/fail.h"
 #include "host/signals.h"
 
@@ -59,12 +60,11 @@ bool input_file_open(struct input_file *file, const char *path, struct error_tex
 /* Returns false with errno. */
 static bool copy_pipe(int pipe_fd, int fd, uint64_t max_bytes)
 {
-	struct pollfd readable = { .fd = pipe_fd, .events = POLLIN };
 	ssize_t n = 1;
 
 	for (uint64_t bytes = 0; n != 0 && bytes <= max_bytes; bytes += n > 0 ? (uint64_t)n : 0) {
 		n = -1;
-		if (poll(&readable, 1, PIPE_WAIT_MS) <= 0)
+		if (clock_poll_ms(pipe_fd, POLLIN, PIPE_WAIT_MS) <= 0)
 			signals_pause(0);
 		else if ((n = splice(pipe_fd, NULL, fd, NULL, PIPE_PIECE, 0)) < 0 &&
 			 errno != EAGAIN && errno != EINTR)

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "host/clock.h"
 #include "host/socket.h"
 
 static int adopted_fd = -1;
@@ -46,7 +47,5 @@ int lifeline_fd(void)
 
 bool lifeline_has_ended(void)
 {
-	struct pollfd lifeline = { .fd = adopted_fd, .events = LIFELINE_EVENTS };
-
-	return adopted_fd >= 0 && poll(&lifeline, 1, 0) > 0;
+	return adopted_fd >= 0 && clock_poll_ms(adopted_fd, LIFELINE_EVENTS, 0) > 0;
 }

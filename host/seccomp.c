@@ -63,7 +63,6 @@ static const struct rule rules[] = {
 	CALL(write, BOTH),             /* eventfds; the guest's output; stderr where RWF_APPEND is unknown */
 	CALL(close, LOOP | SECCOMP_WAITING),             /* connections, and all at the end */
 	CALL(fstat, SECCOMP_SNAPSHOT), /* images */
-	CALL(poll, BOTH),              /* with a time limit for their reader; a short pause */
 	CALL(lseek, SECCOMP_SNAPSHOT), /* holes of the file that this VM is from */
 	CALL(munmap, LOOP),            /* rings and threads, at the end */
 	CALL(rt_sigaction, SECCOMP_WAITING), /* whether a signal is ignored */
@@ -130,7 +129,7 @@ static const struct rule rules[] = {
 		F_SETFL),              /* our end of a new connection */
 	CALL(rt_sigtimedwait, SECCOMP_WAITING),
 	CALL(futex, BOTH),             /* locks, semaphores */
-	CALL(restart_syscall, BOTH),   /* poll, after a stop and continue */
+	CALL(restart_syscall, CPU),    /* a reset's wait, after a stop and continue */
 	CALL(clock_gettime, BOTH),     /* where the vDSO has no clock */
 	CALL(exit_group, LOOP | SECCOMP_WAITING),
 	CALL(epoll_ctl, SECCOMP_VSOCK), /* streams that end in one direction */
@@ -144,6 +143,7 @@ static const struct rule rules[] = {
 	CALL(unlinkat, SECCOMP_OWN_PATH | SECCOMP_WAITING),
 	CALL_IF(linkat, SECCOMP_SNAPSHOT, 4,
 		AT_SYMLINK_FOLLOW),
+	CALL(ppoll, BOTH),             /* with a time limit for their reader; a short pause */
 	CALL(epoll_pwait, SECCOMP_VSOCK),
 	CALL(pwritev2, BOTH),          /* lines on stderr, with RWF_APPEND */
 	CALL(io_uring_enter, LOOP),

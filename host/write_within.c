@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "host/clock.h"
+
 bool write_within_adopt(int fd, struct error_text *error)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -36,11 +38,10 @@ static ssize_t write_some(int fd, const char *data, size_t length, bool append)
 
 size_t write_within(int fd, const void *data, size_t length, bool append, int timeout_ms)
 {
-	struct pollfd ready = { .fd = fd, .events = POLLOUT };
 	size_t written = 0;
 
 	while (written < length) {
-		int n_ready = poll(&ready, 1, timeout_ms);
+		int n_ready = clock_poll_ms(fd, POLLOUT, timeout_ms);
 		/* RLIMIT_NOFILE is below 1: poll() cannot tell whether the reader is stalled. */
 		if (n_ready < 0 && errno == EINVAL)
 			n_ready = 1;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cpu/vcpu_state.h"
@@ -116,7 +117,7 @@ static void wait_for_line(const struct machine *m)
 	};
 
 	do {
-		poll(waits, 3, -1);
+		syscall(SYS_ppoll, waits, 3L, NULL, NULL, 0L);
 		if (waits[1].revents != 0 || waits[2].revents != 0)
 			signals_pause(0);
 	} while (waits[0].revents == 0);

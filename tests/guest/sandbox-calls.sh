@@ -160,7 +160,7 @@ dies() {
 for thread in vcpu0 vcpu1 events; do
 	where=$thread
 	struck $thread sweep
-	has_swept "$([ $thread = events ] && echo 14 || echo 11)" 8 ""
+	has_swept "$([ $thread = events ] && echo 13 || echo 11)" 8 ""
 	struck $thread attacks
 	may_fail write
 	dies $thread
@@ -173,7 +173,7 @@ has_tried_flags
 sockets=(--vsock "cid=3,uds=$tmp/own/v")
 where="events with sockets"
 struck events sweep "${sockets[@]}"
-has_swept 21 8 1
+has_swept 20 8 1
 struck events ring "${sockets[@]}"
 has_tried_rings 14
 grep -qx "worker-abstract: errno 1 .*" "$tmp/err" || die "$where: a worker connects: $(cat "$tmp/err")"
@@ -193,7 +193,7 @@ mkdir "$tmp/snapshots"
 snapshots=(--snapshot "$tmp/snapshots/file")
 where="events with snapshots"
 struck events sweep "${snapshots[@]}"
-has_swept 19 22 "" pread64
+has_swept 18 22 "" pread64
 struck events ring "${snapshots[@]}"
 has_tried_rings 10
 struck events attacks "${snapshots[@]}"
@@ -201,6 +201,6 @@ may_fail write openat-unnamed linkat
 dies events "${snapshots[@]}"
 where="events with snapshots and sockets"
 struck events sweep "${snapshots[@]}" "${sockets[@]}"
-has_swept 26 22 1 pread64
+has_swept 25 22 1 pread64
 struck events attacks "${snapshots[@]}" "${sockets[@]}"
 may_fail write openat-unnamed linkat connect-path connect-abstract connect-inet unlink
