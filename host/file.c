@@ -204,11 +204,11 @@ void file_reserve_descriptors(unsigned n)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (prlimit(0, RLIMIT_NOFILE, NULL, &limit) < 0)
 		return;
 	if (limit.rlim_cur < n) {
 		limit.rlim_cur = n < limit.rlim_max ? n : limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
+		prlimit(0, RLIMIT_NOFILE, &limit, NULL);
 	}
 	/* The kernel's table grows with the highest number that is in use. */
 	int highest = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC,

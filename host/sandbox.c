@@ -108,13 +108,13 @@ static void lower(int resource, rlim_t most)
 {
 	struct rlimit limit;
 
-	if (getrlimit(resource, &limit) < 0)
+	if (prlimit(0, resource, NULL, &limit) < 0)
 		return;
 	if (limit.rlim_max > most)
 		limit.rlim_max = most;
 	if (limit.rlim_cur > limit.rlim_max)
 		limit.rlim_cur = limit.rlim_max;
-	setrlimit(resource, &limit);
+	prlimit(0, resource, &limit, NULL);
 }
 
 void sandbox_limit(const struct sandbox_limits *limits)
