@@ -274,15 +274,45 @@ void vcpu_adopt_thread(struct vcpu *vcpu)
 	vcpu->started = true;
 }
 
+/* A signal waits, and is admitted within KVM_RUN alone: it comes back just before it enters the guest. */
+void vcpu_warm(const struct vcpu *vcpu)
+{
+	struct {
+		uint32_t bytes, blocked[2];
+	} mask = { 8, { ~(1u << (SIGNALS_KICK - 1)), ~0u } };
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, SIGNALS_KICK);
+	pthread_sigmask(SIG_BLOCK, &kick, NULL);
+	signals_kick(gettid());
+	/* What fails here fails again at the order, and is reported then. */
+	if (host_ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) == 0)
+		host_ioctl(vcpu->fd, KVM_RUN, 0);
+	host_ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+}
+
+static void await_order(sem_t *order)
+{
+	while (sem_wait(order) < 0)
+		; /* EINTR */
+}
+
 static void *run_on_own_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
+	sem_t *order = vcpu->machine->order;
 	char name[16];
 
 	snprintf(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
 	prctl(PR_SET_NAME, name);
+	if (order != NULL)
+		vcpu_warm(vcpu);
 	sandbox_enter(SECCOMP_VCPU);
 	atomic_store(&vcpu->thread_id, gettid());
+	if (order != NULL)
+		await_order(order);
 	vcpu_run(vcpu);
 	return NULL;
 }

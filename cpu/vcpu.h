@@ -24,6 +24,7 @@ struct vcpu_machine {
 	struct exit_request *exit;
 	struct boot_timer *timer;
 	struct gate *gate; /* NULL: none */
+	sem_t *order;      /* the threads of all but the first vCPU begin by it; NULL: at once */
 };
 
 struct vcpu {
@@ -51,6 +52,8 @@ void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 
 /* Makes the calling thread the vCPU's, which can be stopped from now on. For the first vCPU, before others start. */
 void vcpu_adopt_thread(struct vcpu *vcpu);
+/* Does what KVM does at a vCPU's first KVM_RUN, on its thread, before it is confined; no instruction is executed. */
+void vcpu_warm(const struct vcpu *vcpu);
 /* Or starts the vCPU on a thread of its own, which inherits from the caller how it can be stopped. Does not return on
  * failure (exit 122). */
 void vcpu_start(struct vcpu *vcpu);

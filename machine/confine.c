@@ -146,29 +146,37 @@ void machine_give_up_files(void)
 	sandbox_give_up_files(&files);
 }
 
-/* Confined before its order comes, because that takes time; but to make threads takes further calls. */
-static bool waits(const struct machine *m)
+/* All that takes time is done before the order comes: the threads stand confined. */
+static void start_by_order(struct machine *m)
 {
-	return m->config.start_fd >= 0 && m->config.n_cpus == 1;
+	static sem_t order;
+
+	sem_init(&order, 0, 0);
+	m->vcpu_machine.order = &order;
+	machine_start_vcpus(m);
+	vcpu_warm(&m->vcpus[0]);
+	sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);
+	machine_await_order(m);
+	machine_start_clocks(m);
+	for (unsigned i = 1; i < m->config.n_cpus; i++)
+		sem_post(&order);
 }
 
 void machine_confine_vcpus(struct machine *m)
 {
 	sandbox_refuse_tracers();
 	sandbox_report();
-	if (waits(m)) {
-		machine_start_vcpus(m);
-		sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);
+	if (m->config.start_fd >= 0) {
+		start_by_order(m);
+		return;
 	}
-	machine_await_order(m);
 	machine_start_clocks(m);
-	if (!waits(m))
-		machine_start_vcpus(m);
+	machine_start_vcpus(m);
 }
 
 void machine_confine_first_vcpu(const struct machine *m)
 {
-	if (!waits(m))
+	if (m->config.start_fd < 0)
 		sandbox_enter(SECCOMP_VCPU);
 }
 

@@ -130,8 +130,6 @@ void machine_await_order(struct machine *m)
 	size_t length = 0;
 	ssize_t n;
 
-	if (m->config.start_fd < 0)
-		return;
 	do {
 		wait_for_line(m);
 		n = read(m->config.start_fd, line + length, sizeof(line) - length);

@@ -14,7 +14,7 @@ void machine_load_snapshot(struct machine *m);
 /* On the main thread, when all devices are attached: everything but time. Does not return on failure. */
 void machine_restore(struct machine *m);
 
-/* When all is done but time: with --start-fd, waits for its line, and ends the process with its end. Does not return on failure. */
+/* With --start-fd, when all is done but time: waits for its line, and ends the process with its end. Does not return on failure. */
 void machine_await_order(struct machine *m);
 
 /* When the guest is about to run: its clocks. Does not return on failure. */

@@ -80,7 +80,12 @@ void machine_check_cpus(const struct machine *m)
 void machine_create_vcpus(struct machine *m)
 {
 	machine_check_cpus(m);
-	m->vcpu_machine = (struct vcpu_machine){ &m->ports, &m->mmio, &m->exit, &m->timer, NULL };
+	m->vcpu_machine = (struct vcpu_machine){
+		.ports = &m->ports,
+		.mmio = &m->mmio,
+		.exit = &m->exit,
+		.timer = &m->timer,
+	};
 	for (unsigned i = 0; i < m->config.n_cpus; i++) {
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
 		if (m->config.restore.text == NULL)
