@@ -11,6 +11,8 @@
 #include "host/ioctl.h"
 #include "host/kvm.h"
 
+#define CPU_TEXT_BYTES 64u
+
 static_assert(SNAPSHOT_MAX_DISKS == MAX_DISKS && SNAPSHOT_MAX_NETS == MAX_NETS, "room for all");
 
 void machine_describe_host(struct machine *m)
@@ -89,9 +91,14 @@ static void expect_text(const struct machine *m, const char *what, const char *s
 
 static bool is_sound(const struct snapshot_header *header)
 {
-	return header->memory_bytes >= (2u << 20) && header->memory_bytes <= 1ull << 40 &&
-	       header->memory_bytes % 4096 == 0 && header->n_cpus >= 1 &&
-	       header->n_cpus <= MAX_CPUS;
+	/* What is to be zero; and no interface has a group's address. */
+	unsigned wrong = header->zero | header->zeroes[0] | header->zeroes[1] | header->zeroes[2];
+
+	for (unsigned i = 0; i < SNAPSHOT_MAX_NETS; i++)
+		wrong |= header->macs[i][0] & 1;
+	return wrong == 0 && header->memory_bytes >= (2u << 20) &&
+	       header->memory_bytes <= 1ull << 40 && header->memory_bytes % 4096 == 0 &&
+	       header->n_cpus >= 1 && header->n_cpus <= MAX_CPUS && header->has_acpi <= 1;
 }
 
 /* What the command line says of the machine's size must be the same, if it says anything. */
@@ -148,18 +155,23 @@ static void expect_frequency(const struct machine *m, uint32_t was_khz, uint32_t
 		}
 }
 
+static void describe_cpu(const struct snapshot_header *header, char text[CPU_TEXT_BYTES])
+{
+	snprintf(text, CPU_TEXT_BYTES, "%.12s %x, CPUID %llx of %u bytes", header->cpu_vendor,
+		 header->cpu_signature, (unsigned long long)header->cpuid_checksum,
+		 header->cpuid_bytes);
+}
+
 void machine_check_host(const struct machine *m)
 {
 	const struct snapshot_header *header = &m->snapshot.file.header;
 	const struct snapshot_header *host = &m->snapshot.host;
-	char was[64], is[64];
+	char was[CPU_TEXT_BYTES], is[CPU_TEXT_BYTES];
 	struct error_text error;
 
 	expect_text(m, "under Linux", header->host_kernel, host->host_kernel);
-	snprintf(was, sizeof(was), "%.12s %x, CPUID %llx", header->cpu_vendor,
-		 header->cpu_signature, (unsigned long long)header->cpuid_checksum);
-	snprintf(is, sizeof(is), "%.12s %x, CPUID %llx", host->cpu_vendor, host->cpu_signature,
-		 (unsigned long long)host->cpuid_checksum);
+	describe_cpu(host, is);
+	describe_cpu(header, was);
 	expect_text(m, "for the CPU", was, is);
 	if (!vcpu_state_has_tsc_offset(m->vcpus[0].fd)) {
 		error_set_refused(&error,

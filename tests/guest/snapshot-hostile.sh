@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Files whose sections say anything, with the right checksums: KVM, the devices and the monitor's own checks refuse them or bear them.
 # MUTATIONS: how many of each machine (default 25); SEED.
-# shellcheck source=tests/guest/lib.sh
-. "$(dirname "$0")/lib.sh"
-need_kvm
+# shellcheck source=tests/guest/snapshot_lib.bash
+. "$(dirname "$0")/snapshot_lib.bash"
 seed=${SEED:-$((RANDOM * RANDOM))}
 vmm_run --kernel "$elf/snapshot.elf" --snapshot "$tmp/plain"
 expect_status 0
-truncate -s 1M "$tmp/disk"
-devices=(--disk "$tmp/disk,ro" --vsock "cid=3,uds=$tmp/v")
+make_devices "$tmp/v"
 vmm_run --kernel "$elf/snapshot.elf" "${devices[@]}" --snapshot "$tmp/devices"
 expect_status 0
 for machine in plain devices; do

@@ -5,37 +5,24 @@ fit, and a monitor goes on from that. It may refuse the file, or its guest may d
 call that its sandbox refuses, and does not fail by its own account."""
 import collections
 import random
-import struct
 import subprocess
 import sys
 
-HEADER_BYTES, FIRST_SECTION, SECTION = 248, 4096, struct.Struct("<HHIQ")
+import snapshot_format
+
 TIME_LIMIT = 4
-
-
-def checksum(data):
-    total = len(data)
-    for at in range(0, len(data), 8):
-        total = ((total ^ int.from_bytes(data[at:at + 8], "little")) * 0x9e3779b97f4a7c15) % 2**64
-        total ^= total >> 29
-    return total
 
 
 def mutate(path, rng):
     with open(path, "r+b") as file:
-        (length,) = struct.unpack_from("<Q", file.read(HEADER_BYTES), 24)
-        file.seek(FIRST_SECTION)
-        sections, places, at = bytearray(file.read(length)), [], 0
-        while at < length:
-            places.append((at + SECTION.size, SECTION.unpack_from(sections, at)[2]))
-            at += SECTION.size + (places[-1][1] + 7) // 8 * 8
-        for start, size in rng.choices(places, k=rng.choice([1, 1, 2, 4])):
-            offset, width = rng.randrange(size), rng.choice([1, 1, 2, 4, 8])
-            value = rng.choice([bytes(width), b"\xff" * width, rng.randbytes(width)])[:size - offset]
-            sections[start + offset:start + offset + len(value)] = value
-            struct.pack_into("<Q", sections, start - 8, checksum(bytes(sections[start:start + size])))
-        file.seek(FIRST_SECTION)
-        file.write(sections)
+        data, sections = snapshot_format.read_sections(file)
+        for section in rng.choices(sections, k=rng.choice([1, 1, 2, 4])):
+            offset, width = rng.randrange(section.bytes), rng.choice([1, 1, 2, 4, 8])
+            value = rng.choice([bytes(width), b"\xff" * width, rng.randbytes(width)])[:section.bytes - offset]
+            start = snapshot_format.content(section).start + offset
+            data[start:start + len(value)] = value
+            snapshot_format.seal(data, section)
+        snapshot_format.write_sections(file, data)
 
 
 def run(command):

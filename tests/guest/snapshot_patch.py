@@ -1,31 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""snapshot_patch.py FILE FIELD VALUE: changes a field of a snapshot's header (snapshot/file.h), and its checksum so that it fits."""
+"""snapshot_patch.py FILE FIELD VALUE: changes a field of a snapshot's header (snapshot/file.h), of an array its first element, and the
+checksum so that it fits, if that is not the field. snapshot_patch.py --fields: the names of all."""
 import struct
 import sys
 
-HEADER_BYTES = 248
-FIELDS = {
-    "version": (8, "<I"), "sections_bytes": (24, "<Q"), "memory_bytes": (40, "<Q"), "monitor": (48, "16s"),
-    "host_kernel": (64, "64s"), "cpu_vendor": (128, "16s"), "cpu_signature": (144, "<I"), "cpuid_checksum": (152, "<Q"),
-    "tsc_khz": (160, "<I"), "n_cpus": (164, "<I"), "has_acpi": (168, "B"), "n_disks": (171, "B"),
-}
+import snapshot_format
 
-
-def checksum(data):
-    total = len(data)
-    for at in range(0, len(data), 8):
-        total = ((total ^ int.from_bytes(data[at:at + 8], "little")) * 0x9e3779b97f4a7c15) % 2**64
-        total ^= total >> 29
-    return total
-
-
-path, field, value = sys.argv[1:]
-offset, kind = FIELDS[field]
+if sys.argv[1:] == ["--fields"]:
+    sys.exit(print("\n".join(snapshot_format.FIELDS)))
+path, name, value = sys.argv[1:]
+field = snapshot_format.FIELDS[name]
 with open(path, "r+b") as file:
-    header = bytearray(file.read(HEADER_BYTES))
-    struct.pack_into(kind, header, offset, value.encode() if kind.endswith("s") else int(value, 0))
-    struct.pack_into("<Q", header, 16, 0)
-    struct.pack_into("<Q", header, 16, checksum(bytes(header)))
-    file.seek(0)
-    file.write(header)
+    header = snapshot_format.read_header(file)
+    if field.kind == "s":
+        struct.pack_into(f"{field.count}s", header, field.offset, value.encode())
+    else:
+        struct.pack_into("<" + field.kind, header, field.offset, int(value, 0))
+    snapshot_format.write_header(file, header, sealed=name != "checksum")
