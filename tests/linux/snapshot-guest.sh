@@ -1,28 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The project's init and snapshots: before its command, and on a signal. Each clone has random numbers of its own, the right date, its disk,
-# and a vsock whose listener serves on and whose connections are over.
+# The project's init and snapshots: before its command, and on a signal. Each clone has random numbers of its own, the host's time within
+# 10 ms, its disk, and a vsock whose listener serves on and whose connections are over.
 . "$(dirname "$0")/lib.sh"
 
 root=$(image_copy root)
+image_put "$root" "$repo/build/tests/linux/snapshot_clock" /snapshot_clock
 # The emulated machine's own /tmp knows no unnamed files.
 folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
 at_exit rm -rf "$folder"
+uds=$folder/v
+"$repo/build/tests/linux/snapshot_clock" serve "${uds}_700" &
+child_pids+=("$!")
 
 value() { # NAME FILE
 	sed -n "s/^CLONE $1 \([0-9a-z]*\).*/\1/p" "$2" | tr -d '\r'
 }
 
 report='echo "CLONE random $(od -An -N8 -tx8 /dev/urandom | tr -d " ")"
-echo "CLONE date $(date +%s)"'
+/snapshot_clock real'
 
-check_clones() { # OPTION...
-	local i now
+check_clones() {
+	local i
 	for i in 1 2; do
-		vm_run clone$i --restore "$folder/snap" --rootfs "$root,ro" "$@"
-		now=$(date +%s)
+		vm_run clone$i --restore "$folder/snap" --rootfs "$root,ro" --vsock "cid=3,uds=$uds"
 		expect_status 0
-		expect_range "the date" "$(value date "$work/clone$i.out")" $((now - 30)) $((now + 1))
+		expect_range "us from the host's time" "$(value real_error_us "$work/clone$i.out")" 0 10000
 	done
 	[ "$(value random "$work/clone1.out")" != "$(value random "$work/clone2.out")" ] || fail "both clones draw $(value random "$work/clone1.out")"
 	[ -n "$(value random "$work/clone1.out")" ] || fail "no random numbers"
@@ -34,15 +37,15 @@ guest_script "$root" <<-END
 	reboot -f
 END
 kernel=$(guest_file vmlinux)
-vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "snapshot=1 $run_script" --snapshot "$folder/snap"
+vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "snapshot=1 $run_script" --snapshot "$folder/snap" \
+	--vsock "cid=3,uds=$uds"
 expect_status 0
-[ -z "$(value date "$work/boot.out")" ] || fail "the command runs before the snapshot"
+[ -z "$(value random "$work/boot.out")" ] || fail "the command runs before the snapshot"
 sleep 2
 check_clones
 rm "$folder/snap"
 
 # A warm service.
-uds=$folder/v
 socat "UNIX-LISTEN:${uds}_600,fork" SYSTEM:'cat' &
 child_pids+=("$!")
 guest_script "$root" <<-END
@@ -58,7 +61,7 @@ END
 vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "$run_script" --snapshot "$folder/snap" --vsock "cid=3,uds=$uds"
 expect_status 0
 vm_start clone --restore "$folder/snap" --rootfs "$root,ro" --vsock "cid=4,uds=$uds" </dev/null
-wait_for_text "$work/clone.out" "CLONE date"
+wait_for_text "$work/clone.out" "CLONE real_error_us"
 answer=$({ printf 'CONNECT 500\nhello\n'; sleep 2; } | socat -t 5 - "UNIX-CONNECT:$uds" | tail -n 1)
 expect_equal "the echo of the listener" hello "$answer"
 vm_wait

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Clones of a young VM and of an older one, with 1 and 2 CPUs: no clock goes back, a sleep of 1 ms takes no 59, and their random numbers
-# and generations are their own.
+# Clones of a young VM and of an older one, with 1 and 2 CPUs: no clock goes back, a sleep of 1 ms takes no 59, real time is the host's
+# within 10 ms, and their random numbers and generations are their own.
 . "$(dirname "$0")/lib.sh"
 
 clones=${CLONES:-3}
@@ -12,6 +12,8 @@ limit_us=$([ -n "${VMM_IN_LAB:-}" ] && echo 50000 || echo 2000)
 # The emulated machine's own /tmp knows no unnamed files.
 folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
 at_exit rm -rf "$folder"
+"$repo/build/tests/linux/snapshot_clock" serve "$folder/v_700" &
+child_pids+=("$!")
 
 value() { # NAME FILE
 	sed -n "s/^CLONE $1 \([0-9a-f]*\).*/\1/p" "$2" | tr -d '\r'
@@ -22,6 +24,7 @@ check_clone() { # FILE
 	expect_range "us for the shortest of some sleeps of 1 ms" "$(value shortest_us "$1")" 1000 $limit_us
 	expect_range "us for the longest" "$(value longest_us "$1")" 1000 500000
 	expect_range "us of the snapshot" "$(value passed_us "$1")" 0 1000000
+	expect_range "us from the host's time" "$(value real_error_us "$1")" 0 10000
 }
 
 for cpus in 1 2; do
@@ -31,20 +34,23 @@ for cpus in 1 2; do
 		guest_script "$root" <<-END
 			sleep $age
 			/snapshot_clock $([ $cpus = 1 ] || echo spin)
+			/snapshot_clock real
 			reboot -f
 		END
 		kernel=$(guest_file vmlinux$([ $cpus = 1 ] || echo -smp))
 		snap=$folder/$cpus-$age.snap
-		vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cpus $cpus --cmdline "$run_script" --snapshot "$snap"
+		vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cpus $cpus --cmdline "$run_script" --snapshot "$snap" \
+			--vsock "cid=3,uds=$folder/v"
 		expect_status 0
 		[ -e "$snap" ] || fail "there is no snapshot"
 		sleep 1
 		for ((i = 0; i < clones; i++)); do
-			vm_run clone$i --restore "$snap" --rootfs "$root,ro"
+			vm_run clone$i --restore "$snap" --rootfs "$root,ro" --vsock "cid=3,uds=$folder/v"
 			expect_status 0
 			check_clone "$work/clone$i.out"
 			expect_equal "generation" 1 "$(value generation "$work/clone$i.out")"
 		done
-		echo "$cpus CPUs, age $age: slept $(value shortest_us "$work/clone0.out") to $(value longest_us "$work/clone0.out") us, real $(($(value real_ms "$work/clone0.out") - $(date +%s%3N))) ms"
+		echo "$cpus CPUs, $(value age_ms "$work/clone0.out") ms old: slept $(value shortest_us "$work/clone0.out") to $(value longest_us \
+			"$work/clone0.out") us, real time at most $(value real_error_us "$work/clone0.out") us off"
 	done
 done
