@@ -50,21 +50,6 @@ static bool ready_for_frame(const struct net_rx *rx)
 	return net_frame_has_room(rx->link->device, &rx->pool, frame_bytes(rx));
 }
 
-static void prepare_read(struct net_rx *rx, struct net_read *read)
-{
-	struct io_uring_sqe *sqe = ring_prepare(rx->link->device->ring);
-	struct net_frame *frame = &read->frame;
-
-	net_frame_take(frame, rx->link->device, &rx->pool, frame_bytes(rx));
-	frame->parts[frame->data.n] = (struct iovec){ rx->overflow, sizeof(rx->overflow) };
-	read->generation = rx->link->device->generation;
-	io_uring_prep_readv2(sqe, rx->link->tap->fd, frame->parts, frame->data.n + 1, (uint64_t)-1,
-			     rx->link->tap->no_nowait ? 0 : RWF_NOWAIT);
-	ring_commit(sqe, &read->op);
-	rx->reads_in_flight++;
-	rx->link->device->in_flight++;
-}
-
 /* A frame of `length` bytes, or none. */
 static void frame_read(struct net_rx *rx, struct net_read *read, int32_t length)
 {
@@ -118,6 +103,23 @@ static void read_done(struct ring_op *op, int32_t result)
 	if (rx->reads_in_flight == 0)
 		finish_batch(rx);
 	virtio_device_unlock(device);
+}
+
+static void prepare_read(struct net_rx *rx, struct net_read *read)
+{
+	struct io_uring_sqe *sqe = ring_prepare(rx->link->device->ring);
+	struct net_frame *frame = &read->frame;
+
+	net_frame_take(frame, rx->link->device, &rx->pool, frame_bytes(rx));
+	frame->parts[frame->data.n] = (struct iovec){ rx->overflow, sizeof(rx->overflow) };
+	read->op.done = read_done;
+	read->rx = rx;
+	read->generation = rx->link->device->generation;
+	io_uring_prep_readv2(sqe, rx->link->tap->fd, frame->parts, frame->data.n + 1, (uint64_t)-1,
+			     rx->link->tap->no_nowait ? 0 : RWF_NOWAIT);
+	ring_commit(sqe, &read->op);
+	rx->reads_in_flight++;
+	rx->link->device->in_flight++;
 }
 
 static void poll_tap(struct net_rx *rx)
@@ -190,10 +192,6 @@ void net_rx_init(struct net_rx *rx, struct net_link *link)
 	rx->link = link;
 	rx->poll_op.done = tap_readable;
 	rx->batch_reads = 1;
-	for (unsigned i = 0; i < NET_MAX_READS; i++) {
-		rx->reads[i].op.done = read_done;
-		rx->reads[i].rx = rx;
-	}
 	net_rx_reset(rx);
 }
 

@@ -96,6 +96,7 @@ static void read_data(struct vsock_rx *rx, struct vsock_connection *connection,
 	while (receive->capacity < credit && receive->n_buffers < VSOCK_RECEIVE_BUFFERS &&
 	       rx->pool.ready != NULL &&
 	       receive->data.n + rx->pool.ready->parts.n <= VSOCK_RECEIVE_PARTS);
+	receive->rx = rx;
 	receive->connection = connection;
 	receive->generation = rx->device->generation;
 	connection->receive = receive;
@@ -180,6 +181,4 @@ void vsock_rx_init(struct vsock_rx *rx, struct virtio_device *device, unsigned q
 	rx->all = all;
 	rx->guest_cid = guest_cid;
 	rx_pool_reset(&rx->pool);
-	for (unsigned i = 0; i < VSOCK_MAX_RECEIVES; i++)
-		rx->receives[i].rx = rx;
 }
