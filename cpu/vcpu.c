@@ -38,7 +38,8 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 	if (run_bytes < (int)sizeof(*vcpu->run))
 		fail(EXIT_HOST_REFUSED, "KVM_GET_VCPU_MMAP_SIZE gives %d bytes", run_bytes);
 	vcpu->run_bytes = (size_t)run_bytes;
-	vcpu->run = mmap(NULL, vcpu->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	vcpu->run = mmap(NULL, vcpu->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			 vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		fail_errno(EXIT_HOST_REFUSED, "cannot map kvm_run of vCPU %u", index);
 	cpuid_set_apic_id(cpuid, index);

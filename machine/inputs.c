@@ -293,8 +293,12 @@ void machine_load(struct machine *m)
  * one costs an exit and the host's time to clear it. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created)
 {
-	if (atomic_load(vm_created) || m->config.restore.text != NULL)
+	if (atomic_load(vm_created))
 		return; /* the main thread may be loading the kernel: m->kernel is its own */
+	if (m->config.restore.text != NULL) {
+		machine_warm_clone(m, vm_created);
+		return;
+	}
 	const uint64_t pages[] = {
 		m->memory.low_bytes - HUGE_PAGE_BYTES,
 		m->memory.low_bytes - 2 * HUGE_PAGE_BYTES,

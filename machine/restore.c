@@ -16,6 +16,7 @@
 #include "machine/rest.h"
 #include "machine/snapshot_devices.h"
 #include "machine/snapshot_plan.h"
+#include "snapshot/working_set.h"
 
 #define ORDER_BYTES 128
 
@@ -63,6 +64,25 @@ static const struct vcpu_msrs *take_msrs(struct snapshot_file *file, unsigned i,
 		return msrs;
 	error_set(error, "the snapshot is damaged: it has another number of registers");
 	return NULL;
+}
+
+void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
+{
+	struct snapshot_file file = m->snapshot.file; /* its own place in it */
+	const struct vcpu_state *state;
+	const struct vcpu_msrs *msrs;
+	struct error_text error;
+	size_t bytes;
+
+	snapshot_file_take(&file, SNAPSHOT_IRQCHIP, 0, 0, SIZE_MAX, &bytes, &error);
+	for (unsigned i = 0; i < m->config.n_cpus && !atomic_load(stop); i++) {
+		state = snapshot_file_take_exactly(&file, SNAPSHOT_CPU, i, sizeof(*state), &error);
+		snapshot_file_take(&file, SNAPSHOT_CPU_XSAVE, i, 0, SIZE_MAX, &bytes, &error);
+		msrs = take_msrs(&file, i, &error);
+		if (state == NULL || msrs == NULL)
+			return;
+		working_set_populate(&m->memory, state, msrs);
+	}
 }
 
 static void restore_cpu(struct machine *m, unsigned i)

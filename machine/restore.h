@@ -11,6 +11,9 @@ void machine_open_snapshot(struct machine *m);
 /* Instead of the kernel. Does not return on failure. */
 void machine_load_snapshot(struct machine *m);
 
+/* When that is done: makes pages present that the clone touches first, until *stop. What is wrong with the file shows later. */
+void machine_warm_clone(const struct machine *m, const atomic_bool *stop);
+
 /* On the main thread, when all devices are attached: everything but time. Does not return on failure. */
 void machine_restore(struct machine *m);
 
