@@ -18,6 +18,43 @@ static sem_t others_clear; /* zeroed, as sem_init() would leave it */
 static _Thread_local bool is_behind;
 static pthread_mutex_t failing = PTHREAD_MUTEX_INITIALIZER;
 
+/* A thread that may not end the process tells another what it would end by, and waits for ever. */
+static _Thread_local sem_t *heir;
+static const struct vm_end *inherited;
+
+void fail_by_heir(sem_t *wakes)
+{
+	heir = wakes;
+}
+
+static _Noreturn void leave(const struct vm_end *end)
+{
+	status_report_send(end, NULL);
+	exit(end->exit_code);
+}
+
+void fail_if_inherited(void)
+{
+	if (inherited != NULL)
+		leave(inherited);
+}
+
+/* Only the first thread comes back from the lock. */
+static _Noreturn void end_by(const struct vm_end *end, struct message *message)
+{
+	static sem_t never;
+
+	pthread_mutex_lock(&failing);
+	if (message != NULL)
+		message_print(message);
+	if (heir == NULL)
+		leave(end);
+	inherited = end;
+	sem_post(heir);
+	for (;;)
+		sem_wait(&never);
+}
+
 void fail_behind(void)
 {
 	is_behind = true;
@@ -28,21 +65,12 @@ void fail_clear(void)
 	sem_post(&others_clear);
 }
 
-/* Only the first thread comes back: it ends the process. */
-static void take_turn(void)
+static _Noreturn void end_process(struct vm_end *end, struct message *message)
 {
 	if (is_behind)
 		signals_wait_for(&others_clear);
-	pthread_mutex_lock(&failing);
-}
-
-static _Noreturn void end_process(struct vm_end *end, struct message *message)
-{
-	take_turn();
-	message_print(message);
 	end->message = message_text(message);
-	status_report_send(end, NULL);
-	exit(end->exit_code);
+	end_by(end, message);
 }
 
 void fail(enum exit_code code, const char *format, ...)
@@ -108,9 +136,12 @@ void fail_option(struct error_text *error, const char *format, ...)
 	fail_with(error, "%s: %s", subject, error->text);
 }
 
+void fail_quietly(int status)
+{
+	end_by(&(struct vm_end){ .exit_code = status }, NULL);
+}
+
 void fail_by_signal(int number)
 {
-	pthread_mutex_lock(&failing);
-	status_report_send(&(struct vm_end){ .exit_code = EXIT_SIGNAL_BASE + number }, NULL);
-	exit(EXIT_SIGNAL_BASE + number);
+	fail_quietly(EXIT_SIGNAL_BASE + number);
 }

@@ -3,6 +3,8 @@
 #ifndef HOST_FAIL_H
 #define HOST_FAIL_H
 
+#include <semaphore.h>
+
 #include "host/error.h"
 
 /* Prints "vmm: " and the message as one line on stderr, in the form of error_format(), then exits. For the set-up only:
@@ -21,12 +23,20 @@ _Noreturn void fail_error(const struct error_text *error);
 _Noreturn void fail_option(struct error_text *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* A signal ends the set-up: exits with 128 + N and no line on stderr. */
+/* Exits without a line on stderr. */
+_Noreturn void fail_quietly(int status);
+
+/* A signal ends the set-up: 128 + N, quietly. */
 _Noreturn void fail_by_signal(int number);
 
 /* If both threads of the set-up fail, only one line is printed, and always the same: after fail_behind() a failure
  * of the calling thread waits until the other thread has called fail_clear(), or has itself failed. Once each. */
 void fail_behind(void);
 void fail_clear(void);
+
+/* From now on the calling thread leaves its failures, and its end by a signal, to the one that waits for the semaphore, and calls
+ * fail_if_inherited() then, which ends the process in that case. */
+void fail_by_heir(sem_t *wakes);
+void fail_if_inherited(void);
 
 #endif

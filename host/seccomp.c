@@ -59,13 +59,12 @@ struct rule {
 
 /* In the order of their numbers, which the filter searches by halves. */
 static const struct rule rules[] = {
-	CALL(read, SECCOMP_WAITING),   /* the order */
+	CALL(read, SECCOMP_WAITING),   /* the order, or a signal */
 	CALL(write, BOTH),             /* eventfds; the guest's output; stderr where RWF_APPEND is unknown */
-	CALL(close, LOOP | SECCOMP_WAITING),             /* connections, and all at the end */
+	CALL(close, LOOP),             /* connections, and all at the end */
 	CALL(fstat, SECCOMP_SNAPSHOT), /* images */
 	CALL(lseek, SECCOMP_SNAPSHOT), /* holes of the file that this VM is from */
 	CALL(munmap, LOOP),            /* rings and threads, at the end */
-	CALL(rt_sigaction, SECCOMP_WAITING), /* whether a signal is ignored */
 	CALL(rt_sigprocmask, BOTH),    /* to stop, and at a thread's end */
 	CALL(rt_sigreturn, CPU),       /* a kick's handler */
 	CALL_IF(ioctl, CPU, 1,
@@ -122,16 +121,13 @@ static const struct rule rules[] = {
 		SO_OOBINLINE,
 		SO_PASSRIGHTS),        /* a connection takes no descriptors */
 	CALL(exit, CPU),               /* a vCPU's thread ends */
-	CALL_IF(fcntl, SECCOMP_WAITING, 1,
-		F_OFD_SETLK),          /* at the end images are unlocked, and sockets' paths removed */
 	CALL_IF(fcntl, LOOP, 1,
 		F_OFD_SETLK,           /* an image is unlocked; the VM's place in the queue of those to be destroyed */
 		F_SETFL),              /* our end of a new connection */
-	CALL(rt_sigtimedwait, SECCOMP_WAITING),
 	CALL(futex, BOTH),             /* locks, semaphores */
 	CALL(restart_syscall, CPU),    /* a reset's wait, after a stop and continue */
 	CALL(clock_gettime, BOTH),     /* where the vDSO has no clock */
-	CALL(exit_group, LOOP | SECCOMP_WAITING),
+	CALL(exit_group, LOOP),
 	CALL(epoll_ctl, SECCOMP_VSOCK), /* streams that end in one direction */
 	CALL_IF(tgkill, CPU, 1,        /* after a crash */
 		OWN_THREAD),
@@ -139,8 +135,8 @@ static const struct rule rules[] = {
 		OWN_PROCESS),
 	CALL_IF(openat, SECCOMP_SNAPSHOT, 2, /* Landlock knows the folder */
 		SECCOMP_OPEN_UNNAMED),
-	CALL(newfstatat, SECCOMP_OWN_PATH | SECCOMP_WAITING), /* is it still ours? */
-	CALL(unlinkat, SECCOMP_OWN_PATH | SECCOMP_WAITING),
+	CALL(newfstatat, SECCOMP_OWN_PATH), /* is it still ours? */
+	CALL(unlinkat, SECCOMP_OWN_PATH),
 	CALL_IF(linkat, SECCOMP_SNAPSHOT, 4,
 		AT_SYMLINK_FOLLOW),
 	CALL(ppoll, BOTH),             /* with a time limit for their reader; a short pause */

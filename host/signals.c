@@ -78,6 +78,14 @@ void signals_stop(void)
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 }
 
+void signals_act(int number)
+{
+	if (number == SIGTSTP)
+		signals_stop();
+	else
+		end_process(number);
+}
+
 /* Takes one that is pending, or comes in time; the lifeline's end is a SIGTERM that nobody can ignore. */
 static void take_signal(unsigned within_ms)
 {
@@ -89,12 +97,8 @@ static void take_signal(unsigned within_ms)
 
 	if (lifeline_has_ended())
 		end_process(SIGTERM);
-	if (number < 0 || ask_whether_ignored(number))
-		return;
-	if (number == SIGTSTP)
-		signals_stop();
-	else
-		end_process(number);
+	if (number >= 0 && !ask_whether_ignored(number))
+		signals_act(number);
 }
 
 bool signals_wait_within(sem_t *semaphore, long ns)

@@ -24,6 +24,9 @@ void signals_block(void (*end)(int number));
 void signals_wait_for(sem_t *semaphore);
 void signals_pause(unsigned ms);
 
+/* What one that the caller has taken does then: stops, or ends the process. */
+void signals_act(int number);
+
 /* False: the semaphore is not posted in time. Signals stay pending. */
 bool signals_wait_within(sem_t *semaphore, long ns);
 

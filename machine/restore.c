@@ -3,15 +3,15 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cpu/vcpu_state.h"
 #include "host/fail.h"
+#include "host/lifeline.h"
 #include "host/signals.h"
-#include "host/status_report.h"
 #include "irq/irqchip_state.h"
 #include "machine/rest.h"
 #include "machine/snapshot_devices.h"
@@ -121,25 +121,32 @@ void machine_restore(struct machine *m)
 		fail_restore(m, &error);
 }
 
-static _Noreturn void end_unordered(void)
+/* By a call that the thread has anyway. */
+static void take_signal(int fd)
 {
-	status_report_send(&(struct vm_end){ .exit_code = EXIT_GUEST_ENDED }, NULL);
-	exit(EXIT_GUEST_ENDED);
+	struct signalfd_siginfo info;
+
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	int number = (int)info.ssi_signo;
+	if (number != SIGCONT && !signals_are_ignored(number))
+		signals_act(number);
 }
 
-/* Signals stay pending until something takes them; the lifeline's end shows as its hanging up. */
 static void wait_for_line(const struct machine *m)
 {
 	struct pollfd waits[] = {
 		{ .fd = m->config.start_fd, .events = POLLIN },
 		{ .fd = m->signals.fd, .events = POLLIN },
-		{ .fd = m->config.lifeline_fd },
+		{ .fd = lifeline_fd(), .events = LIFELINE_EVENTS },
 	};
 
 	do {
 		syscall(SYS_ppoll, waits, 3L, NULL, NULL, 0L);
-		if (waits[1].revents != 0 || waits[2].revents != 0)
-			signals_pause(0);
+		if (waits[1].revents != 0)
+			take_signal(m->signals.fd);
+		if (waits[2].revents != 0)
+			fail_by_signal(SIGTERM);
 	} while (waits[0].revents == 0);
 }
 
@@ -154,10 +161,9 @@ void machine_await_order(struct machine *m)
 		wait_for_line(m);
 		n = read(m->config.start_fd, line + length, sizeof(line) - length);
 		if (n == 0)
-			end_unordered();
+			fail_quietly(EXIT_GUEST_ENDED);
 		length += n > 0 ? (size_t)n : 0;
 	} while (length == 0 || (line[length - 1] != '\n' && length < sizeof(line)));
-	close(m->config.start_fd);
 	if (length == 3 && memcmp(line, "go\n", 3) == 0)
 		return;
 	error_set(&error, "expected the line go");

@@ -77,6 +77,9 @@ static _Noreturn void *second_thread(void *argument)
 	sem_post(&set_up.confined);
 	/* The first signal is taken by the event loop. */
 	wait_for(&set_up.guest_ready);
+	fail_if_inherited();
+	if (m->config.start_fd >= 0)
+		close(m->config.start_fd);
 	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
 	exit(set_up.serve(m));
 }
@@ -124,6 +127,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	machine_close_set_up(m);
 	machine_give_up_files();
 	signals_wait_for(&set_up.confined);
+	fail_by_heir(&set_up.guest_ready); /* it is confined as a vCPU's before all is done */
 	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);
 	machine_confine_first_vcpu(m); /* while the event loop starts the devices */

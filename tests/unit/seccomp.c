@@ -27,7 +27,7 @@ static const struct kind {
 	unsigned uses, n_calls; /* at most */
 } kinds[] = {
 	{ "vCPU", SECCOMP_VCPU, 12 },
-	{ "vCPU that waits", SECCOMP_VCPU | SECCOMP_WAITING, 20 },
+	{ "vCPU that waits", SECCOMP_VCPU | SECCOMP_WAITING, 12 },
 	{ "event loop", SECCOMP_EVENT_LOOP, 20 },
 	{ "event loop, vsock", SECCOMP_EVENT_LOOP | SECCOMP_VSOCK, 20 },
 	{ "event loop, vsock at a path",
@@ -89,14 +89,12 @@ static const struct {
 	{ SYS_exit, SECCOMP_VCPU, true },
 	{ SYS_ioctl, BOTH, false },
 	{ SYS_tgkill, BOTH, false },
-	{ SYS_exit_group, LOOP | SECCOMP_WAITING, true },
+	{ SYS_exit_group, LOOP, true },
 	{ SYS_read, SECCOMP_WAITING, true },
-	{ SYS_rt_sigaction, SECCOMP_WAITING, true },
-	{ SYS_rt_sigtimedwait, SECCOMP_WAITING, true },
 	{ SYS_io_uring_enter, LOOP, true },
-	{ SYS_close, LOOP | SECCOMP_WAITING, true },
+	{ SYS_close, LOOP, true },
 	{ SYS_munmap, LOOP, true },
-	{ SYS_fcntl, LOOP | SECCOMP_WAITING, false },
+	{ SYS_fcntl, LOOP, false },
 	{ SYS_madvise, SECCOMP_VSOCK, false },
 	{ SYS_epoll_ctl, SECCOMP_VSOCK, true },
 	{ SYS_epoll_pwait, SECCOMP_VSOCK, true },
@@ -112,8 +110,8 @@ static const struct {
 	{ SYS_pread64, SECCOMP_SNAPSHOT, true },
 	{ SYS_openat, SECCOMP_SNAPSHOT, false },
 	{ SYS_linkat, SECCOMP_SNAPSHOT, false },
-	{ SYS_newfstatat, SECCOMP_OWN_PATH | SECCOMP_WAITING, true },
-	{ SYS_unlinkat, SECCOMP_OWN_PATH | SECCOMP_WAITING, true },
+	{ SYS_newfstatat, SECCOMP_OWN_PATH, true },
+	{ SYS_unlinkat, SECCOMP_OWN_PATH, true },
 };
 
 static bool expected(const struct kind *kind, long number)
@@ -188,7 +186,7 @@ static void arguments(void)
 		{ SYS_tkill, 1, 0, 0, 0 },
 		{ SYS_tgkill, 1, 1, 0, 0 },
 		{ SYS_kill, 1, 0, 0, 0 },
-		{ SYS_fcntl, -1, F_OFD_SETLK, 0, LOOP | SECCOMP_WAITING },
+		{ SYS_fcntl, -1, F_OFD_SETLK, 0, LOOP },
 		{ SYS_fcntl, -1, F_DUPFD, 0, 0 },
 		{ SYS_madvise, 0, 0, MADV_DONTNEED, SECCOMP_VSOCK },
 		{ SYS_madvise, 0, 0, MADV_HWPOISON, 0 },
