@@ -188,6 +188,18 @@ struck events attacks "${sockets[@]}"
 may_fail write connect-path connect-abstract connect-inet unlink
 dies events "${sockets[@]}"
 
+# The first vCPU that has waited for its order has read what that was.
+TIME_LIMIT=60 vmm_run --kernel "$elf/snapshot.elf" --snapshot "$tmp/waits"
+expect_status 0 "a snapshot"
+where="vcpu0 that has waited"
+for what in sweep attacks; do
+	SANDBOX_HOOK="vcpu0 $what" TIME_LIMIT=100 vmm_run --restore "$tmp/waits" --start-fd 7 7< <(echo go)
+	expect_status 0 "$where: $what"
+	grep -qx "hook: over" "$tmp/err" || die "$where: $what: the hook is not over"
+	[ $what = attacks ] || has_swept 12 16 "" read
+done
+may_fail write read
+
 # Whoever may take snapshots reads the machine, and makes an unnamed file, or a name for one, in one folder.
 mkdir "$tmp/snapshots"
 snapshots=(--snapshot "$tmp/snapshots/file")

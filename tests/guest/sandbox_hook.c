@@ -345,7 +345,7 @@ int __wrap_exit_request_status(const struct exit_request *request)
 
 bool __wrap_seccomp_enter(unsigned uses)
 {
-	if (uses == SECCOMP_VCPU) /* those of the others begin before the first's */
+	if (uses & SECCOMP_VCPU) /* those of the others begin before the first's */
 		snprintf(thread_name, sizeof(thread_name), "vcpu%d", getpid() == gettid() ? 0 : 1);
 	else
 		strcpy(thread_name, "events");
