@@ -61,6 +61,20 @@ wait $vmm_pid || status=$?
 expect_status 0 "snapshot"
 [ "$(grep -c '"event":"snapshot"' "$tmp/events")" = 4 ] || { cat "$tmp/events"; die "expected 4 events"; }
 
+# A full disk: no file is left, and the VM goes on.
+mkdir "$tmp/small"
+if mount -t tmpfs -o size=64k small "$tmp/small" 2>/dev/null; then
+	at_exit umount "$tmp/small"
+	start --snapshot "$tmp/small/snap"
+	for request in snapshot snapshot-continue; do
+		ctl 1 'No space left on device' $request
+		[ -z "$(ls "$tmp/small")" ] || die "$request: a file is left"
+		goes_on
+	done
+	ctl 0 true stop
+	wait $vmm_pid || :
+fi
+
 # Each goes on from its own moment, perhaps within a line.
 for name in snap second third fourth; do
 	timeout -s KILL 60 ./vmm --restore "$tmp/$name" --control "$tmp/c" >"$tmp/guest" 2>"$tmp/err" &

@@ -40,10 +40,11 @@ truncate -s 4M "$tmp/disk"
 chain disk 5 --kernel "$elf/blk_irq.elf" -- --disk "$tmp/disk"
 ! grep -v ' ok$' "$tmp/out" || die "the disk, seed $seed"
 
-vmm_run --kernel "$elf/smp.elf" --cpus 4 --cmdline cpus=4
-if [ "$status" = 0 ]; then
-	chain smp 5 --kernel "$elf/control.elf" --cpus 4 --cmdline "cpus=4 counts=40" --
+for cpus in 2 4; do
+	vmm_run --kernel "$elf/smp.elf" --cpus $cpus --cmdline cpus=$cpus
+	[ "$status" = 0 ] || continue
+	chain "smp $cpus" 5 --kernel "$elf/control.elf" --cpus $cpus --cmdline "cpus=$cpus counts=40" --
 	expect_output "$(for ((i = 0; i < 40; i++)); do printf '%x\n' $i; done)"
-fi
+done
 [ $total -ge $((snapshots * 2)) ] || die "$total snapshots, expected $((snapshots * 2)) at least"
 echo "$total snapshots, seed $seed"

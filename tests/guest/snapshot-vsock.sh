@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A vsock and snapshots: a connection ends with its monitor, and the guest's listeners serve on in the clone, and in the clone of that one.
+# A vsock and snapshots: a connection ends with its monitor, and the guest's listeners serve on in the clone, and in the clone of that one;
+# and at random moments while programs talk all the time. SNAPSHOTS: how many of these (default 12); SEED.
 # shellcheck source=tests/guest/vsock_lib.bash
 . "$(dirname "$0")/vsock_lib.bash"
 need_kvm
@@ -59,3 +60,7 @@ vmm_wait
 expect_status 0
 expect_no_errors
 ! grep FAILED "$tmp/out" || die "the guest's checks"
+
+mkdir "$tmp/chain"
+timeout -s KILL 250 tests/guest/snapshot_vsock.py "$tmp/chain" "${SNAPSHOTS:-12}" "${SEED:-$((RANDOM * RANDOM))}" -- "${monitor[@]}" ||
+	die "snapshot_vsock.py"
