@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * floor: the least program that makes the VM that vmm makes, for startup.sh: what is above it is the monitor's own
- * doing, what is below it is KVM's. Memory (128 MiB, registered before the interrupt chips, which is the fast order),
- * interrupt chips, PIT, one vCPU with its CPUID; no device, no file, no thread. Runs the guest of
+ * floor: the least program that makes the VM that vmm makes, for startup.sh and restore.sh: what is above it is the
+ * monitor's own doing, what is below it is KVM's. Memory (128 MiB, registered before the interrupt chips, which is the
+ * fast order), interrupt chips, PIT, one vCPU with its CPUID; no device, no thread. Runs the guest of
  * bench/guests/start.S: passes its byte on, and ends when it asks for a reset. Exit status 1: something failed.
  *
- *   floor [TAP IMAGE SOCKET]
+ *   floor [--restore FILE] [TAP IMAGE SOCKET]
  *
- * With arguments it also asks the host for what a disk, a NIC and a vsock need, and does nothing with it: the image
+ * With --restore the VM is the one of vmm's snapshot: memory mapped from the file, chips and vCPU set to what it says. Nothing is
+ * checked, and what the file says of devices is passed by.
+ * With the other arguments it also asks the host for what a disk, a NIC and a vsock need, and does nothing with it: the image
  * locked, the TAP attached with its header and offloads, a listening socket, an io_uring, an irqfd for each device
  * and an ioeventfd for each of their six queues.
  */
@@ -29,6 +31,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cpu/vcpu_state.h"
+#include "irq/irqchip_state.h"
+#include "snapshot/file.h"
+
 #define MEMORY_BYTES  (128ul << 20)
 #define CPUID_ENTRIES 256
 #define SERIAL_PORT   0x3f8
@@ -38,6 +44,7 @@
 #define RING_COMPLETIONS 4096
 #define WINDOWS_GPA      0xc0001050ul /* QueueNotify of the first device */
 #define FIRST_GSI        5u
+#define MSR_TSC          0x10u
 
 /* As in start.S, in real mode, where a vCPU begins. */
 static const uint8_t guest[] = {
@@ -53,6 +60,15 @@ static struct {
 	struct kvm_cpuid2 head;
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
 } cpuid = { .head.nent = CPUID_ENTRIES };
+
+/* What is restored; head NULL: nothing is. */
+static struct {
+	int fd;
+	const struct snapshot_header *head;
+	const struct irqchip_state *chips;
+	const struct vcpu_state *cpu;
+	const void *xsave, *msrs;
+} saved;
 
 /* An ioctl that must not fail. musl declares the request as int. */
 static int must(const char *name, int fd, unsigned long request, void *argument)
@@ -148,21 +164,103 @@ static void attach_device(int vm_fd, unsigned device, unsigned n_queues)
 	}
 }
 
-static void create_memory(int vm_fd)
+static void *must_map(size_t bytes, int prot, int flags, int fd, off_t offset)
 {
-	void *memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	struct kvm_userspace_memory_region region = {
-		.memory_size = MEMORY_BYTES,
-		.userspace_addr = (uintptr_t)memory,
-	};
+	void *memory = mmap(NULL, bytes, prot, flags, fd, offset);
 
 	if (memory == MAP_FAILED) {
 		perror("mmap");
 		exit(1);
 	}
-	memcpy(memory, guest, sizeof(guest));
+	return memory;
+}
+
+/* The sections lie in this order. */
+static const void *next_section(const uint8_t **at, enum snapshot_kind kind)
+{
+	const struct snapshot_section *section = (const void *)*at;
+
+	if (section->kind != kind) {
+		fprintf(stderr, "floor: a section of kind %u, not %u\n", section->kind, kind);
+		exit(1);
+	}
+	*at += sizeof(*section) + ((section->bytes + 7ul) & ~7ul);
+	return section + 1;
+}
+
+static void open_snapshot(const char *path)
+{
+	saved.fd = must_be(path, open(path, O_RDONLY | O_CLOEXEC));
+	saved.head = must_map(SNAPSHOT_HEADER_BYTES, PROT_READ, MAP_PRIVATE, saved.fd, 0);
+	const uint8_t *at = must_map(saved.head->sections_bytes, PROT_READ,
+				     MAP_PRIVATE | MAP_POPULATE, saved.fd, SNAPSHOT_HEADER_BYTES);
+
+	saved.chips = next_section(&at, SNAPSHOT_IRQCHIP);
+	saved.cpu = next_section(&at, SNAPSHOT_CPU);
+	saved.xsave = next_section(&at, SNAPSHOT_CPU_XSAVE);
+	saved.msrs = next_section(&at, SNAPSHOT_CPU_MSRS);
+}
+
+static void create_memory(int vm_fd)
+{
+	struct kvm_userspace_memory_region region = { .memory_size = MEMORY_BYTES };
+	void *memory;
+
+	if (saved.head != NULL) {
+		region.memory_size = saved.head->memory_bytes;
+		memory = must_map(region.memory_size, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_NORESERVE, saved.fd,
+				  (off_t)saved.head->memory_offset);
+	} else {
+		memory = must_map(MEMORY_BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		memcpy(memory, guest, sizeof(guest));
+	}
+	region.userspace_addr = (uintptr_t)memory;
 	MUST(vm_fd, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static void restore_chips(int vm_fd)
+{
+	for (unsigned i = 0; i < IRQCHIPS; i++)
+		MUST(vm_fd, KVM_SET_IRQCHIP, (void *)&saved.chips->chips[i]);
+}
+
+static void restore_vcpu(int vcpu_fd)
+{
+	MUST(vcpu_fd, KVM_SET_SREGS, (void *)&saved.cpu->sregs);
+	if (saved.cpu->xcrs.nr_xcrs != 0)
+		MUST(vcpu_fd, KVM_SET_XCRS, (void *)&saved.cpu->xcrs);
+	MUST(vcpu_fd, KVM_SET_LAPIC, (void *)&saved.cpu->lapic);
+	MUST(vcpu_fd, KVM_SET_XSAVE, (void *)saved.xsave);
+	MUST(vcpu_fd, KVM_SET_REGS, (void *)&saved.cpu->regs);
+	MUST(vcpu_fd, KVM_SET_DEBUGREGS, (void *)&saved.cpu->debugregs);
+	MUST(vcpu_fd, KVM_SET_MSRS, (void *)saved.msrs);
+	MUST(vcpu_fd, KVM_SET_MP_STATE, (void *)&saved.cpu->mp);
+	MUST(vcpu_fd, KVM_SET_VCPU_EVENTS, (void *)&saved.cpu->events);
+}
+
+/* The TSC and the clock go on where they stood. */
+static void start_clocks(int vm_fd, int vcpu_fd)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} tsc = { .head.nmsrs = 1, .entry.index = MSR_TSC };
+	uint64_t offset;
+	struct kvm_device_attr attribute = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+	struct kvm_clock_data clock = { .clock = saved.chips->clock.clock };
+
+	MUST(vcpu_fd, KVM_GET_MSRS, &tsc);
+	MUST(vcpu_fd, KVM_GET_DEVICE_ATTR, &attribute);
+	offset += saved.cpu->tsc - tsc.entry.data;
+	MUST(vcpu_fd, KVM_SET_DEVICE_ATTR, &attribute);
+	MUST(vm_fd, KVM_SET_PIT2, (void *)&saved.chips->pit);
+	MUST(vm_fd, KVM_SET_CLOCK, &clock);
 }
 
 static void set_registers(int vcpu_fd)
@@ -193,39 +291,52 @@ static void run(int vcpu_fd, struct kvm_run *run)
 	}
 }
 
+static void open_devices(char **names)
+{
+	open_tap(names[0]);
+	open_image(names[1]);
+	open_socket(names[2]);
+	open_ring();
+}
+
+static int create_vcpu(int kvm_fd, int vm_fd)
+{
+	int vcpu_fd = MUST(vm_fd, KVM_CREATE_VCPU, NULL);
+
+	MUST(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid);
+	MUST(vcpu_fd, KVM_SET_CPUID2, &cpuid);
+	return vcpu_fd;
+}
+
 int main(int argc, char **argv)
 {
-	const bool devices = argc == 4;
+	const bool restores = argc > 2 && strcmp(argv[1], "--restore") == 0;
+	char **names = argv + (restores ? 3 : 1);
+	const bool devices = argv + argc - names == 3;
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int kvm_fd = must_be("/dev/kvm", open("/dev/kvm", O_RDWR | O_CLOEXEC));
 
-	if (kvm_fd < 0) {
-		perror("/dev/kvm");
-		return 1;
-	}
-	if (devices) {
-		open_tap(argv[1]);
-		open_image(argv[2]);
-		open_socket(argv[3]);
-		open_ring();
-	}
+	if (devices)
+		open_devices(names);
+	if (restores)
+		open_snapshot(argv[2]);
 	int vm_fd = MUST(kvm_fd, KVM_CREATE_VM, NULL);
 	create_memory(vm_fd);
 	MUST(vm_fd, KVM_CREATE_IRQCHIP, NULL);
 	MUST(vm_fd, KVM_CREATE_PIT2, &pit);
+	if (restores)
+		restore_chips(vm_fd);
 	for (unsigned i = 0; devices && i < 3; i++)
 		attach_device(vm_fd, i, i + 1);
-	int vcpu_fd = MUST(vm_fd, KVM_CREATE_VCPU, NULL);
-	MUST(kvm_fd, KVM_GET_SUPPORTED_CPUID, &cpuid);
-	MUST(vcpu_fd, KVM_SET_CPUID2, &cpuid);
+	int vcpu_fd = create_vcpu(kvm_fd, vm_fd);
 	size_t run_bytes = (size_t)MUST(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, NULL);
-	struct kvm_run *state =
-		mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
-	if (state == MAP_FAILED) {
-		perror("mmap of kvm_run");
-		return 1;
+	struct kvm_run *state = must_map(run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd, 0);
+	if (restores) {
+		restore_vcpu(vcpu_fd);
+		start_clocks(vm_fd, vcpu_fd);
+	} else {
+		set_registers(vcpu_fd);
 	}
-	set_registers(vcpu_fd);
 	run(vcpu_fd, state);
 	return 0;
 }
