@@ -6,6 +6,7 @@
 # instructions: one count is a million of them.
 . "$(dirname "$0")/lib.bash"
 . bench/kernels.bash
+. bench/lab_root.bash
 
 usage() {
 	cat <<'END_USAGE'
@@ -101,12 +102,6 @@ program_path() {
 	fi
 }
 
-# The files that a dynamic program needs: its interpreter and libraries, and QEMU its firmware.
-peer_files() {
-	ldd "$(command -v "$(program_of "$1")")" 2>/dev/null | grep -o '/[^ ]*'
-	[ "$1" != qemu ] || printf '/usr/share/qemu/%s\n' qboot.rom bios-microvm.bin linuxboot_dma.bin pvh.bin
-}
-
 # launch WHO IMAGE DELAY: one boot, begun DELAY us from now; the launcher's line.
 launch() {
 	local machine=("$launcher" --delay-us "$3")
@@ -158,7 +153,7 @@ boot() {
 		line=$(launch "$1" "$image" 100000 2>"$tmp/err") && grep -qa '@UP@' "$tmp/err" ||
 			{ cat "$tmp/err" >&2; die "$name did not boot: $line"; }
 	fi
-	read -r first result exit out_end status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
+	read -r first result exit out_end status _ <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$name: exit status $status"; }
 	[ "$2" -gt 0 ] || return 0
 	sample "$name" 'first byte' "$unit" "$(milli "$first")"
@@ -195,27 +190,6 @@ measure() {
 	done
 }
 
-# Inside the emulated machine everything that a monitor opens lies in RAM, in a root directory of its own: the host's
-# files come through a slow mount, and whoever waits for it is charged with counts that are none.
-make_root() {
-	local file
-	cd /run/lab
-	mkdir -p dev proc sys lib64 lib/x86_64-linux-gnu usr/bin usr/share/qemu
-	mount --rbind /dev dev && mount --rbind /proc proc && mount --rbind /sys sys
-	for file in *; do
-		case $file in
-		qemu-system-x86_64 | firecracker | lkvm) mv "$file" usr/bin/ ;;
-		ld-linux*) mv "$file" lib64/ ;;
-		*.so*) mv "$file" lib/x86_64-linux-gnu/ ;;
-		*.rom | *.bin) mv "$file" usr/share/qemu/ ;;
-		esac
-	done
-	/sbin/ldconfig -nN lib/x86_64-linux-gnu # the names that programs ask for
-	# Debian's is a link, and what is copied is what it leads to.
-	[ -e usr/share/qemu/bios-microvm.bin ] || ln -s qboot.rom usr/share/qemu/bios-microvm.bin
-	cd - >/dev/null
-}
-
 measure_in_lab() {
 	local option file options=(--inside --runs "$runs" --cmdline "$words")
 	local copies=(--tmpfs-copy ./vmm --tmpfs-copy build/bench/launcher)
@@ -228,7 +202,7 @@ measure_in_lab() {
 	fi
 	for option in "${peers[@]}"; do
 		copies+=(--tmpfs-copy "$(command -v "$(program_of "$option")")")
-		for file in $(peer_files "$option"); do
+		for file in $(peer_files "$(program_of "$option")"); do
 			[ "${copies[*]/"$file"/}" != "${copies[*]}" ] || copies+=(--tmpfs-copy "$file")
 		done
 	done

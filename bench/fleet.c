@@ -3,9 +3,10 @@
  * fleet: starts VMs, one after the other, leaves them running, and tells what they cost; then ends them, each by its
  * process id.
  *
- *   fleet [--ready TEXT] [--ram-mib N] [--settle-ms N] --at N[,N...] -- COMMAND [ARG...]
+ *   fleet [--ready TEXT] [--ram-mib N] [--settle-ms N] [--order-api SOCKET FILE] --at N[,N...] -- COMMAND [ARG...]
  *
- * "{}" in an ARG is replaced by the VM's number, from 0. The next VM starts when this one has written TEXT to its
+ * "{}" in an ARG is replaced by the VM's number, from 0. With --order-api COMMAND is a Firecracker whose API is at SOCKET and that shall
+ * load the snapshot that the JSON object in FILE describes; "{}" is replaced there, too. The next VM starts when this one has written TEXT to its
  * standard output. At each N of --at, so many VMs are running, and these lines are printed, fields between tabs:
  *   start N US          once for each VM since the N before: from just before its fork to TEXT
  *   private N KIB       for each VM that runs: Private_Dirty of its process, without the guest's RAM
@@ -31,6 +32,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/order.h"
+
 #define MAX_VMS     4096
 #define MAX_STEPS   16
 #define MAX_ARGS    64
@@ -53,6 +56,7 @@ static struct fleet {
 	uint64_t ram_bytes;
 	unsigned settle_ms;
 	unsigned steps[MAX_STEPS], n_steps;
+	char *order_socket, *order_file; /* NULL: none */
 	char **command;
 	struct rlimit files; /* as it was, for the VMs */
 	struct vm vms[MAX_VMS];
@@ -74,7 +78,7 @@ static void die(const char *what)
 	exit(1);
 }
 
-/* `text` with its first "{}" replaced by a number. Never freed: a child is about to exec. */
+/* `text` with its first "{}" replaced by a number. Never freed: a child is about to exec, or there are few of them. */
 static char *numbered(char *text, unsigned number)
 {
 	char *braces = strstr(text, "{}"), *result;
@@ -84,6 +88,17 @@ static char *numbered(char *text, unsigned number)
 	if (asprintf(&result, "%.*s%u%s", (int)(braces - text), text, number, braces + 2) < 0)
 		_exit(126);
 	return result;
+}
+
+/* The connection stays open: a request whose client has gone may be dropped. */
+static void send_order(const struct vm *vm, unsigned number)
+{
+	char request[ORDER_BYTES];
+	size_t length = order_read_request(request, numbered(fleet.order_file, number));
+	int fd = length == 0 ? -1 : order_connect(numbered(fleet.order_socket, number), vm->pid);
+
+	if (fd < 0 || !order_send(fd, request, length))
+		die("a VM does not take its order");
 }
 
 static void run_command(unsigned number, int out_fd, pid_t parent)
@@ -138,6 +153,8 @@ static void start_vm(void)
 		run_command(fleet.n_vms, out_pipe[1], parent);
 	close(out_pipe[1]);
 	vm->out_fd = out_pipe[0];
+	if (fleet.order_file != NULL)
+		send_order(vm, fleet.n_vms);
 	fleet.n_vms++;
 	wait_until_ready(vm, since_us);
 	vm->start_us = now_us() - since_us;
@@ -245,7 +262,9 @@ static bool parse_arguments(int argc, char **argv)
 	int i = 1;
 
 	for (; i + 1 < argc && strcmp(argv[i], "--") != 0; i += 2) {
-		if (strcmp(argv[i], "--ready") == 0)
+		if (strcmp(argv[i], "--order-api") == 0 && i + 2 < argc)
+			fleet.order_socket = argv[i + 1], fleet.order_file = argv[++i + 1];
+		else if (strcmp(argv[i], "--ready") == 0)
 			fleet.ready = argv[i + 1];
 		else if (strcmp(argv[i], "--ram-mib") == 0)
 			fleet.ram_bytes = strtoull(argv[i + 1], NULL, 10) << 20;
@@ -264,7 +283,7 @@ int main(int argc, char **argv)
 {
 	if (!parse_arguments(argc, argv)) {
 		fprintf(stderr, "usage: fleet [--ready TEXT] [--ram-mib N] [--settle-ms N] "
-				"--at N[,N...] -- COMMAND [ARG...]\n");
+				"[--order-api SOCKET FILE] --at N[,N...] -- COMMAND [ARG...]\n");
 		return 2;
 	}
 	/* Each VM's output is a pipe of ours. */

@@ -3,7 +3,12 @@
  * launcher: starts a monitor as a sandbox's launcher would, and prints when it saw what. One program for all
  * monitors, so that all are measured alike.
  *
- *   launcher [--status] [--time-limit SECONDS] [--delay-us N] -- COMMAND [ARG...]
+ *   launcher [--status] [--time-limit SECONDS] [--delay-us N] [--order | --order-api SOCKET FILE] [--order-after MS] [--kill]
+ *            -- COMMAND [ARG...]
+ *
+ * With --order COMMAND waits for its order on descriptor 4; with --order-api it is a Firecracker whose API is at SOCKET and that shall
+ * load the snapshot that the JSON object in FILE describes. The order comes MS milliseconds after the fork. With --kill the process
+ * is killed after its first byte.
  *
  * Prints one line, times in nanoseconds from just before the fork:
  *   first_byte=N    the first byte of COMMAND's standard output
@@ -12,6 +17,9 @@
  *   exit=N          the process's exit
  *   out_end=N       the end of its standard output: launchers that collect the output wait for that
  *   status=N        its exit status, 128+N after signal N
+ *   order=N         the order, if there was one
+ *   private_kib=N   its private memory (Private_Dirty) just before the order
+ *   start=N         CLOCK_MONOTONIC just before the fork
  * With --delay-us it sleeps before: where in the host's tick the fork is makes a difference.
  * And the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
  */
@@ -30,10 +38,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/order.h"
+
 #define STATUS_FD 3 /* in COMMAND */
+
+static struct {
+	bool with_status, kill;
+	int64_t limit_s, delay_us;
+	bool order; /* on ORDER_FD */
+	const char *order_socket, *order_file;
+	int64_t order_after_ms;
+	char **command;
+} options = { .limit_s = 60 };
 
 struct sighting {
 	int64_t first_byte_ns, result_ns, exit_ns, out_end_ns; /* since the fork; 0: not seen */
+	int64_t order_ns, start_ns;
+	long private_kib;
 	int status;
 };
 
@@ -67,19 +88,91 @@ static void watch_at_once(void)
 	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter);
 }
 
-static void run_command(char **argv, int out_fd, int status_fd)
+/* -1: there is none. All are above the numbers that COMMAND knows. */
+static void give(int fd, int number)
 {
-	int null_fd = open("/dev/null", O_RDONLY);
+	if (fd >= 0 && dup2(fd, number) < 0)
+		_exit(126);
+}
 
-	/* status_fd may be any number, STATUS_FD among them. */
-	if (null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0)
-		_exit(126);
-	if (status_fd >= 0 && (status_fd == STATUS_FD ? fcntl(STATUS_FD, F_SETFD, 0)
-						      : dup2(status_fd, STATUS_FD)) < 0)
-		_exit(126);
+static void run_command(int out_fd, int status_fd, int order_fd)
+{
+	char **argv = options.command;
+
+	give(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+	give(out_fd, STDOUT_FILENO);
+	give(status_fd, STATUS_FD);
+	give(order_fd, ORDER_FD);
 	execvp(argv[0], argv);
 	fprintf(stderr, "launcher: %s: %s\n", argv[0], strerror(errno));
 	_exit(127);
+}
+
+/* A pipe whose ends are above all numbers that COMMAND knows. */
+static void make_pipe(int ends[2])
+{
+	int low[2];
+
+	if (pipe2(low, O_CLOEXEC) < 0)
+		die("pipe");
+	for (unsigned i = 0; i < 2; i++) {
+		ends[i] = fcntl(low[i], F_DUPFD_CLOEXEC, ORDER_FD + 1);
+		if (ends[i] < 0)
+			die("pipe");
+		close(low[i]);
+	}
+}
+
+static long private_kib(pid_t pid)
+{
+	char path[64], line[128];
+	long kib = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	FILE *rollup = fopen(path, "re");
+	while (rollup != NULL && kib == 0 && fgets(line, sizeof(line), rollup) != NULL)
+		if (sscanf(line, "Private_Dirty: %ld", &kib) != 1)
+			kib = 0;
+	if (rollup != NULL)
+		fclose(rollup);
+	return kib;
+}
+
+/* order_fd: where --order's line goes; with --order-api, where the answer comes. */
+static int send_order(struct sighting *seen, pid_t pid, int order_fd)
+{
+	static char text[ORDER_BYTES] = "go\n";
+	size_t length = 3;
+
+	if (options.order_socket != NULL) {
+		length = order_read_request(text, options.order_file);
+		if (length == 0)
+			die(options.order_file);
+	}
+	nanosleep(&(struct timespec){ options.order_after_ms / 1000,
+				      options.order_after_ms % 1000 * 1000000 },
+		  NULL);
+	if (options.order_after_ms > 0)
+		seen->private_kib = private_kib(pid);
+	if (options.order_socket != NULL)
+		order_fd = order_connect(options.order_socket, pid);
+	seen->order_ns = now_ns() - seen->start_ns;
+	if (order_fd < 0 || !order_send(order_fd, text, length))
+		fprintf(stderr, "launcher: the order was not taken: %s\n", strerror(errno));
+	return order_fd;
+}
+
+/* What the API says; one that refuses will not come to its first byte. */
+static void take_answer(int *fd, pid_t pid)
+{
+	char answer[ORDER_BYTES];
+	ssize_t n = read(*fd, answer, sizeof(answer));
+
+	if (n > 0 && strncmp(answer, "HTTP/1.1 2", 10) != 0) {
+		fprintf(stderr, "%.*s\n", (int)n, answer);
+		kill(pid, SIGKILL);
+	}
+	*fd = -1;
 }
 
 /* Returns false at the stream's end. */
@@ -99,9 +192,9 @@ static bool stream_read(struct stream *stream)
 	return false;
 }
 
-/* Until the process has ended and its pipes are closed; at most limit_ms. */
-static bool watch(struct sighting *seen, int64_t start_ns, int pid_fd, struct stream *out,
-		  struct stream *status, int64_t limit_ms)
+/* Until the process has ended and its pipes are closed. api_fd -1: nobody answers. */
+static bool watch(struct sighting *seen, pid_t pid, int pid_fd, int api_fd, struct stream *out,
+		  struct stream *status)
 {
 	bool ended = false;
 
@@ -110,18 +203,24 @@ static bool watch(struct sighting *seen, int64_t start_ns, int pid_fd, struct st
 			{ .fd = ended ? -1 : pid_fd, .events = POLLIN },
 			{ .fd = out->fd, .events = POLLIN },
 			{ .fd = status->fd, .events = POLLIN },
+			{ .fd = api_fd, .events = POLLIN },
 		};
-		int64_t left_ms = limit_ms - (now_ns() - start_ns) / 1000000;
-		if (left_ms <= 0 || poll(polled, 3, (int)left_ms) < 0)
+		int64_t left_ms = options.limit_s * 1000 - (now_ns() - seen->start_ns) / 1000000;
+		if (left_ms <= 0 || poll(polled, 4, (int)left_ms) < 0)
 			return false;
-		int64_t at_ns = now_ns() - start_ns;
-		if (polled[1].revents && !stream_read(out))
+		int64_t at_ns = now_ns() - seen->start_ns;
+		if (polled[1].revents && !stream_read(out)) {
 			seen->out_end_ns = at_ns;
-		else if (polled[1].revents && seen->first_byte_ns == 0)
+		} else if (polled[1].revents && seen->first_byte_ns == 0) {
 			seen->first_byte_ns = at_ns;
+			if (options.kill)
+				kill(pid, SIGKILL);
+		}
 		if (polled[2].revents && stream_read(status) && seen->result_ns == 0 &&
 		    memchr(status->text, '\n', status->used))
 			seen->result_ns = at_ns;
+		if (polled[3].revents)
+			take_answer(&api_fd, pid);
 		if (polled[0].revents) {
 			seen->exit_ns = at_ns;
 			ended = true;
@@ -130,70 +229,112 @@ static bool watch(struct sighting *seen, int64_t start_ns, int pid_fd, struct st
 	return true;
 }
 
-static bool launch(struct sighting *seen, char **argv, bool with_status, int64_t limit_ms,
-		   struct stream *out, struct stream *status)
+static bool launch(struct sighting *seen, struct stream *out, struct stream *status)
 {
-	int out_pipe[2], status_pipe[2] = { -1, -1 };
+	int out_pipe[2], status_pipe[2] = { -1, -1 }, order_pipe[2] = { -1, -1 }, order_fd = -1;
 
-	if (pipe2(out_pipe, O_CLOEXEC) < 0 || (with_status && pipe2(status_pipe, O_CLOEXEC) < 0))
-		die("pipe");
-	int64_t start_ns = now_ns();
+	make_pipe(out_pipe);
+	if (options.with_status)
+		make_pipe(status_pipe);
+	if (options.order)
+		make_pipe(order_pipe);
+	seen->start_ns = now_ns();
 	pid_t pid = fork();
 	if (pid < 0)
 		die("fork");
 	if (pid == 0)
-		run_command(argv, out_pipe[1], status_pipe[1]);
+		run_command(out_pipe[1], status_pipe[1], order_pipe[0]);
 	close(out_pipe[1]);
-	if (with_status)
+	if (options.with_status)
 		close(status_pipe[1]);
 	out->fd = out_pipe[0];
 	status->fd = status_pipe[0];
 	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (pid_fd < 0)
 		die("pidfd_open");
-	bool in_time = watch(seen, start_ns, pid_fd, out, status, limit_ms);
+	if (options.order || options.order_socket != NULL)
+		order_fd = send_order(seen, pid, order_pipe[1]);
+	bool in_time =
+		watch(seen, pid, pid_fd, options.order_socket == NULL ? -1 : order_fd, out, status);
 	if (!in_time) {
 		fprintf(stderr, "launcher: time limit reached\n");
 		kill(pid, SIGKILL);
 	}
 	if (waitpid(pid, &seen->status, 0) < 0)
 		die("waitpid");
-	if (!with_status)
+	if (!options.with_status)
 		seen->result_ns = seen->exit_ns;
 	return in_time;
+}
+
+static int64_t number_of(const char *text)
+{
+	char *end;
+	long value = strtol(text, &end, 10);
+
+	return *text != '\0' && *end == '\0' ? value : -1;
+}
+
+/* Returns how many words belong to the option, 0: it is none. */
+static int parse_option(char **word, int n_left)
+{
+	if (strcmp(word[0], "--status") == 0)
+		options.with_status = true;
+	else if (strcmp(word[0], "--order") == 0)
+		options.order = true;
+	else if (strcmp(word[0], "--kill") == 0)
+		options.kill = true;
+	else if (n_left < 2)
+		return 0;
+	else if (strcmp(word[0], "--time-limit") == 0)
+		return options.limit_s = number_of(word[1]), 2;
+	else if (strcmp(word[0], "--delay-us") == 0)
+		return options.delay_us = number_of(word[1]), 2;
+	else if (strcmp(word[0], "--order-after") == 0)
+		return options.order_after_ms = number_of(word[1]), 2;
+	else if (strcmp(word[0], "--order-api") != 0 || n_left < 3)
+		return 0;
+	else
+		return options.order_socket = word[1], options.order_file = word[2], 3;
+	return 1;
+}
+
+static bool parse_arguments(int argc, char **argv)
+{
+	int i = 1, n;
+
+	for (; i < argc && strcmp(argv[i], "--") != 0; i += n) {
+		n = parse_option(argv + i, argc - i);
+		if (n == 0)
+			return false;
+	}
+	if (i + 1 >= argc)
+		return false;
+	options.command = argv + i + 1;
+	return options.limit_s > 0 && options.delay_us >= 0 && options.delay_us < 1000000 &&
+	       options.order_after_ms >= 0;
 }
 
 int main(int argc, char **argv)
 {
 	static struct stream out, status;
 	struct sighting seen = { 0 };
-	bool with_status = false;
-	int64_t limit_s = 60, delay_us = 0;
-	int i = 1;
 
-	for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--status") == 0)
-			with_status = true;
-		else if (strcmp(argv[i], "--time-limit") == 0 && i + 1 < argc)
-			limit_s = strtol(argv[++i], NULL, 10);
-		else if (strcmp(argv[i], "--delay-us") == 0 && i + 1 < argc)
-			delay_us = strtol(argv[++i], NULL, 10);
-		else
-			break;
-	}
-	if (i + 1 >= argc || strcmp(argv[i], "--") != 0 || limit_s <= 0 || delay_us < 0 ||
-	    delay_us >= 1000000) {
+	if (!parse_arguments(argc, argv)) {
 		fprintf(stderr, "usage: launcher [--status] [--time-limit SECONDS] [--delay-us N] "
+				"[--order | --order-api SOCKET FILE] [--order-after MS] [--kill] "
 				"-- COMMAND [ARG...]\n");
 		return 2;
 	}
 	watch_at_once();
-	nanosleep(&(struct timespec){ .tv_nsec = delay_us * 1000 }, NULL);
-	bool in_time = launch(&seen, argv + i + 1, with_status, limit_s * 1000, &out, &status);
-	printf("first_byte=%lld result=%lld exit=%lld out_end=%lld status=%d\n",
+	nanosleep(&(struct timespec){ .tv_nsec = options.delay_us * 1000 }, NULL);
+	bool in_time = launch(&seen, &out, &status);
+	printf("first_byte=%lld result=%lld exit=%lld out_end=%lld status=%d order=%lld "
+	       "private_kib=%ld start=%lld\n",
 	       (long long)seen.first_byte_ns, (long long)seen.result_ns, (long long)seen.exit_ns,
 	       (long long)seen.out_end_ns,
-	       WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 128 + WTERMSIG(seen.status));
+	       WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 128 + WTERMSIG(seen.status),
+	       (long long)seen.order_ns, seen.private_kib, (long long)seen.start_ns);
 	fprintf(stderr, "%.*s%.*s", (int)status.used, status.text, (int)out.used, out.text);
 	return in_time && seen.first_byte_ns && seen.result_ns ? 0 : 1;
 }

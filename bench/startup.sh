@@ -95,7 +95,7 @@ micro() {
 start() {
 	local line first result exit status
 	line=$(launch "$1" "$2" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not start: $line"; }
-	read -r first result exit _ status <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
+	read -r first result exit _ status _ <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
 	# vmm's status line may be there; of the guest, its one byte and nothing before it.
 	[ "$(grep -v '^{.*}$' "$tmp/err")" = @ ] || { cat "$tmp/err" >&2; die "$1: that is not the guest's byte alone"; }
