@@ -198,20 +198,27 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 	return true;
 }
 
+bool parse_cid(const char *text, uint32_t *cid)
+{
+	unsigned long number;
+
+	if (!parse_bounded(text, 3, VSOCK_CID_MAX, &number))
+		return false;
+	*cid = (uint32_t)number;
+	return true;
+}
+
 static bool parse_vsock_word(struct vsock_config *vsock, const char *name, const char *word,
 			     struct error_text *error)
 {
 	const char *value;
-	unsigned long number;
 
 	if ((value = value_of(word, "cid")) != NULL) {
 		if (!once(vsock->guest_cid != 0, name, "cid", error))
 			return false;
-		/* 0 to 2 are the hypervisor, the guest itself and the host; 2^32-1 is "any". */
-		if (!parse_bounded(value, 3, UINT32_MAX - 1, &number))
+		if (!parse_cid(value, &vsock->guest_cid))
 			return error_set(error, "%s cid=%s: expected 3 to %u", name, value,
-					 UINT32_MAX - 1);
-		vsock->guest_cid = (uint32_t)number;
+					 VSOCK_CID_MAX);
 	} else if ((value = value_of(word, "uds")) != NULL) {
 		if (!once(vsock->uds_path != NULL, name, "uds", error))
 			return false;

@@ -39,6 +39,10 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 bool parse_vsock(struct vsock_config *vsock, const char *name, char *value,
 		 struct error_text *error);
 
+/* A vsock's: 0 to 2 are the hypervisor, the guest itself and the host; 2^32-1 is "any". */
+#define VSOCK_CID_MAX (UINT32_MAX - 1)
+bool parse_cid(const char *text, uint32_t *cid);
+
 /* A path, or fd=N. */
 bool parse_file(struct file_name *file, const char *name, const char *value,
 		struct error_text *error);

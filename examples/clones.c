@@ -4,7 +4,7 @@
  *
  *   clones VMM SNAPSHOT COUNT [OPTION ...]     the options are those of the devices (cc -O2 -o clones clones.c)
  *
- * Prints a line for each: its number, its exit status, and the first line that it has printed. Exit status 0 if all exited with 0.
+ * Each is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Prints a line for each: its number, its exit status, and the first line that it has printed. Exit status 0 if all exited with 0.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++)
 		start(&clones[i], argv[1], argv + 4);
 	for (int i = 0; i < n; i++) {
-		dprintf(clones[i].order_fd, "go\n");
+		dprintf(clones[i].order_fd, "go text=clone-%d\n", i);
 		close(clones[i].order_fd);
 	}
 	for (int i = 0; i < n; i++)

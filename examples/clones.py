@@ -4,7 +4,7 @@
 
     clones.py VMM SNAPSHOT COUNT [OPTION ...]     the options are those of the devices
 
-Each OPTION is given to each clone, with its number for "{}". Prints a line for each: its number, its exit status, and the first line
+Each clone is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Each OPTION is given to each clone, with its number for "{}". Prints a line for each: its number, its exit status, and the first line
 that it has printed. Exit status 0 if all exited with 0. To make the snapshot:
 
     vmm --kernel vmlinux --rootfs image.raw,ro --snapshot SNAPSHOT --cmdline 'snapshot=1 -- sh -c "..."'
@@ -29,9 +29,9 @@ def main():
         sys.exit(__doc__)
     snapshot = os.open(sys.argv[2], os.O_RDONLY)
     waiting = [start(sys.argv[1], snapshot, number, sys.argv[4:]) for number in range(int(sys.argv[3]))]
-    for _, order in waiting:
+    for number, (_, order) in enumerate(waiting):
         try:
-            os.write(order, b"go\n")
+            os.write(order, f"go text=clone-{number}\n".encode())
         except BrokenPipeError:
             pass  # it has refused, and says why on stderr
         os.close(order)

@@ -53,6 +53,8 @@ enum {
 	WORD_TIME_NS,
 	WORD_RANDOM,
 	RANDOM_WORDS = 4,
+	WORD_TEXT = 8,
+	TEXT_WORDS = 32,
 };
 
 static volatile uint64_t *page_map(void)
@@ -127,6 +129,20 @@ static void clone_begin(const volatile uint64_t *page)
 	clock_adjust(page);
 }
 
+/* What the launcher tells this clone, if anything. */
+static void clone_write_text(const volatile uint64_t *page)
+{
+	uint64_t text[TEXT_WORDS] = { page[WORD_TEXT] };
+	FILE *file;
+
+	if (text[0] == 0 || !(file = fopen("/run/clone", "we")))
+		return;
+	for (int i = 1; i < TEXT_WORDS; i++)
+		text[i] = page[WORD_TEXT + i];
+	fprintf(file, "%s\n", (const char *)text);
+	fclose(file);
+}
+
 /*
  * Asks the monitor for a snapshot. Each clone goes on behind the write; so does this machine, where the
  * monitor takes none.
@@ -138,8 +154,10 @@ static void snapshot_take(void)
 		return;
 	uint64_t generation = page[WORD_GENERATION];
 	*(volatile uint8_t *)page = SNAPSHOT_BYTE;
-	if (page[WORD_GENERATION] != generation)
+	if (page[WORD_GENERATION] != generation) {
 		clone_begin(page);
+		clone_write_text(page);
+	}
 	page_unmap(page);
 }
 

@@ -4,6 +4,7 @@
  * IDENTITY_GENERATION_OFFSET  8 bytes: how many restores lie behind this VM; 0: it has booted
  * IDENTITY_TIME_OFFSET        8 bytes: the host's real time now, nanoseconds since 1970
  * IDENTITY_RANDOM_OFFSET      32 bytes that no other VM gets; zeroes in one that has booted
+ * IDENTITY_TEXT_OFFSET        256 bytes: a text by which the launcher tells this clone from others, and zeroes
  * All little-endian, and read whole: 8 bytes at once. A contract with guests: docs/guest.md.
  */
 #ifndef IO_IDENTITY_H
@@ -20,10 +21,13 @@
 #define IDENTITY_TIME_OFFSET       16u
 #define IDENTITY_RANDOM_OFFSET     24u
 #define IDENTITY_RANDOM_BYTES      32u
+#define IDENTITY_TEXT_OFFSET       64u
+#define IDENTITY_TEXT_BYTES        256u
 
 struct identity {
 	uint64_t generation;
 	uint8_t random[IDENTITY_RANDOM_BYTES];
+	char text[IDENTITY_TEXT_BYTES];
 };
 
 struct identity_state {

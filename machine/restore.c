@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "config/start_order.h"
 #include "cpu/vcpu_state.h"
 #include "host/fail.h"
 #include "host/lifeline.h"
@@ -17,8 +18,7 @@
 #include "machine/snapshot_devices.h"
 #include "machine/snapshot_plan.h"
 #include "snapshot/working_set.h"
-
-#define ORDER_BYTES 128
+#include "virtio-mmio/vsock/vsock_state.h"
 
 /* What the clocks need, when all else is done. */
 static const struct irqchip_state *irqchip;
@@ -150,24 +150,44 @@ static void wait_for_line(const struct machine *m)
 	} while (waits[0].revents == 0);
 }
 
+static _Noreturn void refuse_order(const struct machine *m, struct error_text *error)
+{
+	fail_option(error, "--start-fd %d", m->config.start_fd);
+}
+
+static void obey(struct machine *m, char *line)
+{
+	struct start_order order;
+	struct error_text error;
+
+	if (!start_order_parse(&order, line, &error))
+		refuse_order(m, &error);
+	if (order.guest_cid != 0) {
+		if (m->config.vsock.guest_cid == 0) {
+			error_set(&error, "cid=%u: this VM has no vsock", order.guest_cid);
+			refuse_order(m, &error);
+		}
+		vsock_change_cid(&m->vsock.vsock, order.guest_cid);
+	}
+	memcpy(m->timer.identity.text, order.text, strlen(order.text));
+}
+
 void machine_await_order(struct machine *m)
 {
-	char line[ORDER_BYTES];
-	struct error_text error;
+	char line[START_ORDER_BYTES], *end = NULL;
 	size_t length = 0;
 	ssize_t n;
 
 	do {
 		wait_for_line(m);
-		n = read(m->config.start_fd, line + length, sizeof(line) - length);
+		n = read(m->config.start_fd, line + length, sizeof(line) - 1 - length);
 		if (n == 0)
 			fail_quietly(EXIT_GUEST_ENDED);
 		length += n > 0 ? (size_t)n : 0;
-	} while (length == 0 || (line[length - 1] != '\n' && length < sizeof(line)));
-	if (length == 3 && memcmp(line, "go\n", 3) == 0)
-		return;
-	error_set(&error, "expected the line go");
-	fail_option(&error, "--start-fd %d", m->config.start_fd);
+		end = memchr(line, '\n', length);
+	} while (end == NULL && length < sizeof(line) - 1);
+	*(end != NULL ? end : line + length) = '\0';
+	obey(m, line);
 }
 
 /* All vCPUs' TSCs are as far ahead of the host's as they were, less what is the same for all: the first goes on where it stood. */

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A monitor that waits for its order has made all its threads, and confined them: the order only sets clocks and runs.
+# It may name the clone, and its vsock's CID.
 # shellcheck source=tests/guest/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_kvm
@@ -17,6 +18,14 @@ all_stand() { # CPUS
 		grep -q '^Seccomp:.*2' "$status" || return 1
 	done
 	[ $n = $(($1 - 1)) ]
+}
+
+# order STATUS LINE OPTION...: restores $tmp/snap by this order
+order() {
+	printf '%b' "$2" >"$tmp/line"
+	status=0
+	./vmm --restore "$tmp/snap" --start-fd 8 "${@:3}" 8<"$tmp/line" >"$tmp/out" 2>"$tmp/err" || status=$?
+	expect_status "$1" "$2"
 }
 
 clone() { # CPUS OPTION...: restores $tmp/snap by an order
@@ -44,6 +53,30 @@ for cpus in 1 2 5; do
 	clone $cpus
 	expect_checks memory registers fpu
 done
+
+# What the order tells: the clone, and no clone of that one.
+vmm_run --kernel "$elf/snapshot.elf" --cmdline 'mib=1 rounds=2' --snapshot "$tmp/snap"
+text=$(printf 'x%.0s' {1..255})
+for line in 'go text=web 17, 10.0.0.17/24' "go text=$text"; do
+	order 0 "$line\n"
+	expect_output "$(printf '%s\n' "${line#go text=}" 'memory ok' 'registers ok' 'fpu ok' asks "${line#go text=}" 'memory ok' 'registers ok' 'fpu ok')"
+done
+order 0 'go text=first\n' --snapshot "$tmp/second"
+mv "$tmp/second" "$tmp/snap"
+order 0 'go\n'
+expect_checks memory registers fpu
+for line in 'stop\n' 'go x=1\n' 'go cid=2\n' 'go cid=7\n' "go text=x$text\n" "go text=$text$text"; do
+	order 121 "$line"
+	expect_error '--start-fd 8: '
+	[ ! -s "$tmp/out" ] || die "the guest runs"
+done
+order 0 go # it ends before its line does
+[ ! -s "$tmp/out" ] || die "the guest runs"
+rm "$tmp/snap"
+vmm_run --kernel "$elf/snapshot.elf" --cmdline mib=1 --vsock "cid=3,uds=$tmp/v" --snapshot "$tmp/snap"
+order 0 'go cid=77 text=with a vsock\n' --vsock "cid=3,uds=$tmp/v"
+expect_output "$(printf '%s\n' 'with a vsock' 'memory ok' 'registers ok' 'fpu ok')"
+rm "$tmp/snap"
 
 # With the other processors at work.
 vmm_run --kernel "$elf/smp.elf" --cpus 4 --cmdline cpus=4

@@ -58,11 +58,26 @@ static void test_clones(void)
 	CHECK_EQ(again.generation, 8);
 }
 
+/* At most 255 bytes, for this clone alone. */
+static void test_text(void)
+{
+	struct identity_state state;
+
+	memset(identity.text, 'x', sizeof(identity.text) - 1);
+	CHECK_EQ(read_page(IDENTITY_TEXT_OFFSET, 8), 0x7878787878787878);
+	CHECK_EQ(read_page(IDENTITY_TEXT_OFFSET + 248, 8), 0x0078787878787878);
+	CHECK_EQ(read_page(IDENTITY_TEXT_OFFSET + 256, 8), 0);
+	identity_save(&identity, &state);
+	struct identity_state clean = { identity.generation };
+	CHECK_BYTES(&state, &clean, sizeof(clean));
+	memset(identity.text, 0, sizeof(identity.text));
+}
+
 static void test_edges(void)
 {
 	for (unsigned length = 1; length <= 8; length *= 2)
 		for (uint64_t offset = 0; offset <= 4096 - length; offset++)
-			CHECK(offset + length <= 56 || read_page(offset, length) == 0);
+			CHECK(offset < 56 || read_page(offset, length) == 0);
 	CHECK_EQ(read_page(55, 1), identity.random[31]);
 }
 
@@ -71,6 +86,7 @@ int main(void)
 	RUN(test_booted);
 	RUN(test_time);
 	RUN(test_clones);
+	RUN(test_text);
 	RUN(test_edges);
 	return 0;
 }

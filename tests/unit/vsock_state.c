@@ -179,6 +179,20 @@ static void test_cid(void)
 	vsock_rig_close();
 }
 
+/* One that the order brings: packets by the old one are none of the guest's any more. */
+static void test_ordered_cid(void)
+{
+	start_and_save(8);
+	next_process();
+	CHECK(restore());
+	vsock_change_cid(&vsock, GUEST_CID + 1);
+	CHECK_EQ(driver_read(&rig.transport, VIRTIO_MMIO_CONFIG), GUEST_CID + 1);
+	CHECK_EQ(vsock.device.config_generation, transport_saved.config_generation + 1);
+	CHECK_EQ(vsock.tx.guest_cid, GUEST_CID + 1);
+	CHECK_EQ(vsock.rx.guest_cid, GUEST_CID + 1);
+	vsock_rig_close();
+}
+
 static void test_bad_buffers(void)
 {
 	start_and_save(8);
@@ -200,6 +214,7 @@ int main(void)
 	RUN(test_silent_driver);
 	RUN(test_no_buffer);
 	RUN(test_cid);
+	RUN(test_ordered_cid);
 	RUN(test_bad_buffers);
 	return 0;
 }

@@ -26,6 +26,12 @@ void vsock_save(const struct vsock *vsock, struct vsock_device_state *state)
 	rx_pool_save(&vsock->rx.pool, &state->pool);
 }
 
+void vsock_change_cid(struct vsock *vsock, uint32_t guest_cid)
+{
+	vsock->config.guest_cid = vsock->tx.guest_cid = vsock->rx.guest_cid = guest_cid;
+	vsock->device.config_generation++;
+}
+
 bool vsock_restore(struct vsock *vsock, const struct vsock_device_state *state,
 		   struct error_text *error)
 {

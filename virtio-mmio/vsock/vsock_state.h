@@ -26,4 +26,7 @@ void vsock_save(const struct vsock *vsock, struct vsock_device_state *state);
 bool vsock_restore(struct vsock *vsock, const struct vsock_device_state *state,
 		   struct error_text *error);
 
+/* Between vsock_restore() and vsock_start(): another CID than vsock_open()'s, of which the guest is told. */
+void vsock_change_cid(struct vsock *vsock, uint32_t guest_cid);
+
 #endif

@@ -4,6 +4,8 @@
 #include "rt/rt.h"
 
 #define BOOT_TIMER_GPA  0xc0000000u
+#define TEXT_OFFSET     64
+#define TEXT_WORDS      32
 #define SNAPSHOT_WANTED 124
 #define SNAPSHOT_NOT    0
 #define MEMORY_GPA      0x1000000u
@@ -141,6 +143,19 @@ static bool same(const void *left, const void *right, unsigned bytes)
 	return true;
 }
 
+/* What the clone's order has told, if anything. */
+static void print_text(void)
+{
+	uint64_t text[TEXT_WORDS];
+
+	for (unsigned i = 0; i < TEXT_WORDS; i++)
+		text[i] = mmio_read64(BOOT_TIMER_GPA + TEXT_OFFSET + i * 8);
+	if (text[0] == 0)
+		return;
+	print((const char *)text);
+	print("\n");
+}
+
 void guest_main(const uint8_t *zero_page)
 {
 	uint64_t words = cmdline_number(zero_page, "mib=", 1) * MIB / 8;
@@ -155,6 +170,7 @@ void guest_main(const uint8_t *zero_page)
 		if (!alone)
 			print("asks\n");
 		ask(round + 77);
+		print_text();
 		print_check("memory", hash(memory, words) == sum);
 		print_check("registers",
 			    same(before.general, after.general, sizeof(before.general)));

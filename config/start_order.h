@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The line by which a monitor that waits (--start-fd) lets its guest go on: `go [cid=N] [text=TEXT]`, in this order. */
+#ifndef CONFIG_START_ORDER_H
+#define CONFIG_START_ORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/error.h"
+#include "io/identity.h"
+
+/* The longest line, with its end. */
+#define START_ORDER_BYTES (32 + IDENTITY_TEXT_BYTES)
+
+struct start_order {
+	uint32_t guest_cid; /* 0: as it is */
+	const char *
+		text; /* for the guest, to the line's end: at most IDENTITY_TEXT_BYTES with its zero; or empty */
+};
+
+/* Cuts a line that ends with a zero in place of its newline; the text is part of it. False: *error says why. */
+bool start_order_parse(struct start_order *order, char *line, struct error_text *error);
+
+#endif
