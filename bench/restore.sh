@@ -162,7 +162,7 @@ measure_orders() {
 		launch waiting --order --order-after 150 -- ./vmm --restore "$tmp/snap" "${options[@]}" --start-fd 4
 		[ $i = 0 ] || sample_order vmm us
 		[[ " ${programs[*]} " == *' firecracker '* ]] || continue
-		fc_load "peer$i" "$i" >"$tmp/load"
+		fc_load "peer$i" "order$i" >"$tmp/load"
 		fc_command "order$i"
 		launch firecracker --kill --order-after 150 --order-api "$tmp/fc-apiorder$i" "$tmp/load" -- "${command[@]}"
 		[ $i = 0 ] || sample_order firecracker us

@@ -29,21 +29,24 @@ if "--config-file" in sys.argv:
     if os.path.exists(api + ".snap"): os.unlink(api + ".snap")
     subprocess.run(["./vmm", "--kernel", source["kernel_image_path"], "--cmdline", source["boot_args"], "--snapshot", api + ".snap"], check=True)
 state = "Running"
+connection, _ = server.accept()
 while True:
-    connection, _ = server.accept()
-    head, body = connection.recv(4096).decode().split("\r\n\r\n")
+    text = connection.recv(4096).decode()
+    if not text: sys.exit(1)
+    head, body = text.split("\r\n\r\n")
     method, path = head.split()[:2]
     assert f"Content-Length: {len(body)}" in head
     body = json.loads(body)
     if (method, path, body) == ("PATCH", "/vm", {"state": "Paused"}):
         state = "Paused"
-    elif (method, path, state, body["snapshot_type"]) == ("PUT", "/snapshot/create", "Paused", "Full") if "snapshot_type" in body else False:
+    elif (method, path, state, body.get("snapshot_type")) == ("PUT", "/snapshot/create", "Paused", "Full"):
         shutil.copy(api + ".snap", body["mem_file_path"])
         os.chmod(body["mem_file_path"], 0o600)
         with open(body["snapshot_path"], "w") as file: file.write("state")
-    elif (method, path, state, body["resume_vm"]) == ("PUT", "/snapshot/load", "Running", True):
+    elif (method, path, state, body.get("resume_vm")) == ("PUT", "/snapshot/load", "Running", True):
         assert os.path.exists(body["snapshot_path"]) and body["mem_backend"]["backend_type"] == "File"
-        assert body["network_overrides"][0]["iface_id"] == "eth0" and body["vsock_override"]["uds_path"]
+        assert body["network_overrides"][0]["iface_id"] == "eth0"
+        socket.socket(socket.AF_UNIX).bind(body["vsock_override"]["uds_path"])
         os.execv("./vmm", ["./vmm", "--restore", body["mem_backend"]["backend_path"]])
     else:
         connection.sendall(b"HTTP/1.1 400 \r\n\r\nthat is no request")
