@@ -50,7 +50,7 @@ expect_status 0 "the end of file"
 [ ! -s "$tmp/out" ] || die "it has run without an order"
 vmm_run --restore "$tmp/three" --start-fd 7 7< <(echo stop)
 expect_status 121 "another line"
-expect_error '--start-fd 7: 'stop': expected go'
+expect_error '--start-fd 7: .stop.: expected go'
 mkfifo "$tmp/order"
 ./vmm --restore "$tmp/three" --start-fd 7 7<>"$tmp/order" >"$tmp/out" 2>"$tmp/err" &
 sleep 0.3
