@@ -4,4 +4,5 @@
 set -u
 folder=$(dirname "$0")/../guest
 CLONES=1000 POOL=300 TIME_LIMIT=900 "$folder/snapshot-many.sh" && SNAPSHOTS=60 "$folder/snapshot-moments.sh" &&
-	SNAPSHOTS=200 "$folder/snapshot-vsock.sh" && MUTATIONS=500 TIME_LIMIT=900 "$folder/snapshot-hostile.sh"
+	SNAPSHOTS=200 "$folder/snapshot-vsock.sh" && MUTATIONS=500 TIME_LIMIT=900 "$folder/snapshot-hostile.sh" &&
+	echo "1,000 clones, 300 that wait, 600 random moments, 1,000 hostile files"
