@@ -40,6 +40,12 @@ words = {"".join(n.data for n in t.getElementsByTagName("tspan")[0].childNodes) 
 sys.exit(not words >= {"vmm", "floor", "firecracker", "first byte", "exit", "us"})
 END_PYTHON
 python3 "$tmp/words.py" "$results/startup.svg" || die "the plot does not show who and what"
+# What is not run again stays.
+printf '## Boot to userspace\n\nsome time\n' >>"$page"
+report --quick --only startup --peers "$tmp/peers" --out "$results"
+expect_status 0 "a second run"
+[ "$(grep '^## ' "$page" | tr '\n' ' ')" = "## Boot to userspace ## Start of the monitor " ] && grep -q '^some time$' "$page" ||
+	{ cat "$page"; die "the page does not keep what was not run"; }
 # Where the other monitors lie is the user's own affair.
 ! grep -rF -- "$tmp" "$results" || die "the results name a path of this machine"
 
