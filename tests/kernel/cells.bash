@@ -7,7 +7,8 @@
 #   cells_open                       a TAP, and the table's head
 #   cell KERNEL IMAGE ACPI CPUS      one row of the table; false if the kernel did not boot as it should
 #
-# KERNEL is fast (with SMP for more than one CPU), acpi, debian, debian-backports or debian-amd64.
+# KERNEL is fast (with SMP for more than one CPU), acpi, debian, debian-backports or debian-amd64; or any NAME that has its
+# vmlinux-NAME, bzImage-NAME and config-NAME in build/guest, and its initrd-NAME.cpio if it has its drivers as modules.
 
 tap=vmkernel0
 cell_tries=${CELL_TRIES:-1}
@@ -33,18 +34,25 @@ has_option() { # KERNEL OPTION
 	grep -qE "^CONFIG_$2=[ym]" "$repo/build/guest/config-$1"
 }
 
+has_initrd() { # KERNEL
+	[ -e "$repo/build/guest/initrd-$1.cpio" ]
+}
+
 # Why these cannot work, in $why_boot and $why_devices; empty if they can.
 find_reasons() { # KERNEL ACPI CPUS
 	why_boot='' why_devices=''
-	case $1-$2 in
-	acpi-*) [ "$3" = 1 ] || why_boot='built without SMP' ;;
-	debian*-off)
-		has_option "$1" VIRTIO_MMIO_CMDLINE_DEVICES ||
-			why_devices='no VIRTIO_MMIO_CMDLINE_DEVICES: without ACPI it finds no device'
-		has_option "$1" X86_MPPARSE ||
-			why_boot='no X86_MPPARSE: without ACPI it finds no IOAPIC, and its terminal no interrupt'
+	case $1 in
+	fast) return ;;
+	acpi)
+		[ "$3" = 1 ] || why_boot='built without SMP'
+		return
 		;;
 	esac
+	[ "$2" = off ] || ! has_option "$1" ACPI || return 0
+	has_option "$1" VIRTIO_MMIO_CMDLINE_DEVICES ||
+		why_devices='no VIRTIO_MMIO_CMDLINE_DEVICES: without ACPI it finds no device'
+	has_option "$1" X86_MPPARSE ||
+		why_boot='no X86_MPPARSE: without ACPI it finds no IOAPIC, and its terminal no interrupt'
 }
 
 # The guest's side; $expected has what the report must be.
@@ -70,7 +78,7 @@ boot_devices() { # KERNEL KERNEL-FILE ACPI CPUS
 	rm -f "$work"/*.ext4
 	root=$(image_copy root)
 	cell_script
-	[[ $1 != debian* ]] || initrd=(--initrd "$(guest_file "initrd-$1.cpio")")
+	! has_initrd "$1" || initrd=(--initrd "$(guest_file "initrd-$1.cpio")")
 	greet TCP-LISTEN:8000,reuseaddr "$work/tcp"
 	greet UNIX-LISTEN:"$work/v.sock_6000" "$work/vsock"
 	vm_run devices --kernel "$(guest_file "$2")" --acpi "$3" --cpus "$4" --mem 256M --rootfs "$root" "${initrd[@]}" \
@@ -97,8 +105,8 @@ cell_try() { # KERNEL IMAGE ACPI CPUS
 		rm -f "$work"/v.sock* "$work"/*.out "$work"/*.err
 		file=$(kernel_name "$1" "$2" "$4")
 		took=-
-		# A Debian kernel has had an initrd when it has its root.
-		if [ -n "$why_devices" ] || [[ $1 != debian* ]]; then
+		# A kernel with modules has had an initrd when it has its root.
+		if [ -n "$why_devices" ] || ! has_initrd "$1"; then
 			boot_initrd "$file" "$3" "$4"
 			took=$elapsed_ms
 		fi
