@@ -41,8 +41,8 @@
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
 #define SNAPSHOT_SIGNAL 40
 #define EXIT_PORT       0xf4
-#define TIME_READS      8
-#define TIME_GOOD_NS    1000000
+#define TIME_TRIES      16
+#define TIME_GOOD_NS    4000000
 /* As <linux/random.h> has them, which musl's compiler does not find. */
 #define RNDADDENTROPY _IOW('R', 0x03, int[2])
 #define RNDRESEEDCRNG _IO('R', 0x07)
@@ -82,33 +82,33 @@ static void boot_timer_fire(void)
 	page_unmap(page);
 }
 
-static int64_t monotonic_ns(void)
+static int64_t real_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 /*
- * The host's time is some moment of the read, which a busy host makes long, as it does what follows. So the monotonic
- * clock tells when it was; of some reads the shortest counts.
+ * The host's time is that of some moment of the read. What happens behind it may last where there is much to do: so the
+ * clock is looked at once more when it is set, until it is right as far as a short read can tell.
  */
 static void clock_adjust(const volatile uint64_t *page)
 {
-	int64_t shortest_ns = INT64_MAX, ahead_ns = 0;
-
-	for (int i = 0; i < TIME_READS && shortest_ns > TIME_GOOD_NS; i++) {
-		int64_t start_ns = monotonic_ns(), host_ns = (int64_t)page[WORD_TIME_NS];
-		int64_t read_ns = monotonic_ns() - start_ns;
-		if (read_ns < shortest_ns) {
-			shortest_ns = read_ns;
-			ahead_ns = host_ns - start_ns - read_ns / 2;
-		}
+	for (int i = 0; i < TIME_TRIES; i++) {
+		int64_t start_ns = real_ns(), host_ns = (int64_t)page[WORD_TIME_NS],
+			end_ns = real_ns();
+		bool fits = start_ns <= host_ns && host_ns <= end_ns;
+		if (fits && end_ns - start_ns < TIME_GOOD_NS)
+			break;
+		if (fits)
+			continue;
+		int64_t now_ns = real_ns() + host_ns - (start_ns + end_ns) / 2;
+		struct timespec now = { (time_t)(now_ns / 1000000000),
+					(long)(now_ns % 1000000000) };
+		clock_settime(CLOCK_REALTIME, &now);
 	}
-	int64_t now_ns = monotonic_ns() + ahead_ns;
-	struct timespec now = { (time_t)(now_ns / 1000000000), (long)(now_ns % 1000000000) };
-	clock_settime(CLOCK_REALTIME, &now);
 }
 
 /* The kernel's random numbers are those of every other clone until this is done, and its clock stood. */
