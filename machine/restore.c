@@ -206,7 +206,4 @@ void machine_start_clocks(struct machine *m)
 			fail_restore(m, &error);
 	if (!irqchip_start_clock(m->vm_fd, irqchip, &error))
 		fail_restore(m, &error);
-	/* A thread that has waited frees nothing: it is confined. */
-	if (m->config.start_fd < 0)
-		snapshot_file_forget(&m->snapshot.file);
 }

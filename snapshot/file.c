@@ -190,12 +190,6 @@ bool snapshot_file_ends(const struct snapshot_file *file, struct error_text *err
 			 "the snapshot is damaged: it has more sections than this monitor knows");
 }
 
-void snapshot_file_forget(struct snapshot_file *file)
-{
-	munmap((void *)file->sections, (size_t)file->header.sections_bytes + 1);
-	file->sections = NULL;
-}
-
 /* A short write is continued, which then tells why. */
 static void write_at(struct snapshot_writer *writer, struct iovec *iov, int n, uint64_t offset)
 {

@@ -84,7 +84,7 @@ bool snapshot_header_check(const struct snapshot_header *header, uint64_t file_b
 			   struct error_text *error);
 bool snapshot_file_map_sections(struct snapshot_file *file, struct error_text *error);
 
-/* The content of the next section, which is 8-aligned and valid until snapshot_file_forget(), if it is of this kind and instance
+/* The content of the next section, which is 8-aligned and valid for good, if it is of this kind and instance
  * and has min to max bytes. NULL: *error says why not. */
 const void *snapshot_file_take(struct snapshot_file *file, enum snapshot_kind kind,
 			       unsigned instance, size_t min, size_t max, size_t *bytes,
@@ -94,8 +94,6 @@ const void *snapshot_file_take_exactly(struct snapshot_file *file, enum snapshot
 				       unsigned instance, size_t bytes, struct error_text *error);
 /* Nothing is left. */
 bool snapshot_file_ends(const struct snapshot_file *file, struct error_text *error);
-
-void snapshot_file_forget(struct snapshot_file *file);
 
 /* Writing to an empty file. The first failure counts: later calls do nothing, and snapshot_writer_end() returns it. */
 struct snapshot_writer {

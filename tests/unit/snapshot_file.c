@@ -66,7 +66,7 @@ static bool read_file(int fd)
 		CHECK_EQ(bytes, sizeof(text));
 		CHECK_STRING((const char *)second, text);
 	}
-	snapshot_file_forget(&file);
+	CHECK(munmap((void *)file.sections, (size_t)file.header.sections_bytes + 1) == 0);
 	return right;
 }
 
