@@ -24,7 +24,7 @@ VMM_SOURCES = \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
 	boot/reset_vector.c \
 	irq/irqchip.c irq/irq_line.c irq/irqchip_state.c \
-	cpu/msr_list.c cpu/vcpu_state.c cpu/cpuid.c cpu/boot_state.c cpu/vcpu.c \
+	cpu/msr_list.c cpu/vcpu_state.c cpu/cpuid.c cpu/cpuid_shown.c cpu/boot_state.c cpu/vcpu.c \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/transport_state.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_lanes.c virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/overlay_file.c \

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "cpu/cpuid_shown.h"
 #include "host/fail.h"
 #include "host/ioctl.h"
 #include "host/kvm.h"
@@ -13,7 +14,6 @@
 #define LEAF_VENDOR          0x0u
 #define LEAF_FEATURES        0x1u
 #define LEAF_CACHES          0x4u
-#define LEAF_FEATURES_7      0x7u
 #define LEAF_AMD_FEATURES    0x80000001u
 #define LEAF_XSAVE           0xdu
 #define LEAF_TOPOLOGY        0xbu
@@ -31,41 +31,6 @@
 
 static_assert(offsetof(struct cpuid_table, entries) == sizeof(struct kvm_cpuid2),
 	      "the entries follow the head, as KVM reads them");
-
-/* All other leaves are zero: those of what a guest here has no use for, and what is new. */
-static const struct {
-	uint32_t first, last;
-} shown_leaves[] = {
-	{ LEAF_VENDOR, 0x2 },         /* who it is, what it can; old caches */
-	{ LEAF_CACHES, LEAF_CACHES }, /* sizes, by which Linux and libraries choose */
-	{ 0x6, LEAF_FEATURES_7 },     /* the LAPIC timer that never stops; features */
-	{ LEAF_TOPOLOGY, LEAF_TOPOLOGY },
-	{ LEAF_XSAVE, LEAF_XSAVE }, /* sizes of what is saved: a wrong one ends Linux */
-	{ 0x15, 0x16 },             /* clocks: nothing is calibrated */
-	{ 0x1d, 0x1e },             /* sizes of AMX's tiles */
-	{ LEAF_TOPOLOGY_V2, LEAF_TOPOLOGY_V2 },
-	{ 0x24, 0x24 },                 /* AVX10's version and widths */
-	{ 0x40000000, 0x40000001 },     /* KVM: its clock, the spinlocks that yield */
-	{ 0x80000000, LEAF_AMD_SIZES }, /* features, name, caches, address widths */
-	{ 0x80000019, 0x8000001a },     /* the TLB of 1G pages; which instructions are fast */
-	{ LEAF_AMD_CACHES, LEAF_AMD_TOPOLOGY },
-	{ 0x80000021, 0x80000021 }, /* defences of the CPU's own, such as automatic IBRS */
-};
-/* Not shown: MONITOR (5), DCA (9), the PMU and what samples with it (0xa, 0x14, 0x1c, 0x23, 0x8000001b, 0x80000022; Linux would run
- * a watchdog by its interrupts), the host's shares of caches and bandwidth (0xf, 0x10, 0x80000020), virtualisation of the guest's own
- * (0x8000000a), enclaves and encryption, which this monitor sets up for no guest (0x12, 0x19, 0x21, 0x8000001f). Nor are the
- * bits of these: */
-static const struct {
-	uint32_t function; /* sub-leaf 0 */
-	uint32_t ebx, ecx, edx;
-} hidden_features[] = {
-	/* DTES64, MONITOR, VMX, PDCM; DS */
-	{ LEAF_FEATURES, 0, 1u << 2 | 1u << 3 | 1u << 5 | 1u << 15, 1u << 21 },
-	/* SGX, PT; SGX_LC; ARCH_LBR */
-	{ LEAF_FEATURES_7, 1u << 2 | 1u << 25, 1u << 30, 1u << 19 },
-	/* SVM, IBS, PERFCTR_CORE, PERFCTR_NB, PERFCTR_LLC */
-	{ LEAF_AMD_FEATURES, 0, 1u << 2 | 1u << 10 | 1u << 23 | 1u << 24 | 1u << 28, 0 },
-};
 
 /* The number of APIC id bits that n_cpus take. */
 static uint32_t apic_id_bits(unsigned n_cpus)
@@ -166,30 +131,9 @@ static void set_features(struct kvm_cpuid_entry2 *entry, int kvm_fd, unsigned n_
 	}
 }
 
-static bool is_shown(uint32_t function)
-{
-	for (size_t i = 0; i < sizeof(shown_leaves) / sizeof(shown_leaves[0]); i++)
-		if (function >= shown_leaves[i].first && function <= shown_leaves[i].last)
-			return true;
-	return false;
-}
-
-static void hide(struct kvm_cpuid_entry2 *entry)
-{
-	if (!is_shown(entry->function))
-		entry->eax = entry->ebx = entry->ecx = entry->edx = 0;
-	for (size_t i = 0; i < sizeof(hidden_features) / sizeof(hidden_features[0]); i++) {
-		if (entry->function != hidden_features[i].function || entry->index != 0)
-			continue;
-		entry->ebx &= ~hidden_features[i].ebx;
-		entry->ecx &= ~hidden_features[i].ecx;
-		entry->edx &= ~hidden_features[i].edx;
-	}
-}
-
 static void adapt_entry(struct kvm_cpuid_entry2 *entry, int kvm_fd, unsigned n_cpus, bool amd)
 {
-	hide(entry);
+	cpuid_hide(entry);
 	switch (entry->function) {
 	case LEAF_FEATURES:
 		set_features(entry, kvm_fd, n_cpus, amd);
