@@ -2,7 +2,6 @@
 #include "host/seccomp.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/if_tun.h>
@@ -11,7 +10,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -31,9 +29,6 @@
 /* Replaced when the filter is installed. */
 #define OWN_PROCESS 0xfffffff0
 #define OWN_THREAD  0xfffffff1
-
-/* Roughly. */
-#define LAST_NUMBER 470u
 
 #define ANY 0xff
 
@@ -209,38 +204,24 @@ static void put_call(struct filter *filter, unsigned first, unsigned end)
 	put_jump(filter, BPF_JEQ, rule->number, filter->start, TRAP);
 }
 
-/* The first rule of a call, between two others, whose number is nearest to the middle of the numbers from `from` to `to`. Most of
- * these are refused, and the kernel tries each number when it takes the filter: short ways for many of them. */
-static unsigned middle(const struct filter *filter, unsigned first, unsigned end, unsigned from,
-		       unsigned to)
+/* A tree of comparisons. */
+static void put_rules(struct filter *filter, unsigned first, unsigned end)
 {
-	unsigned best = end;
-	int least = INT_MAX;
+	const struct rule *const *rule = filter->rules;
+	unsigned half = first;
 
-	for (unsigned i = first + 1; i < end; i++) {
-		int distance = abs(2 * filter->rules[i]->number - (int)(from + to));
-		if (filter->rules[i]->number != filter->rules[i - 1]->number && distance < least) {
-			least = distance;
-			best = i;
-		}
-	}
-	return best;
-}
-
-/* A tree of comparisons, for the numbers from `from` to `to`. */
-static void put_rules(struct filter *filter, unsigned first, unsigned end, unsigned from,
-		      unsigned to)
-{
-	if (filter->rules[first]->number == filter->rules[end - 1]->number) {
+	/* The rules of one call stay together. */
+	for (unsigned i = first + 1; i < end && (half == first || i <= (first + end) / 2); i++)
+		if (rule[i]->number != rule[i - 1]->number)
+			half = i;
+	if (half == first) {
 		put_call(filter, first, end);
 		return;
 	}
-	unsigned half = middle(filter, first, end, from, to);
-	unsigned number = filter->rules[half]->number;
-	put_rules(filter, half, end, number, to);
+	put_rules(filter, half, end);
 	unsigned above = filter->start;
-	put_rules(filter, first, half, from, number);
-	put_jump(filter, BPF_JGE, number, above, filter->start);
+	put_rules(filter, first, half);
+	put_jump(filter, BPF_JGE, rule[half]->number, above, filter->start);
 }
 
 static void refused(int signal, siginfo_t *info, void *context)
@@ -272,11 +253,14 @@ static void make_filter(struct filter *filter, unsigned uses)
 	filter->start = FILTER_MAX;
 	put(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
 	put(filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP));
-	put_rules(filter, 0, filter->n_rules, 0, LAST_NUMBER);
+	put_rules(filter, 0, filter->n_rules);
 	put_load(filter, offsetof(struct seccomp_data, nr));
 	/* Numbers mean something else in other architectures; those of x32 have a bit of their own. */
 	put_jump(filter, BPF_JEQ, AUDIT_ARCH_X86_64, filter->start, TRAP);
 	put_load(filter, offsetof(struct seccomp_data, arch));
+	/* Means nothing, but that the kernel does not try every number for those that always pass: that is a third of the time that it
+	 * takes to make a filter, and spares an allowed call a hundredth of a microsecond. */
+	put(filter, (struct sock_filter)BPF_STMT(BPF_LDX | BPF_W | BPF_IMM, 0));
 }
 
 bool seccomp_enter(unsigned uses)
