@@ -26,7 +26,8 @@ static void set_regions(struct guest_memory *memory, uint8_t *host, uint64_t byt
 	madvise(host, bytes, MADV_DONTDUMP);
 }
 
-bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
+/* NULL: there is no room. */
+static uint8_t *map_aligned(uint64_t bytes)
 {
 	/* A huge page can only back the guest where host and guest address agree modulo 2 MiB. */
 	uint64_t mapped_bytes = bytes + HUGE_PAGE_BYTES;
@@ -34,14 +35,22 @@ bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (mapped == MAP_FAILED)
-		return false;
+		return NULL;
 	uint64_t head = -(uintptr_t)mapped & (HUGE_PAGE_BYTES - 1);
 	if (head != 0)
 		munmap(mapped, head);
 	if (head != HUGE_PAGE_BYTES)
 		munmap(mapped + head + bytes, HUGE_PAGE_BYTES - head);
-	set_regions(memory, mapped + head, bytes);
-	return true;
+	return mapped + head;
+}
+
+bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
+{
+	uint8_t *mapped = map_aligned(bytes);
+
+	if (mapped != NULL)
+		set_regions(memory, mapped, bytes);
+	return mapped != NULL;
 }
 
 bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
@@ -58,10 +67,14 @@ bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
 
 bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset)
 {
-	return guest_memory_map(memory, bytes) &&
-	       mmap(memory->host, bytes, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset) != MAP_FAILED &&
-	       madvise(memory->host, bytes, MADV_DONTDUMP) == 0;
+	uint8_t *mapped = map_aligned(bytes);
+
+	if (mapped == NULL ||
+	    mmap(mapped, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+		 (off_t)offset) == MAP_FAILED)
+		return false;
+	set_regions(memory, mapped, bytes);
+	return true;
 }
 
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory)
