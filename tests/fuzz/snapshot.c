@@ -21,12 +21,12 @@ static void check_refusal(void)
 }
 
 /* As a writer would have: the header's own, and that of each section as far as they follow one another. */
-static void set_checksums(uint64_t bytes)
+static void set_checksums(uint8_t *first, uint64_t bytes)
 {
 	struct snapshot_section *section;
 
 	for (uint64_t at = 0; bytes - at >= sizeof(*section);) {
-		section = (void *)(sections + at);
+		section = (void *)(first + at);
 		at += sizeof(*section);
 		if (section->bytes > bytes - at)
 			break;
@@ -45,15 +45,15 @@ static void take_all(void)
 	size_t length;
 
 	while (file.header.sections_bytes - file.at >= sizeof(*section)) {
-		section = (const void *)(sections + file.at);
+		section = (const void *)(file.sections + file.at);
 		const void *data = snapshot_file_take(&file, section->kind, section->instance, 0,
 						      SECTIONS_MAX, &length, &error);
 		if (data == NULL) {
 			check_refusal();
 			return;
 		}
-		CHECK((const uint8_t *)data >= sections && length <= SECTIONS_MAX &&
-		      (const uint8_t *)data + length <= sections + file.header.sections_bytes);
+		CHECK((const uint8_t *)data >= file.sections && length <= SECTIONS_MAX &&
+		      (const uint8_t *)data + length <= file.sections + file.header.sections_bytes);
 		if (section->kind == SNAPSHOT_IRQCHIP && length == sizeof(struct irqchip_state)) {
 			CHECK(!irqchip_restore(-1, data, &error));
 			check_refusal();
@@ -93,17 +93,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	bytes -= sizeof(file.header);
 	memset(&file, 0, sizeof(file));
 	memcpy(&file.header, data, sizeof(file.header));
-	memcpy(sections, data + sizeof(file.header), bytes);
-	set_checksums(bytes);
+	/* They end where the array does: what lies behind them is not to be read. */
+	uint64_t taken = file.header.sections_bytes < bytes ? file.header.sections_bytes : bytes;
+	taken &= ~7ull;
+	uint8_t *first = sections + SECTIONS_MAX - taken;
+	memcpy(first, data + sizeof(file.header), taken);
+	set_checksums(first, taken);
 	error.text[0] = '\0';
 	if (!snapshot_header_check(&file.header,
 				   file.header.memory_offset + file.header.memory_bytes, &error)) {
 		check_refusal();
 		return 0;
 	}
-	if (file.header.sections_bytes > bytes)
+	if (file.header.sections_bytes > taken)
 		return 0; /* it would be too short */
-	file.sections = sections;
+	file.sections = first;
 	take_all();
 	return 0;
 }
