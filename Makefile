@@ -38,7 +38,7 @@ VMM_SOURCES = \
 	host/terminal.c host/tap.c host/frame_socket.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c host/sandbox.c host/seccomp.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))
 LINT_FILES = vmm.c $(wildcard machine/*.[ch] snapshot/*.[ch] config/*.[ch] mem/*.[ch] boot/*.[ch] irq/*.[ch] cpu/*.[ch] \
-	virtio-mmio/*.[ch] virtio-mmio/*/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] lab/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch])
+	virtio-mmio/*.[ch] virtio-mmio/*/*.[ch] io/*.[ch] host/*.[ch] guest/*.[ch] lab/*.[ch] tests/*/*.[ch] tests/guest/*/*.[ch] tests/fuzz/*/*.[ch])
 TSAN_TESTS = $(basename $(notdir $(wildcard tests/tsan/*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/*.c)))
 
@@ -148,13 +148,24 @@ $(O)/tests/unit/%: tests/unit/%.c $(TEST_OBJECTS)
 
 $(O)/fuzz/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer-no-link -O1 -g -MMD -MP -c -o $@ $<
+	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp -O1 -g -MMD -MP -c -o $@ $<
 
-$(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJECTS)
+# From an archive: a fuzzer has only what it calls, so that there are fewer counters to look through after each input.
+$(O)/fuzz/vmm.a: $(FUZZ_OBJECTS)
+$(O)/cov/vmm.a: $(COV_OBJECTS)
+$(O)/fuzz/vmm.a $(O)/cov/vmm.a:
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(O)/fuzz/vmm.a
 	@mkdir -p $(@D)
 	@echo "  FUZZ $<"
-	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer -O1 -g -MMD -MP -MF $@.d -o $@ $< \
-		$(FUZZ_OBJECTS) -l:liburing.a -lpthread
+	$(Q)$(CLANG) $(CLANG_CFLAGS) -Wno-conversion $(SANITIZE) -fsanitize=fuzzer -fno-sanitize-coverage=trace-cmp -O1 -g -MMD -MP -MF $@.d -o $@ $< \
+		$(O)/fuzz/vmm.a -l:liburing.a -lpthread $(MODELLED)
+
+# These run in a model of the host (tests/fuzz/model), which has calls of the kernel's, and records what is written to guest memory.
+$(foreach name,block net net_stream vsock device_state,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
+	MODELLED = $(foreach what,at write copy,-Wl,--wrap=guest_memory_$(what))
 
 # The fuzzers and the unit tests once more, to count the lines that they execute (tests/fuzz/lib.bash).
 COVERAGE = $(CLANG) $(CLANG_CFLAGS) -Wno-conversion -fprofile-instr-generate -fcoverage-mapping -O1 -DFUZZ_REPLAY
@@ -163,10 +174,11 @@ $(O)/cov/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(Q)$(COVERAGE) -MMD -MP -c -o $@ $<
 
-$(O)/tests/cov/%: tests/%.c $(COV_OBJECTS)
+$(O)/tests/cov/%: tests/%.c $(O)/cov/vmm.a
 	@mkdir -p $(@D)
 	@echo "  COV $<"
-	$(Q)$(COVERAGE) -MMD -MP -MF $@.d -o $@ $< $(COV_OBJECTS) -l:liburing.a -lpthread
+	$(Q)$(COVERAGE) -MMD -MP -MF $@.d -o $@ $< \
+		$(if $(MODELLED),$(O)/cov/vmm.a,$(COV_OBJECTS)) -l:liburing.a -lpthread $(MODELLED)
 
 # What runs, and not only builds, finds its files in the tree.
 test run bench guest guest-debian: no-other-folder

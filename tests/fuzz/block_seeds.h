@@ -24,6 +24,7 @@ enum operation {
 	OP_RESET_WAIT,
 	OP_IMAGE,
 	OP_END,
+	OP_POLICY, /* of the host's ring */
 	OPERATIONS,
 };
 

@@ -3,7 +3,9 @@
  * States of devices out of a snapshot, as whoever writes such a file likes: what is accepted does no more than a guest can. The input chooses
  * the device, changes bytes of a good state, and then drives what has been restored. Guest memory lies between guard pages.
  */
-#include <sys/eventfd.h>
+#include "tests/fuzz/model/host.h"
+
+#include "tests/fuzz/model/begin.h"
 
 #include "io/console_state.h"
 #include "tests/fuzz/hostile_driver.h"
@@ -146,6 +148,8 @@ static bool find_queues(const struct virtio_device *device)
 	return true;
 }
 
+#include "tests/fuzz/model/end.h"
+
 static void drive(struct virtio_device *device, struct fuzz_input *input)
 {
 	bool has_queues = find_queues(device);
@@ -212,15 +216,15 @@ static struct virtio_device *make_device(enum kind kind)
 
 static void open_rig(void)
 {
-	queues_open();
-	guest_memory_unmap(&rig.memory);
+	memset(&rig, 0, sizeof(rig));
 	rig.memory = memory;
+	ring_open(&rig_ring, VIRTQUEUE_MAX_SIZE);
 }
 
 static void close_rig(enum kind kind)
 {
-	rig.memory = (struct guest_memory){ 0 };
-	queues_close();
+	virtio_transport_detach(&rig.transport);
+	ring_close(&rig_ring);
 	if (kind == KIND_VSOCK) {
 		close(vsock.sockets.half_ended_fd);
 		munmap(vsock.connections.buffers,
@@ -251,7 +255,7 @@ static void fuzz_device(enum kind kind, struct fuzz_input *input)
 		drive(device, input);
 	} else {
 		CHECK(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
-		fuzz_clear_memory(&rig.memory);
+		host_clear_memory(&rig.memory);
 	}
 	close_rig(kind);
 }
@@ -286,15 +290,17 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc, (void)argv;
 	write_seeds();
 	fuzz_map_memory(&memory, RIG_MEM_BYTES);
+	host_own_memory(&memory);
 	image = (struct block_image){ .fd = memfd_create("disk", MFD_CLOEXEC),
 				      .path = "disk",
 				      .sectors = DISK_SECTORS,
 				      .is_regular = true };
 	CHECK(ftruncate(image.fd, DISK_SECTORS * SECTOR_BYTES) == 0);
+	host_own_file(image.fd, -1, DISK_SECTORS * SECTOR_BYTES);
 	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
 	tap = (struct tap){ .fd = ends[0], .name = "fake0", .mtu = 1500, .offloads = 0x77 };
 	tap_peer = ends[1];
-	console.wake.fd = (int)syscall(SYS_eventfd2, 0, EFD_NONBLOCK | EFD_CLOEXEC);
+	console.wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return 0;
 }
 

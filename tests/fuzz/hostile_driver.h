@@ -7,7 +7,8 @@
 #ifndef TESTS_FUZZ_HOSTILE_DRIVER_H
 #define TESTS_FUZZ_HOSTILE_DRIVER_H
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/model/host.h"
+
 #include "tests/fuzz/race.h"
 
 #include "tests/unit/net_queues.h"
@@ -32,6 +33,7 @@ static inline void hostile_memory(void)
 {
 	guest_memory_unmap(&rig.memory);
 	fuzz_map_memory(&rig.memory, RIG_MEM_BYTES);
+	host_own_memory(&rig.memory);
 }
 
 /* One bit of the input for each feature that the device offers. */
@@ -160,7 +162,7 @@ static inline void hostile_end(void)
 	queues_reset();
 	RIG_RUN_UNTIL(rig.transport.device->in_flight == 0);
 	CHECK_EQ(queues_status(), 0);
-	fuzz_clear_memory(&rig.memory);
+	host_clear_memory(&rig.memory);
 }
 
 /* What the other vCPU of a race does beside writing memory. */

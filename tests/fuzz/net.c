@@ -10,7 +10,9 @@
  * look at an empty queue and the wish for kicks, which needs a second thread (tests/tsan/net.c has it); in rx_pool.c
  * what only the vsock asks. In transport.c, what only reads registers is left to the fuzzer of that.
  */
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/model/host.h"
+
+#include "tests/fuzz/model/begin.h"
 
 /* net_rig.h's places of buffers are those of the hostile driver. */
 #include "tests/unit/net_rig.h"
@@ -31,6 +33,7 @@ enum operation {
 	OP_RESULT,
 	OP_RING_BUFFER,
 	OP_TX_HEADER,
+	OP_POLICY, /* of the host's ring */
 	OPERATIONS,
 };
 
@@ -299,6 +302,8 @@ static void change_result(struct fuzz_input *input)
 	}
 }
 
+#include "tests/fuzz/model/end.h"
+
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
@@ -317,6 +322,8 @@ static void do_operation(struct fuzz_input *input)
 		change_result(input);
 	else if (operation == OP_RING_BUFFER && has_queues)
 		hostile_rings_offer(NET_RX, input);
+	else if (operation == OP_POLICY)
+		host_set_policy(fuzz_byte(input));
 	else if (operation == OP_TX_HEADER)
 		tx_header(input);
 	else if (operation == OP_RX_BUFFER && has_queues)
@@ -326,6 +333,8 @@ static void do_operation(struct fuzz_input *input)
 	else
 		hostile_operation(operation, input);
 }
+
+#include "tests/fuzz/model/begin.h"
 
 /* The memory that the kernel was told to fill lies in guest RAM or is the NIC's own place for what does not fit;
  * chains that no read or write has are back or wait in the pool. */
@@ -382,6 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.indirect = false;
 	nic_tap.no_nowait = false;
 	nic.rx.batch_reads = 1;
+	host_set_policy(0);
 	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
@@ -398,3 +408,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	hostile_end();
 	return 0;
 }
+
+#include "tests/fuzz/model/end.h"

@@ -9,7 +9,9 @@
  *
  * No input reaches: the pause before a peer at a path is called again, and what follows it (tests/unit/net_stream_link.c).
  */
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/model/host.h"
+
+#include "tests/fuzz/model/begin.h"
 
 /* The places of buffers are those of the hostile driver. */
 #include "tests/unit/net_stream_rig.h"
@@ -30,6 +32,7 @@ enum operation {
 	OP_PEER_LEAVES,
 	OP_RESULT,
 	OP_RING_BUFFER,
+	OP_POLICY, /* of the host's ring */
 	OPERATIONS,
 };
 
@@ -287,6 +290,8 @@ static void change_result(struct fuzz_input *input)
 	}
 }
 
+#include "tests/fuzz/model/end.h"
+
 static void do_operation(struct fuzz_input *input)
 {
 	uint8_t operation = fuzz_byte(input) % OPERATIONS;
@@ -300,6 +305,8 @@ static void do_operation(struct fuzz_input *input)
 		shutdown(peer, SHUT_RDWR);
 	else if (operation == OP_RESULT)
 		change_result(input);
+	else if (operation == OP_POLICY)
+		host_set_policy(fuzz_byte(input));
 	else if (operation == OP_RING_BUFFER && has_queues)
 		hostile_rings_offer(NET_RX, input);
 	else if (operation == OP_RX_BUFFER && has_queues)
@@ -309,6 +316,8 @@ static void do_operation(struct fuzz_input *input)
 	else
 		hostile_operation(operation, input);
 }
+
+#include "tests/fuzz/model/begin.h"
 
 /* What is kept is bounded; a chain is back, waits in the pool, or was not taken. */
 static void check_invariants(void)
@@ -347,6 +356,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	memset(rig.queues, 0, sizeof(rig.queues));
 	rig.indirect = false;
+	host_set_policy(0);
 	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
@@ -361,3 +371,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	hostile_end();
 	return 0;
 }
+
+#include "tests/fuzz/model/end.h"

@@ -9,6 +9,10 @@
  * No input reaches: vsock_open() without memory for the buffers, and chains that a driver offers between a last
  * look and vsock_tx_run()'s asking for kicks, because here the driver and the device take turns.
  */
+#include "tests/fuzz/model/host.h"
+
+#include "tests/fuzz/model/begin.h"
+
 #include "tests/fuzz/vsock_seeds.h"
 
 #define OPERATIONS_MAX 400
@@ -19,6 +23,9 @@ static struct listen_socket vsock_socket;
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc, (void)argv;
+#ifndef RACE
+	model_refuses_socket = socket_fails;
+#endif
 	host_open();
 	queues_open();
 	hostile_memory();
@@ -153,15 +160,16 @@ static void run(uint8_t how)
 {
 	unsigned turns = how & 31, patience = (how & 0xe0) == RUN_PATIENTLY ? 8 : 0;
 
-	ahead_s = seconds_pass;
+	pass_seconds(seconds_pass);
 	for (; turns > 0; turns--) {
 		if (faulty_turn())
 			continue;
 		if (patience-- == 0)
 			break;
-		usleep(100); /* for a timer, or a worker of the kernel */
+		pause_shortly();
 	}
-	ahead_s = seconds_pass = 0;
+	pass_seconds(0);
+	seconds_pass = 0;
 }
 
 /* The host is in order again. */
@@ -171,6 +179,8 @@ static void end_faults(void)
 	vsock.listener.given_up = false;
 	vsock_listener_accept(&vsock.listener);
 }
+
+#include "tests/fuzz/model/end.h"
 
 static void do_operation(struct fuzz_input *input)
 {
@@ -199,9 +209,13 @@ static void do_operation(struct fuzz_input *input)
 		seconds_pass = fuzz_byte(input);
 	else if (operation == OP_LAUNCHER)
 		plan_launcher(fuzz_byte(input), has_queues);
+	else if (operation == OP_POLICY)
+		host_set_policy(fuzz_byte(input));
 	else if (operation > OP_ACCEPT)
 		program(operation, input);
 }
+
+#include "tests/fuzz/model/begin.h"
 
 /* The memory that the kernel was told to fill lies in guest RAM. Returns how many chains that are. */
 static unsigned check_receives(void)
@@ -343,6 +357,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	rig.indirect = false;
 	vsock.sockets.no_nowait = false;
 	vsock.listener.next_host_port = 0;
+	host_set_policy(0);
 	hostile_race(TX_BUFFER_GPA, data, bytes);
 	for (unsigned i = 0; i < OPERATIONS_MAX && input.left > 0; i++) {
 		do_operation(&input);
@@ -360,3 +375,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	check_connections_end();
 	return 0;
 }
+
+#include "tests/fuzz/model/end.h"

@@ -6,7 +6,7 @@
 #ifndef TESTS_FUZZ_VSOCK_FAULTS_H
 #define TESTS_FUZZ_VSOCK_FAULTS_H
 
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/model/host.h"
 
 #include "tests/unit/net_queues.h"
 #include "virtio-mmio/vsock/vsock.h"
@@ -15,8 +15,9 @@
 #define FEW_CONNECTIONS 24u
 #define FEW_PACKETS     6u
 
-/* Whatever is waited for is so with short timers. */
+/* Whatever is waited for is so with short timers; in the model until the next timer. */
 #undef RIG_RUN_UNTIL
+#ifdef RACE
 #define RIG_RUN_UNTIL(condition)                                                                   \
 	do {                                                                                       \
 		int64_t end = clock_now_ms() + RIG_WAIT_MS;                                        \
@@ -26,6 +27,13 @@
 			CHECK_EQ(ring_wait_for(&rig_ring, 20), 0);                                 \
 		}                                                                                  \
 	} while (0)
+#else
+#define RIG_RUN_UNTIL(condition)                                                                   \
+	for (unsigned waits = 0; !(condition); waits++) {                                          \
+		CHECK(waits < 2000);                                                               \
+		CHECK_EQ(ring_wait_for(&rig_ring, RIG_WAIT_MS), 0);                                \
+	}
+#endif
 
 /* The operations that a fault may befall. */
 enum fault_kind {
@@ -45,8 +53,18 @@ static const int fault_errors[] = { EAGAIN,     EINTR,      EMFILE, ENOMEM, ECON
 static struct vsock vsock;
 static uint8_t faults; /* enum fault_kind; none if none is left */
 static unsigned faults_left, fault_error;
-static unsigned ahead_s; /* of CLOCK_MONOTONIC, while the loop turns */
 static ring_done_fn *accepted_fn;
+
+static inline bool socket_fails(void)
+{
+	if (faults_left == 0 || !(faults & FAULT_SOCKET))
+		return false;
+	faults_left--;
+	return true;
+}
+
+#ifdef RACE
+static unsigned ahead_s; /* of CLOCK_MONOTONIC, while the loop turns */
 
 /* The device's clock, and its new sockets. */
 int clock_gettime(clockid_t clock, struct timespec *now)
@@ -59,8 +77,7 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 int socket(int domain, int type, int protocol)
 {
-	if (faults_left > 0 && (faults & FAULT_SOCKET)) {
-		faults_left--;
+	if (socket_fails()) {
 		errno = EMFILE;
 		return -1;
 	}
@@ -86,6 +103,28 @@ static inline void hurry_timers(void)
 			.tv_nsec = soon.tv_nsec,
 		};
 	}
+}
+#else
+static inline void hurry_timers(void)
+{
+}
+#endif
+
+/* For the next turns of the loop. */
+static inline void pass_seconds(unsigned seconds)
+{
+#ifdef RACE
+	ahead_s = seconds;
+#else
+	model_now_ns += seconds * 1000000000ll;
+#endif
+}
+
+/* For a timer, or a worker of the kernel. */
+static inline void pause_shortly(void)
+{
+	if (!host_pass_time())
+		usleep(100);
 }
 
 static inline enum fault_kind kind_of_socket_op(const struct vsock_socket_op *op)

@@ -48,7 +48,11 @@ static inline struct sockaddr_un host_address(const char *suffix)
 
 static inline int host_socket(int type)
 {
+#ifdef RACE
 	return (int)syscall(SYS_socket, AF_UNIX, type | SOCK_CLOEXEC, 0);
+#else
+	return model_socket(type);
+#endif
 }
 
 static inline int host_bind(int type, const char *suffix, int backlog)
@@ -98,7 +102,7 @@ static inline void host_open(void)
 	full_listener = host_bind(SOCK_STREAM, "_2", 0);
 	CHECK(fcntl(full_listener, F_SETFL, O_NONBLOCK) == 0);
 	CHECK((full_client = host_connect("_2")) >= 0);
-	close(open(host_address("_3").sun_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	host_name_file(host_address("_3").sun_path);
 	host_bind(SOCK_DGRAM, "_4", 0);
 	memset(programs, -1, sizeof(programs));
 	memset(host_bytes, 'h', sizeof(host_bytes));

@@ -23,6 +23,7 @@ enum operation {
 	OP_FAULT,
 	OP_TIME,
 	OP_LAUNCHER,
+	OP_POLICY, /* of the host's ring */
 	OPERATIONS,
 };
 

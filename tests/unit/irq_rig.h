@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #define RIG_VM_FD (-2)
+#ifndef RIG_OTHER_IOCTL
+#define RIG_OTHER_IOCTL(fd, request, argument) syscall(SYS_ioctl, fd, request, argument)
+#endif
 
 static atomic_uint rig_interrupts;
 static atomic_uint rig_doorbells;
@@ -33,7 +36,7 @@ int ioctl(int fd, unsigned long request, ...)
 		atomic_fetch_add(&rig_doorbells, 1);
 		return 0;
 	}
-	return (int)syscall(SYS_ioctl, fd, request, argument);
+	return (int)RIG_OTHER_IOCTL(fd, request, argument);
 }
 
 /* How many interrupts there were since it was last asked. */

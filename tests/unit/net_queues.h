@@ -105,7 +105,8 @@ static inline void queues_make(unsigned index, uint16_t size)
 {
 	uint64_t gpa = queue_gpa(index);
 
-	memset(rig_at(gpa), 0, 0x10000);
+	for (unsigned part = 0; part < 3; part++)
+		memset(rig_at(gpa + part * 0x4000u), 0, 0x1000);
 	rig.queues[index] = (struct driver_queue){
 		.memory = &rig.memory,
 		.size = size,

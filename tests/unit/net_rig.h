@@ -30,7 +30,7 @@ static inline void nic_open_fd(int tap_fd, uint32_t offloads, uint16_t mtu)
 		.mtu = 1500,
 	};
 	queues_open();
-	memset(&nic, 0, sizeof(nic));
+	memset(&nic, 0, offsetof(struct net, stream)); /* which it has not */
 	net_init(&nic, &nic_tap, rig_mac, mtu, &rig.memory, &rig_ring);
 	queues_attach(&nic.device);
 }
