@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,6 +44,26 @@ static bool measure(struct input_file *file, struct error_text *error)
 							 : "a device, pipe or socket");
 	file->bytes = (uint64_t)status.st_size;
 	return file->bytes > 0 || error_set(error, "the file is empty");
+}
+
+const char *file_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
+}
+
+int file_open_folder(const char *path)
+{
+	size_t length = (size_t)(file_base_name(path) - path);
+	char folder[PATH_MAX];
+
+	errno = ENAMETOOLONG;
+	if (length + 2 > sizeof(folder))
+		return -1;
+	memcpy(folder, path, length);
+	memcpy(folder + length, ".", 2);
+	return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 bool input_file_open(struct input_file *file, const char *path, struct error_text *error)

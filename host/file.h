@@ -19,6 +19,12 @@ struct file_name {
 /* stat() or fstat(). */
 int file_stat(const struct file_name *name, struct stat *status);
 
+/* What stands behind the last slash. */
+const char *file_base_name(const char *path);
+
+/* The folder that the path's last name is in, to look names up there (O_PATH). -1 with errno. */
+int file_open_folder(const char *path);
+
 /* Whether an inherited descriptor is open for what is needed. */
 bool file_check_access(int fd, bool write, struct error_text *error);
 

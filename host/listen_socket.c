@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "host/file.h"
 #include "host/release.h"
 #include "host/socket.h"
 
@@ -95,12 +95,8 @@ static void remove_own(void)
 /* False with errno. */
 static bool remember(struct own_socket *socket, const char *path)
 {
-	char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
-	const char *slash = strrchr(path, '/');
-
-	socket->name = slash == NULL ? path : slash + 1;
-	snprintf(directory, sizeof(directory), "%.*s.", (int)(socket->name - path), path);
-	socket->directory_fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	socket->name = file_base_name(path);
+	socket->directory_fd = file_open_folder(path);
 	return socket->directory_fd >= 0 && fstatat(socket->directory_fd, socket->name,
 						    &socket->status, AT_SYMLINK_NOFOLLOW) == 0;
 }

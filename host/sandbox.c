@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "host/fail.h"
+#include "host/file.h"
 #include "host/message.h"
 
 /* Landlock's rights by ABI, since headers differ: 1 has the first 13, then one more each. */
@@ -196,20 +197,13 @@ static void forbid_files(const struct sandbox_files *files)
 		miss(ABSTRACT_SOCKETS);
 }
 
-/* Up to the last slash. */
-static size_t directory_length(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? 0 : (size_t)(slash - path) + 1;
-}
-
 static bool same_directory(const char *const *paths)
 {
-	size_t length = directory_length(paths[0]);
+	size_t length = (size_t)(file_base_name(paths[0]) - paths[0]);
 
 	for (unsigned i = 1; paths[i] != NULL; i++)
-		if (directory_length(paths[i]) != length || memcmp(paths[i], paths[0], length) != 0)
+		if (file_base_name(paths[i]) != paths[i] + length ||
+		    memcmp(paths[i], paths[0], length) != 0)
 			return false;
 	return true;
 }
@@ -217,16 +211,14 @@ static bool same_directory(const char *const *paths)
 /* The workers that the ring makes for this thread have its view, too. */
 static bool see_only(const char *path)
 {
-	char directory[4096];
-	size_t length = directory_length(path);
-
-	errno = ENAMETOOLONG;
-	if (length + 2 > sizeof(directory))
-		return false;
-	memcpy(directory, path, length);
-	memcpy(directory + length, ".", 2);
+	int folder_fd = file_open_folder(path);
 	/* A relative path is one in our own directory: not before the others are looked at. */
-	return unshare(CLONE_FS) == 0 && chroot(directory) == 0 && chdir("/") == 0;
+	bool sees = folder_fd >= 0 && unshare(CLONE_FS) == 0 &&
+		    syscall(SYS_fchdir, folder_fd) == 0 && chroot(".") == 0;
+
+	if (folder_fd >= 0)
+		close(folder_fd);
+	return sees;
 }
 
 static void narrow_view(const struct sandbox_files *files)
@@ -241,7 +233,7 @@ static void narrow_view(const struct sandbox_files *files)
 
 const char *sandbox_path(const char *path)
 {
-	return has_view ? path + directory_length(path) : path;
+	return has_view ? file_base_name(path) : path;
 }
 
 /* The calling thread's. */

@@ -13,6 +13,7 @@
 #include "host/container_of.h"
 #include "host/event_line.h"
 #include "host/fail.h"
+#include "host/file.h"
 #include "host/message.h"
 #include "irq/irqchip_state.h"
 #include "machine/rest.h"
@@ -20,33 +21,10 @@
 #include "machine/snapshot_plan.h"
 #include "snapshot/memory.h"
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? path : slash + 1;
-}
-
 static bool is_name(const char *name)
 {
 	return name[0] != '\0' && strchr(name, '/') == NULL && strcmp(name, ".") != 0 &&
 	       strcmp(name, "..") != 0 && strlen(name) < SNAPSHOT_NAME_BYTES;
-}
-
-static int open_folder(const char *path)
-{
-	size_t length = (size_t)(base_name(path) - path);
-	char folder[4096] = ".";
-
-	if (length >= sizeof(folder)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	if (length > 0) {
-		memcpy(folder, path, length);
-		folder[length] = '\0';
-	}
-	return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* Without a name, and for this user alone. */
@@ -65,7 +43,7 @@ void machine_open_snapshot_folder(struct machine *m)
 	m->snapshot.folder_fd = m->snapshot.pages_fd = -1;
 	if (path == NULL)
 		return;
-	m->snapshot.folder_fd = open_folder(path);
+	m->snapshot.folder_fd = file_open_folder(path);
 	if (m->snapshot.folder_fd >= 0)
 		fd = open_unnamed(m->snapshot.folder_fd);
 	if (fd < 0)
@@ -74,7 +52,7 @@ void machine_open_snapshot_folder(struct machine *m)
 					? "the file system there has no unnamed files: %s"
 					: "%s",
 				strerror(errno));
-	else if (!is_name(base_name(path)))
+	else if (!is_name(file_base_name(path)))
 		error_set(&error, "expected the name of a file");
 	else if (lstat(path, &status) == 0)
 		error_set(&error, "it exists already");
@@ -116,7 +94,7 @@ static void guest_has_asked(struct event *event)
 
 	/* While another one is taken this VM stands, and a clone would ask in vain: it has no answer to wait for. */
 	if (!m->snapshot.pending && exit_request_status(&m->exit) == EXIT_REQUEST_NONE)
-		begin(m, NULL, base_name(m->config.snapshot), false);
+		begin(m, NULL, file_base_name(m->config.snapshot), false);
 }
 
 void machine_attach_snapshot(struct machine *m)
@@ -146,7 +124,7 @@ void machine_ask_snapshot(struct machine *m, struct control_client *client, cons
 	if (why != NULL)
 		control_refuse(client, why);
 	else
-		begin(m, client, name != NULL ? name : base_name(m->config.snapshot), goes_on);
+		begin(m, client, name != NULL ? name : file_base_name(m->config.snapshot), goes_on);
 }
 
 static void save_cpus(const struct machine *m, struct snapshot_writer *writer,
