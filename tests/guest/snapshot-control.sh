@@ -77,6 +77,7 @@ fi
 
 # Each goes on from its own moment, perhaps within a line.
 for name in snap second third fourth; do
+	: >"$tmp/guest"
 	timeout -s KILL 60 ./vmm --restore "$tmp/$name" --control "$tmp/c" >"$tmp/guest" 2>"$tmp/err" &
 	vmm_pid=$!
 	for ((i = 0; i < 250; i++)); do [ "$(wc -l <"$tmp/guest")" -lt 5 ] || break; sleep 0.02; done
