@@ -322,22 +322,22 @@ def _(peers):
     os.unlink(path)
 
 
-@case("vsock", "listener-of-packets", 1)
-def _(peers):
-    s, path = at(peers, socket.SOCK_SEQPACKET)
+def listener_of(peers, kind):
+    s, path = at(peers, kind)
     if guest_connects(peers, 20) != (0, 20):
         raise Fault("a socket of another type is taken")
     s.close()
     os.unlink(path)
+
+
+@case("vsock", "listener-of-packets", 1)
+def _(peers):
+    listener_of(peers, socket.SOCK_SEQPACKET)
 
 
 @case("vsock", "listener-of-datagrams", 1)
 def _(peers):
-    s, path = at(peers, socket.SOCK_DGRAM)
-    if guest_connects(peers, 20) != (0, 20):
-        raise Fault("a socket of another type is taken")
-    s.close()
-    os.unlink(path)
+    listener_of(peers, socket.SOCK_DGRAM)
 
 
 @case("vsock", "listener-is-a-file", 1)
