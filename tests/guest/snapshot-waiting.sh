@@ -11,6 +11,7 @@ expect_status 0
 # waits [OPTION...]: it waits then; its order goes to 7, and 5 is its lifeline's other end.
 waits() {
 	rm -f "$tmp/order" "$tmp/life" && mkfifo "$tmp/order" "$tmp/life"
+	# shellcheck disable=SC2094
 	exec 7<>"$tmp/order" 5<>"$tmp/life" 6<"$tmp/life" 5>&- 5>"$tmp/life"
 	./vmm --restore "$tmp/file" --start-fd 8 --lifeline-fd 6 --control "$tmp/c" --status-fd 9 "$@" 8<"$tmp/order" \
 		9>"$tmp/status" 5>&- 7>&- >"$tmp/out" 2>"$tmp/err" &
