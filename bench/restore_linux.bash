@@ -95,35 +95,55 @@ linux_clones() {
 	done
 }
 
+bare_byte='bare-metal guest, fork to first byte'
+# The bare-metal guest's clones beside the floor's, as natively, but that nothing else runs here: to the first byte.
+bare_clones() {
+	local i who command
+	linux_options 0
+	launch "$name" -- "$vmm" --kernel "$bare" "${options[@]}" --snapshot "$at/bare-snap"
+	for ((i = 0; i <= linux_runs; i++)); do
+		linux_options $((4 * linux_runs + 1 + i))
+		for who in '' ', floor' ', floor-devices'; do
+			case $who in
+			'') command=("$vmm" --restore "$at/bare-snap" "${options[@]}") ;;
+			', floor') command=("$floor" --restore "$at/bare-snap") ;;
+			*) command=("$floor" --restore "$at/bare-snap" "linuxfl$i" "$at/floor.img" "$at/floor$i.sock") ;;
+			esac
+			launch "$name$who" --delay-us $((100000 + i * 900 % 4000)) -- "${command[@]}"
+			[ $i = 0 ] || sample "$name$who" "$bare_byte" "$unit" "$(to_unit "$seen_first_byte")"
+		done
+	done
+}
+
 linux_firecracker() {
 	local i us command
 	[ -n "$firecracker" ] || return 0
 	fc_config "$kernel" "$linux_words init=/clone-mark bytes=4000" "$at/image" linuxfc0 snapshot >"$tmp/config"
 	for ((i = 0; i <= 3; i++)); do
 		us=$(fc_snapshot "$tmp/config")
-		[ $i = 0 ] || sample "$name firecracker" 'snapshot' "$unit" "$(to_unit "${us}e3")"
+		[ $i = 0 ] || sample "$name, firecracker" 'snapshot' "$unit" "$(to_unit "${us}e3")"
 	done
-	sample "$name firecracker" 'size of the file' KiB "$(du -kc "$sees/fc-state" "$sees/fc-memory" | tail -n 1 | cut -f 1)"
+	sample "$name, firecracker" 'size of the file' KiB "$(du -kc "$sees/fc-state" "$sees/fc-memory" | tail -n 1 | cut -f 1)"
 	for ((i = 0; i <= linux_runs; i++)); do
 		fc_load "linuxfc$i" "linux$i" >"$sees/load"
 		fc_command "linux$i"
-		launch "$name firecracker" --kill --delay-us $((100000 + i * 900 % 4000)) --order-api "$at/fc-apilinux$i" "$at/load" -- "${command[@]}"
-		[ "$i" = 0 ] || sample "$name firecracker" 'fork to first byte' "$unit" "$(to_unit "$seen_first_byte")"
+		launch "$name, firecracker" --kill --delay-us $((100000 + i * 900 % 4000)) --order-api "$at/fc-apilinux$i" "$at/load" -- "${command[@]}"
+		[ "$i" = 0 ] || sample "$name, firecracker" 'fork to first byte' "$unit" "$(to_unit "$seen_first_byte")"
 		fc_command "wait$i"
 		fc_load "linuxfc$((linux_runs + 1 + i))" "wait$i" >"$sees/load"
-		launch "$name firecracker" --kill --order-after 300 --order-api "$at/fc-apiwait$i" "$at/load" -- "${command[@]}"
-		[ "$i" = 0 ] || sample "$name firecracker" 'order to first byte' "$unit" "$(to_unit $((seen_first_byte - seen_order)))"
+		launch "$name, firecracker" --kill --order-after 300 --order-api "$at/fc-apiwait$i" "$at/load" -- "${command[@]}"
+		[ "$i" = 0 ] || sample "$name, firecracker" 'order to first byte' "$unit" "$(to_unit $((seen_first_byte - seen_order)))"
 	done
 }
 linux_words='panic=-1 reboot=k,f quiet console=ttyS0 tsc=reliable i8042.noaux i8042.dumbkbd swiotlb=noforce pci=off no_timer_check'
 
 # measure_linux HOST: on this machine, which becomes that host.
 measure_linux() {
-	local name at=$tmp sees=$tmp vmm=./vmm kernel=$linux_kernel unit=ms launcher=(build/bench/launcher)
+	local name at=$tmp sees=$tmp vmm=./vmm floor=build/bench/floor kernel=$linux_kernel bare=$guest unit=ms launcher=(build/bench/launcher)
 	name=$(linux_name "$1")
 	firecracker=$(command -v firecracker || :)
 	if [ -n "$inside" ]; then
-		unit=count at='' sees=/run/lab vmm=/vmm kernel=/vmlinux
+		unit=count at='' sees=/run/lab vmm=/vmm floor=/floor kernel=/vmlinux bare=/clone.elf
 		make_root
 		launcher=(chroot /run/lab /launcher)
 		[ ! -x /run/lab/usr/bin/firecracker ] || firecracker=/usr/bin/firecracker
@@ -132,17 +152,21 @@ measure_linux() {
 		linux_image "$tmp/image"
 	fi
 	linux_host "$1"
-	make_taps 0 $((4 * linux_runs)) linux
+	truncate -s 8M "$sees/floor.img"
+	make_taps 0 $((5 * linux_runs + 1)) linux
+	make_taps 0 $linux_runs linuxfl
 	make_taps 0 $((2 * linux_runs + 1)) linuxfc
 	linux_snapshot
 	linux_clones
+	bare_clones
 	[ "$1" != default ] || linux_firecracker
 }
 
 linux_in_lab() {
 	local host file program copies kernel_option
 	linux_image "$tmp/image"
-	copies=(--tmpfs-copy ./vmm --tmpfs-copy build/bench/launcher --tmpfs-copy "$linux_kernel" --tmpfs-copy "$tmp/image")
+	copies=()
+	for file in ./vmm build/bench/launcher build/bench/floor "$guest" "$linux_kernel" "$tmp/image"; do copies+=(--tmpfs-copy "$file"); done
 	if program=$(command -v firecracker); then
 		for file in "$program" $(peer_files "$program"); do copies+=(--tmpfs-copy "$file"); done
 	fi
@@ -154,19 +178,25 @@ linux_in_lab() {
 	done
 }
 
-# linux_line NAME: what is known of these clones.
-linux_line() {
-	local what value line=
+# linux_lines NAME: what is known of these clones.
+linux_lines() {
+	local what value theirs line=
 	for what in 'fork to first byte' 'fork to first instruction' 'order to first instruction' 'order to first byte' snapshot; do
 		value=$(p50 "$1" "$what" 2>/dev/null) || continue
 		line+="$what $value, "
+		! theirs=$(p50 "$1, firecracker" "$what" 2>/dev/null) || line+="firecracker $theirs, "
 	done
 	lines+=("restore: $1: ${line}file $(p50 "$1" 'size of the file') KiB")
+	value=$(p50 "$1" "$bare_byte")
+	for what in floor-devices floor; do
+		theirs=$(p50 "$1, $what" "$bare_byte")
+		lines+=("restore: $1: bare-metal guest: vmm $value, $what $theirs, ratio $(ratio "$value" "$theirs")")
+	done
 }
 
 # Adds the samples and lines, or says why not.
 run_linux() {
-	local name
+	local host name
 	if [ ! -r $linux_kernel ] || [ ! -r $linux_rootfs ]; then
 		say "no Linux guest (make guest): its clones are left out"
 		return
@@ -177,7 +207,8 @@ run_linux() {
 		conditions="; Linux guests in the counted lab: one count is a million instructions of the emulated machine"
 		linux_in_lab
 	fi
-	while IFS= read -r name; do
-		linux_line "$name"
-	done < <(cut -f 1 "$samples" | grep '^Linux' | uniq | sort -u)
+	for host in "${linux_hosts[@]}"; do
+		name=$(linux_name "$host")
+		! grep -q "^$name	" "$samples" || linux_lines "$name"
+	done
 }
