@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Clones of a young VM and of an older one, with 1 and 2 CPUs: no clock goes back, a sleep of 1 ms takes no 59, real time is the host's
-# within 10 ms, and their random numbers and generations are their own.
+# within 10 ms, and their random numbers and generations are their own. CLONES: how many of each (default 3); CPUS.
 . "$(dirname "$0")/lib.sh"
 
 clones=${CLONES:-3}
@@ -26,7 +26,7 @@ check_clone() { # FILE
 	expect_range "us from the host's time" "$(value real_error_us "$1")" 0 10000
 }
 
-for cpus in 1 2; do
+for cpus in ${CPUS:-1 2}; do
 	for age in 0 3; do
 		# Not by the exit port: the emulator grants its bitmap only to a task segment that is not busy, and that of a
 		# restored vCPU is.
