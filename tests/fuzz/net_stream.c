@@ -18,9 +18,10 @@
 
 #include "tests/fuzz/hostile_driver.h"
 
-#define OPERATIONS_MAX 250
-#define GOOD_BYTES     1514u
-#define READ_MOST      100000u
+#define OPERATIONS_MAX    250
+#define GOOD_BYTES        1514u
+#define READ_MOST         100000u
+#define OLD_FRAME_BUFFERS (MAX_FRAME / 2048 + 2) /* for the largest */
 
 enum operation {
 	OP_RX_BUFFER = DRIVER_OPERATIONS,
@@ -86,7 +87,7 @@ static void old_peer(void)
 		close(peer);
 	peer = -1;
 	nic_start(FEATURE(VIRTIO_NET_F_MRG_RXBUF));
-	for (uint16_t head = 0; head < RIG_QUEUE_SIZE; head++)
+	for (uint16_t head = 0; head < OLD_FRAME_BUFFERS; head++)
 		nic_offer_rx(head, 2048);
 	queues_kick(NET_RX);
 	RIG_RUN_UNTIL((offer_again(), nic_socket.fd < 0));

@@ -222,7 +222,8 @@ static inline int64_t model_try(struct model_operation *operation)
 		return -EBADF;
 	switch (sqe->opcode) {
 	case IORING_OP_POLL_ADD:
-		result = model_poll(object) & (sqe->poll32_events | POLLHUP | POLLERR);
+		/* The ring has POLLRDHUP told, too, whoever asks for it. */
+		result = model_poll(object) & (sqe->poll32_events | POLLHUP | POLLERR | POLLRDHUP);
 		return result == 0 ? -EINPROGRESS : result;
 	case IORING_OP_ACCEPT:
 		result = model_accept(object, (int)sqe->accept_flags);
