@@ -10,7 +10,7 @@ clones=${CLONES:-4} at_once=${AT_ONCE:-4}
 folder=$([ -n "${VMM_IN_LAB:-}" ] && mktemp -d -p /run || mktemp -d -p "$work")
 at_exit rm -rf "$folder"
 root=$(image_copy root)
-dd if=/dev/urandom of="$work/data" bs=64k count=16 status=none
+dd if=/dev/urandom of="$work/data" bs=64k count=4 status=none
 image_put "$root" "$work/data" /data
 image_put "$root" "$repo/build/tests/linux/snapshot_clock" /snapshot_clock
 sum=$(sha256sum <"$work/data" | cut -d ' ' -f 1)
@@ -84,6 +84,7 @@ for ((i = 1; i <= clones; i += at_once)); do
 		running[n]=$!
 	done
 	for n in "${!running[@]}"; do wait "${running[n]}" || fail "clone $n"; done
+	[ $((n % 20)) != 0 ] || echo "$n of $clones"
 done
 expect_equal "different random numbers" "$clones" "$(sort -u "$work/randoms" | wc -l)"
 passed "$clones clones, $at_once at once"
