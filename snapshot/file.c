@@ -17,21 +17,24 @@ static uint64_t padded(uint64_t bytes)
 	return (bytes + WORD_BYTES - 1) & ~(uint64_t)(WORD_BYTES - 1);
 }
 
+static uint64_t mix(uint64_t sum, uint64_t word)
+{
+	sum = (sum ^ word) * 0x9e3779b97f4a7c15ull;
+	return sum ^ sum >> 29;
+}
+
 uint64_t snapshot_checksum(const void *data, size_t bytes)
 {
 	const uint8_t *at = data;
-	uint64_t sum = bytes;
+	uint64_t sum = bytes, word;
 
-	while (bytes > 0) {
-		size_t n = bytes < WORD_BYTES ? bytes : WORD_BYTES;
-		uint64_t word = 0;
-		memcpy(&word, at, n);
-		sum = (sum ^ word) * 0x9e3779b97f4a7c15ull;
-		sum ^= sum >> 29;
-		at += n;
-		bytes -= n;
+	for (; bytes >= WORD_BYTES; at += WORD_BYTES, bytes -= WORD_BYTES) {
+		memcpy(&word, at, WORD_BYTES); /* no call */
+		sum = mix(sum, word);
 	}
-	return sum;
+	word = 0;
+	memcpy(&word, at, bytes);
+	return bytes > 0 ? mix(sum, word) : sum;
 }
 
 uint64_t snapshot_file_max_bytes(uint64_t memory_bytes)
