@@ -33,7 +33,7 @@ VMM_SOURCES = \
 	virtio-mmio/vsock/rx.c virtio-mmio/vsock/listen.c virtio-mmio/vsock/connection.c \
 	virtio-mmio/vsock/socket.c virtio-mmio/vsock/stream.c virtio-mmio/vsock/buffer.c virtio-mmio/vsock/table.c virtio-mmio/vsock/backlog.c virtio-mmio/vsock/target.c \
 	io/bus.c io/serial.c io/console.c io/console_state.c io/keyboard.c io/reset_port.c io/exit_port.c io/cmos.c io/sleep_port.c io/boot_timer.c io/identity.c io/doorbell.c \
-	host/clock.c host/error.c host/errno_name.c host/message.c host/fail.c host/status_report.c host/event_line.c host/json.c host/counters.c host/file.c host/kvm.c host/ring.c host/event.c \
+	host/clock.c host/error.c host/errno_name.c host/message.c host/text.c host/fail.c host/status_report.c host/event_line.c host/json.c host/counters.c host/file.c host/kvm.c host/ring.c host/event.c \
 	host/exit_request.c host/gate.c host/control_socket.c host/control_client.c host/lifeline.c host/socket.c host/signals.c host/signal_events.c \
 	host/terminal.c host/tap.c host/frame_socket.c host/listen_socket.c host/release.c host/late_close.c host/write_within.c host/sandbox.c host/seccomp.c
 UNIT_TESTS = $(basename $(notdir $(wildcard tests/unit/*.c)))

@@ -14,6 +14,7 @@
 #include "host/message.h"
 #include "host/signals.h"
 #include "host/status_report.h"
+#include "host/text.h"
 #include "machine/machine.h"
 #include "machine/restore.h"
 #include "machine/set_up.h"
@@ -65,7 +66,8 @@ static void open_reports(int argc, char **argv)
 
 static _Noreturn void print_and_exit(const char *text)
 {
-	if (fputs(text, stdout) == EOF || fflush(stdout) == EOF)
+	text_print("%s", text);
+	if (!text_print_end())
 		fail_errno(EXIT_HOST_REFUSED, "stdout");
 	status_report_send(&(struct vm_end){ .exit_code = EXIT_GUEST_ENDED }, NULL);
 	exit(EXIT_GUEST_ENDED);

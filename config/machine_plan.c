@@ -3,8 +3,9 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "host/text.h"
 
 static_assert(LAYOUT_VIRTIO_FIRST_GSI + MAX_VIRTIO <= LAYOUT_IOAPIC_PINS,
 	      "every device needs an IOAPIC pin of its own");
@@ -45,7 +46,7 @@ __attribute__((format(printf, 2, 3))) static void add_word(struct cmdline_writer
 		writer->length++;
 	}
 	va_start(args, format);
-	int n = vsnprintf(room ? at : NULL, room, format, args);
+	int n = text_format_list(room ? at : NULL, room, format, args);
 	va_end(args);
 	writer->length += n > 0 ? (size_t)n : 0;
 }

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,6 +19,7 @@
 #include "host/refusal.h"
 #include "host/sandbox.h"
 #include "host/signals.h"
+#include "host/text.h"
 
 #define INSTRUCTION_MAX_BYTES 15
 /* For each lock across cache lines, which holds the bus of all CPUs up. No kernel makes one. */
@@ -83,17 +83,17 @@ static void describe_position(const struct vcpu *vcpu, char *text, size_t text_b
 
 	text[0] = '\0';
 	if (host_ioctl(vcpu->fd, KVM_GET_REGS, &regs) == 0)
-		used = (size_t)snprintf(text, text_bytes, " at rip 0x%llx",
-					(unsigned long long)regs.rip);
+		used = (size_t)text_format(text, text_bytes, " at rip 0x%llx",
+					   (unsigned long long)regs.rip);
 	if (run->exit_reason != KVM_EXIT_INTERNAL_ERROR ||
 	    run->internal.suberror != KVM_INTERNAL_ERROR_EMULATION || run->internal.ndata < 3 ||
 	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
 		return;
 	size_t n = run->emulation_failure.insn_size;
 	for (size_t i = 0; i < n && i < INSTRUCTION_MAX_BYTES && used + 8 < text_bytes; i++)
-		used += (size_t)snprintf(text + used, text_bytes - used, "%s%02x",
-					 i == 0 ? ", instruction " : " ",
-					 run->emulation_failure.insn_bytes[i]);
+		used += (size_t)text_format(text + used, text_bytes - used, "%s%02x",
+					    i == 0 ? ", instruction " : " ",
+					    run->emulation_failure.insn_bytes[i]);
 }
 
 static void report_internal_error(const struct vcpu *vcpu)
@@ -306,7 +306,7 @@ static void *run_on_own_thread(void *argument)
 	sem_t *order = vcpu->machine->order;
 	char name[16];
 
-	snprintf(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
+	text_format(name, sizeof(name), "vmm-vcpu%u", vcpu->index);
 	prctl(PR_SET_NAME, name);
 	if (order != NULL)
 		vcpu_warm(vcpu);

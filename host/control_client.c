@@ -12,6 +12,7 @@
 
 #include "host/control_socket.h"
 #include "host/fail.h"
+#include "host/text.h"
 
 static int connect_to(const char *path)
 {
@@ -82,7 +83,8 @@ int control_client_run(const char *path, const char *request)
 	if (!read_answer(fd, answer))
 		fail(EXIT_HOST_REFUSED, "ctl %s: the VM has ended without an answer", path);
 	mask_control_characters(answer);
-	if (fputs(answer, stdout) == EOF || fflush(stdout) == EOF)
+	text_print("%s", answer);
+	if (!text_print_end())
 		fail_errno(EXIT_HOST_REFUSED, "stdout");
 	return strncmp(answer, ok, sizeof(ok) - 1) == 0 ? 0 : CONTROL_CLIENT_REFUSED;
 }

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "host/container_of.h"
 #include "host/json.h"
 #include "host/socket.h"
+#include "host/text.h"
 
 static void drop(struct control_client *client)
 {
@@ -99,7 +99,7 @@ void control_answer(struct control_client *client, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	int length = vsnprintf(line, sizeof(line), format, args);
+	int length = text_format_list(line, sizeof(line), format, args);
 	va_end(args);
 	if (length >= (int)sizeof(line))
 		length = (int)sizeof(line) - 1;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/counters.h"
 
-#include <stdio.h>
+#include "host/text.h"
 
 static void add_device(struct json *json, const char *kind, unsigned index,
 		       const struct device_counters *count)
 {
 	char name[16];
 
-	snprintf(name, sizeof(name), "%s%u", kind, index);
+	text_format(name, sizeof(name), "%s%u", kind, index);
 	json_open(json, NULL, '{');
 	json_add_text(json, "name", name);
 	json_add_number(json, "requests", count->requests);

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/text.h"
 
 static bool is_inside_character(char byte)
 {
@@ -32,10 +33,10 @@ void error_format(char *text, size_t room, const char *format, va_list args)
 	va_list again;
 
 	va_copy(again, args);
-	int n = vsnprintf(text, room, format, args);
+	int n = text_format_list(text, room, format, args);
 	char *whole = n >= (int)room ? malloc((size_t)n + 1) : NULL;
 	if (whole != NULL) {
-		vsnprintf(whole, (size_t)n + 1, format, again);
+		text_format_list(whole, (size_t)n + 1, format, again);
 		leave_middle_out(text, room, whole, (size_t)n);
 		free(whole);
 	}

@@ -53,7 +53,7 @@ _Bool error_set_errno(struct error_text *error, const char *format, ...)
  * like; 0, a file that is too short), EXIT_HOST_REFUSED for any other. */
 enum exit_code exit_code_of_errno(int error);
 
-/* vsnprintf() for one line of a terminal. A message that is too long loses its middle: that of the user's string, between
+/* text_format_list() for one line of a terminal. A message that is too long loses its middle: that of the user's string, between
  * its option and what is wrong with it. Control characters become '?'. */
 void error_format(char *text, size_t room, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));

@@ -6,13 +6,13 @@
 #include <semaphore.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/message.h"
 #include "host/signals.h"
 #include "host/status_report.h"
+#include "host/text.h"
 
 static sem_t others_clear; /* zeroed, as sem_init() would leave it */
 static _Thread_local bool is_behind;
@@ -127,10 +127,10 @@ void fail_option(struct error_text *error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(subject, sizeof(subject), format, args);
+	text_format_list(subject, sizeof(subject), format, args);
 	va_end(args);
 	size_t length = strcspn(subject, " ");
-	snprintf(option, sizeof(option), "%.*s", (int)length, subject);
+	text_format(option, sizeof(option), "%.*s", (int)length, subject);
 	error->option = option;
 	error->value = subject[length] != '\0' ? subject + length + 1 : NULL;
 	fail_with(error, "%s: %s", subject, error->text);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/json.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "host/text.h"
 
 #define ESCAPED_BYTES 6u /* \u001f */
 
@@ -70,7 +71,8 @@ static unsigned put_escaped(struct json *json, const char *text)
 	if (!is_character((const unsigned char *)text, &n)) {
 		put(json, not_utf8, sizeof(not_utf8) - 1);
 	} else if (byte < 0x20) {
-		json->used += (unsigned)sprintf(json->text + json->used, "\\u%04x", byte);
+		json->used += (unsigned)text_format(json->text + json->used, sizeof("\\u0000"),
+						    "\\u%04x", byte);
 	} else {
 		if (byte == '"' || byte == '\\')
 			put(json, "\\", 1);
@@ -98,7 +100,7 @@ void json_add_text(struct json *json, const char *key, const char *value)
 void json_add_number(struct json *json, const char *key, uint64_t value)
 {
 	char digits[24];
-	size_t n = (size_t)sprintf(digits, "%llu", (unsigned long long)value);
+	size_t n = (size_t)text_format(digits, sizeof(digits), "%llu", (unsigned long long)value);
 
 	if (put_key(json, key, n))
 		put(json, digits, n);

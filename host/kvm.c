@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "host/fail.h"
 #include "host/ioctl.h"
+#include "host/text.h"
 
 static const struct {
 	int capability;
@@ -108,12 +108,12 @@ void kvm_describe(void)
 	char path[32];
 
 	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
-		snprintf(path, sizeof(path), "/sys/module/%s", modules[i]);
+		text_format(path, sizeof(path), "/sys/module/%s", modules[i]);
 		if (access(path, F_OK) == 0)
 			name = modules[i];
 	}
 	uname(&host);
-	snprintf(description, sizeof(description), "%s, Linux %s", name, host.release);
+	text_format(description, sizeof(description), "%s, Linux %s", name, host.release);
 }
 
 const char *kvm_description(void)

@@ -3,11 +3,11 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host/error.h"
+#include "host/text.h"
 #include "host/write_within.h"
 
 static const char line_start[] = "vmm: ";
@@ -38,7 +38,9 @@ void message_format(struct message *message, const char *format, va_list args, c
 	error_format(message->line + sizeof(line_start) - 1, room, format, args);
 	message->length = strlen(message->line);
 	if (reason != NULL)
-		message->length += (size_t)sprintf(message->line + message->length, ": %s", reason);
+		message->length +=
+			(size_t)text_format(message->line + message->length,
+					    strlen(": ") + strlen(reason) + 1, ": %s", reason);
 }
 
 void warn(const char *format, ...)

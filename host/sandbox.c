@@ -8,7 +8,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +17,7 @@
 #include "host/fail.h"
 #include "host/file.h"
 #include "host/message.h"
+#include "host/text.h"
 
 /* Landlock's rights by ABI, since headers differ: 1 has the first 13, then one more each. */
 #define FS_RIGHTS_OF_ABI_1 0x1fffu
@@ -308,9 +308,9 @@ void sandbox_report(void)
 	for (int i = 0; i < LAYERS; i++) {
 		int error = atomic_load(&missing[i]);
 		if (error != 0)
-			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s: %s",
-						 used > 0 ? "; " : "", layers[i].text,
-						 strerror(error));
+			used += (size_t)text_format(text + used, sizeof(text) - used, "%s%s: %s",
+						    used > 0 ? "; " : "", layers[i].text,
+						    strerror(error));
 	}
 	if (used > 0 && sandbox_mode == SANDBOX_STRICT)
 		refuse(text);
@@ -324,10 +324,10 @@ void sandbox_print(void)
 		int error = atomic_load(&missing[i]);
 		if (i == VIEW && !needs_view)
 			continue;
-		printf("sandbox  %s %s%s\n", layers[i].name,
-		       sandbox_mode == SANDBOX_OFF || error != 0 ? "off: " : "on",
-		       sandbox_mode == SANDBOX_OFF ? "--sandbox off"
-		       : error != 0                ? strerror(error)
-						   : "");
+		text_print("sandbox  %s %s%s\n", layers[i].name,
+			   sandbox_mode == SANDBOX_OFF || error != 0 ? "off: " : "on",
+			   sandbox_mode == SANDBOX_OFF ? "--sandbox off"
+			   : error != 0                ? strerror(error)
+						       : "");
 	}
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What the network interfaces have on the host: TAPs and streams. */
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "host/fail.h"
 #include "host/socket.h"
+#include "host/text.h"
 #include "machine/machine.h"
 
 static bool is_same_interface(const char *name, const char *other)
@@ -37,7 +37,7 @@ static void adopt_net(struct machine *m, unsigned i)
 	struct error_text error;
 
 	bool is_stream = socket_look(fd, &kind);
-	snprintf(nic->fd_name, sizeof(nic->fd_name), "fd=%d", fd);
+	text_format(nic->fd_name, sizeof(nic->fd_name), "fd=%d", fd);
 	nic->name = is_stream ? nic->fd_name : nic->tap.name;
 	if (is_stream ? frame_socket_adopt(&nic->stream, fd, &error)
 		      : tap_adopt(&nic->tap, fd, &error)) {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "host/fail.h"
 #include "host/file.h"
 #include "host/message.h"
+#include "host/text.h"
 #include "irq/irqchip_state.h"
 #include "machine/rest.h"
 #include "machine/snapshot_devices.h"
@@ -80,7 +80,7 @@ static void begin(struct machine *m, struct control_client *client, const char *
 {
 	struct snapshot *snapshot = &m->snapshot;
 
-	snprintf(snapshot->name, sizeof(snapshot->name), "%s", name);
+	text_format(snapshot->name, sizeof(snapshot->name), "%s", name);
 	snapshot->client = client;
 	snapshot->goes_on = goes_on;
 	snapshot->was_paused = m->pause.state != PAUSE_RUNNING;
@@ -194,7 +194,7 @@ static bool write_and_link(const struct machine *m, struct error_text *error)
 
 	if (fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	snprintf(name, sizeof(name), "%d", fd);
+	text_format(name, sizeof(name), "%d", fd);
 	bool done = write_file(m, fd, error);
 	if (done && linkat(m->snapshot.own_files_fd, name, m->snapshot.folder_fd, m->snapshot.name,
 			   AT_SYMLINK_FOLLOW) < 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/snapshot_plan.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -10,6 +9,7 @@
 #include "host/fail.h"
 #include "host/ioctl.h"
 #include "host/kvm.h"
+#include "host/text.h"
 
 #define CPU_TEXT_BYTES 64u
 
@@ -29,7 +29,7 @@ void machine_describe_host(struct machine *m)
 	uname(&host);
 	/* Of the first vCPU: the last one's number stands in the table. */
 	cpuid_set_apic_id(cpuid, 0);
-	snprintf(header->host_kernel, sizeof(header->host_kernel), "%.63s", host.release);
+	text_format(header->host_kernel, sizeof(header->host_kernel), "%.63s", host.release);
 	cpuid_describe(cpuid, header->cpu_vendor, &header->cpu_signature);
 	header->cpuid_bytes = (uint32_t)(cpuid->head.nent * sizeof(cpuid->entries[0]));
 	header->cpuid_checksum = snapshot_checksum(cpuid->entries, header->cpuid_bytes);
@@ -53,7 +53,7 @@ static void describe_devices(const struct machine *m, struct snapshot_header *he
 void machine_describe(const struct machine *m, struct snapshot_header *header)
 {
 	*header = m->snapshot.host;
-	snprintf(header->monitor, sizeof(header->monitor), "%s", VMM_VERSION);
+	text_format(header->monitor, sizeof(header->monitor), "%s", VMM_VERSION);
 	header->memory_bytes = m->config.mem_bytes;
 	header->n_cpus = m->config.n_cpus;
 	header->generation = m->snapshot.file.header.generation + 1;
@@ -157,9 +157,9 @@ static void expect_frequency(const struct machine *m, uint32_t was_khz, uint32_t
 
 static void describe_cpu(const struct snapshot_header *header, char text[CPU_TEXT_BYTES])
 {
-	snprintf(text, CPU_TEXT_BYTES, "%.12s %x, CPUID %llx of %u bytes", header->cpu_vendor,
-		 header->cpu_signature, (unsigned long long)header->cpuid_checksum,
-		 header->cpuid_bytes);
+	text_format(text, CPU_TEXT_BYTES, "%.12s %x, CPUID %llx of %u bytes", header->cpu_vendor,
+		    header->cpu_signature, (unsigned long long)header->cpuid_checksum,
+		    header->cpuid_bytes);
 }
 
 void machine_check_host(const struct machine *m)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "host/file.h"
 #include "host/ioctl.h"
 #include "host/release.h"
+#include "host/text.h"
 
 static const char with_ro[] = " (with ,ro it is opened for reading only)";
 
@@ -147,7 +147,7 @@ bool block_image_open(struct block_image *image, const char *path, bool read_onl
 
 void block_image_set_id(struct block_image *image, unsigned index)
 {
-	snprintf(image->id, sizeof(image->id), "vmm-disk-%u", index);
+	text_format(image->id, sizeof(image->id), "vmm-disk-%u", index);
 }
 
 void block_image_unlock(const struct block_image *image)

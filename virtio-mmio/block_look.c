@@ -17,6 +17,7 @@
 
 #include "host/ioctl.h"
 #include "host/message.h"
+#include "host/text.h"
 
 #define CLAIM_TRIES  5
 #define CLAIM_NAP_US 1000
@@ -115,7 +116,7 @@ static bool read_sysfs(const char *device, const char *file, char *text, size_t 
 {
 	char path[300];
 
-	snprintf(path, sizeof(path), "/sys/block/%s/%s", device, file);
+	text_format(path, sizeof(path), "/sys/block/%s/%s", device, file);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return false;

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 
 #include "host/container_of.h"
+#include "host/text.h"
 
 static struct vsock_connection *connection_of(struct vsock_socket *socket)
 {
@@ -240,8 +240,8 @@ static void end(struct vsock_connection *connection)
 
 static void make_ok_line(struct vsock_connection *connection)
 {
-	int length = snprintf(connection->ok_line, sizeof(connection->ok_line), "OK %u\n",
-			      connection->stream.host_port);
+	int length = text_format(connection->ok_line, sizeof(connection->ok_line), "OK %u\n",
+				 connection->stream.host_port);
 
 	connection->ok = (struct iovec){ connection->ok_line, (size_t)length };
 }

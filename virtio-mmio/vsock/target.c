@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "host/sandbox.h"
+#include "host/text.h"
 #include "virtio-mmio/vsock/socket.h"
 
 static int32_t send_end(int launcher_fd, uint32_t port, int end)
@@ -41,8 +41,8 @@ int vsock_target_socket(const struct vsock_target *target, uint32_t port,
 			struct sockaddr_un *address)
 {
 	address->sun_family = AF_UNIX;
-	snprintf(address->sun_path, sizeof(address->sun_path), "%s_%u", sandbox_path(target->path),
-		 port);
+	text_format(address->sun_path, sizeof(address->sun_path), "%s_%u",
+		    sandbox_path(target->path), port);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0)
 		vsock_socket_prepare(fd);
