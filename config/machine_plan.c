@@ -55,6 +55,8 @@ static void add_defaults(struct cmdline_writer *writer, const struct vm_config *
 {
 	for (size_t i = 0; i < sizeof(default_words) / sizeof(default_words[0]); i++)
 		add_word(writer, "%s", default_words[i]);
+	/* A kernel for thousands of processors looks at each of their places, before it has counted those that are there. */
+	add_word(writer, "nr_cpus=%u", config->n_cpus);
 	if (config->serial == SERIAL_NONE) {
 		/* No UART is there: do not probe four legacy ports for one. */
 		add_word(writer, "8250.nr_uarts=0");

@@ -35,6 +35,7 @@ static void test_default_words(void)
 		"no_timer_check",
 		"pci=off",
 		"swiotlb=noforce",
+		"nr_cpus=1",
 		"i8042.noaux",
 		"i8042.dumbkbd",
 		"random.trust_cpu=on",
