@@ -16,13 +16,12 @@ static const char *const default_words[] = {
 	/* Reset by the i8042, at once: the VM ends, no chip needs to be shut down. A panic leaves its mark (machine/finish.c); a
 	 * kernel before 5.2 takes the first word for a type, which the second undoes. */
 	"reboot=panic_warm,k,f",
-	"panic=-1",        /* reset at once after a panic; its text is printed first */
-	"tsc=reliable",    /* no watchdog that re-measures the TSC: KVM keeps it steady */
-	"no_timer_check",  /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
-	"pci=off",         /* there is no PCI bus: no configuration-port probing */
-	"swiotlb=noforce", /* no 64 MiB bounce buffer: virtio reaches all of the memory */
-	"i8042.noaux",     /* no mouse port and no keyboard behind the reset port: */
-	"i8042.dumbkbd",   /* a kernel with the driver probes for them for up to half a second */
+	"panic=-1",       /* reset at once after a panic; its text is printed first */
+	"tsc=reliable",   /* no watchdog that re-measures the TSC: KVM keeps it steady */
+	"no_timer_check", /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
+	"pci=off",        /* there is no PCI bus: no configuration-port probing */
+	"i8042.noaux",    /* no mouse port and no keyboard behind the reset port: */
+	"i8042.dumbkbd",  /* a kernel with the driver probes for them for up to half a second */
 	"cryptomgr.notests",   /* the ciphers need no proof at every boot */
 	"noreplace-smp",       /* lock prefixes stay: patching them away costs more than they do */
 	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
@@ -51,12 +50,31 @@ __attribute__((format(printf, 2, 3))) static void add_word(struct cmdline_writer
 	writer->length += n > 0 ? (size_t)n : 0;
 }
 
+/* Each word that stands there twice costs Debian's kernels 100,000 instructions. Behind "--" they are init's. */
+static bool is_given(const char *words, const char *word)
+{
+	size_t length = strlen(word), n;
+
+	for (; *words != '\0'; words += n + (words[n] != '\0')) {
+		n = strcspn(words, " ");
+		if (n == 2 && memcmp(words, "--", 2) == 0)
+			return false;
+		if (n == length && memcmp(words, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void add_defaults(struct cmdline_writer *writer, const struct vm_config *config)
 {
 	for (size_t i = 0; i < sizeof(default_words) / sizeof(default_words[0]); i++)
-		add_word(writer, "%s", default_words[i]);
+		if (!is_given(config->cmdline, default_words[i]))
+			add_word(writer, "%s", default_words[i]);
 	/* A kernel for thousands of processors looks at each of their places, before it has counted those that are there. */
 	add_word(writer, "nr_cpus=%u", config->n_cpus);
+	if (config->mem_bytes > LAYOUT_MMIO_HOLE_GPA)
+		/* No 64 MiB bounce buffer for what lies above 4 GiB: virtio reaches all of the memory. */
+		add_word(writer, "swiotlb=noforce");
 	if (config->serial == SERIAL_NONE) {
 		/* No UART is there: do not probe four legacy ports for one. */
 		add_word(writer, "8250.nr_uarts=0");

@@ -34,7 +34,6 @@ static void test_default_words(void)
 		"tsc=reliable",
 		"no_timer_check",
 		"pci=off",
-		"swiotlb=noforce",
 		"nr_cpus=1",
 		"i8042.noaux",
 		"i8042.dumbkbd",
@@ -54,10 +53,50 @@ static void test_default_words(void)
 	CHECK(!has_word(plan.cmdline, "nomodule"));
 	/* Kernels boot sooner without some of their initcalls; the user must have chosen that. */
 	CHECK(strstr(plan.cmdline, "initcall_blacklist") == NULL);
+	CHECK(strstr(plan.cmdline, "swiotlb") == NULL);
 	CHECK(strstr(plan.cmdline, "root=") == NULL);
 	CHECK(strstr(plan.cmdline, "virtio_mmio") == NULL);
 	CHECK(strstr(plan.cmdline, "  ") == NULL);
 	CHECK_EQ(plan.n_virtio, 0);
+}
+
+static void test_words_by_size(void)
+{
+	struct vm_config config = plain_config();
+
+	config.n_cpus = 254;
+	config.mem_bytes = LAYOUT_MMIO_HOLE_GPA;
+	CHECK(machine_plan_make(&plan, &config, &error));
+	CHECK(has_word(plan.cmdline, "nr_cpus=254"));
+	CHECK(strstr(plan.cmdline, "swiotlb") == NULL);
+	config.mem_bytes += 1 << 20;
+	CHECK(machine_plan_make(&plan, &config, &error));
+	CHECK(has_word(plan.cmdline, "swiotlb=noforce"));
+}
+
+static unsigned count_words(const char *text, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+		n++;
+	return n;
+}
+
+static void test_words_given_twice(void)
+{
+	struct vm_config config = plain_config();
+
+	config.cmdline = "panic=-1  quiet";
+	CHECK(machine_plan_make(&plan, &config, &error));
+	CHECK_EQ(count_words(plan.cmdline, "quiet"), 1);
+	CHECK_EQ(count_words(plan.cmdline, "panic=-1"), 1);
+	CHECK_EQ(count_words(plan.cmdline, "tsc=reliable"), 1);
+	/* Another word, another value, a word of init's. */
+	config.cmdline = "quieter panic=-10 -- pci=off";
+	CHECK(machine_plan_make(&plan, &config, &error));
+	CHECK(has_word(plan.cmdline, "quiet") && has_word(plan.cmdline, "panic=-1"));
+	CHECK_EQ(count_words(plan.cmdline, "pci=off"), 2);
 }
 
 static void test_serial_none(void)
@@ -188,6 +227,8 @@ static void test_too_long(void)
 int main(void)
 {
 	RUN(test_default_words);
+	RUN(test_words_by_size);
+	RUN(test_words_given_twice);
 	RUN(test_serial_none);
 	RUN(test_root);
 	RUN(test_windows_and_gsis);
