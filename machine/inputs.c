@@ -14,6 +14,7 @@
 #include "boot/kernel_load.h"
 #include "boot/mptable.h"
 #include "boot/reset_vector.h"
+#include "boot/smbios.h"
 #include "cpu/boot_state.h"
 #include "host/fail.h"
 #include "host/file.h"
@@ -236,8 +237,8 @@ static void write_tables(const struct machine *m)
 {
 	struct error_text error;
 
-	if (!mptable_write(&m->memory, m->config.n_cpus) || !reset_vector_write(&m->memory) ||
-	    !boot_state_write_tables(&m->memory))
+	if (!smbios_write(&m->memory) || !mptable_write(&m->memory, m->config.n_cpus) ||
+	    !reset_vector_write(&m->memory) || !boot_state_write_tables(&m->memory))
 		error_set(&error, "there is no RAM for the boot tables");
 	else if (m->config.acpi && !acpi_write(&m->memory, m->config.n_cpus, m->plan.virtio,
 					       m->plan.n_virtio, m->config.serial != SERIAL_NONE))

@@ -10,7 +10,8 @@
  *   0x0002_0000  kernel command line
  *   0x0009_fc00  end of the RAM below 1 MiB that e820 reports
  *   0x000e_0000  ACPI tables and the VM's generation id
- *   0x000f_0000  MP table (the BIOS area, where Linux looks for "_MP_")
+ *   0x000f_0000  SMBIOS tables, at the first place where Linux looks for them
+ *   0x000f_0020  MP table (the BIOS area, where Linux looks for "_MP_")
  *   0x000f_fff0  the code that a PC runs after a reset
  *   0x0010_0000  RAM again: kernel, its bss, initrd at the top below 4 GiB
  *   0xc000_0000  end of low RAM at the latest; boot timer
@@ -43,8 +44,9 @@
 #define LAYOUT_MADT_GPA          0xe01a0u
 #define LAYOUT_DSDT_GPA          0xe0a00u
 #define LAYOUT_ACPI_END_GPA      0xe2000u
-#define LAYOUT_MPTABLE_GPA       0xf0000u
-#define LAYOUT_MPTABLE_MAX_BYTES 0xfff0u
+#define LAYOUT_SMBIOS_GPA        0xf0000u
+#define LAYOUT_MPTABLE_GPA       0xf0020u
+#define LAYOUT_MPTABLE_MAX_BYTES 0xffd0u
 #define LAYOUT_RESET_VECTOR_GPA  0xffff0u
 #define LAYOUT_HIGH_RAM_GPA      0x100000u
 #define LAYOUT_MMIO_HOLE_GPA     0xc0000000u
