@@ -41,7 +41,7 @@ static const struct kind {
 	{ "event loop, all",
 	  SECCOMP_EVENT_LOOP | SECCOMP_VSOCK | SECCOMP_VSOCK_PATH | SECCOMP_OWN_PATH |
 		  SECCOMP_STREAM_NIC | SECCOMP_CONTROL | SECCOMP_SNAPSHOT,
-	  30 },
+	  28 },
 };
 
 /* Whether the thread may make the call. Its arguments are such that it does nothing. */
