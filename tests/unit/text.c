@@ -24,7 +24,9 @@
 		}                                                                                  \
 	} while (0)
 
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wformat-truncation"
+#endif
 
 static void texts(void)
 {
