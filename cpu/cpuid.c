@@ -23,6 +23,7 @@
 #define LEAF_AMD_TOPOLOGY    0x8000001eu
 #define TOPOLOGY_LEVELS      3u
 #define FEATURE_TSC_DEADLINE (1u << 24) /* leaf 1 ECX */
+#define FEATURE_X2APIC       (1u << 21) /* leaf 1 ECX */
 #define FEATURE_HYPERVISOR   (1u << 31) /* leaf 1 ECX */
 #define FEATURE_HTT          (1u << 28) /* leaf 1 EDX */
 #define FEATURE_CMP_LEGACY   (1u << 1)  /* 0x80000001 ECX: no SMT, if HTT is set */
@@ -125,7 +126,11 @@ static void set_features(struct kvm_cpuid_entry2 *entry, int kvm_fd, unsigned n_
 		entry->ecx |= FEATURE_TSC_DEADLINE;
 	entry->ebx &= 0x0000ffffu;
 	entry->edx &= ~FEATURE_HTT;
-	if (n_cpus > 1) {
+	if (n_cpus == 1) {
+		/* It makes messages to other processors cheap. To switch to it Linux saves, masks and restores each pin of
+		 * the IOAPIC. */
+		entry->ecx &= ~FEATURE_X2APIC;
+	} else {
 		entry->ebx |= (ids < 255 ? ids : 255) << 16;
 		entry->edx |= FEATURE_HTT;
 	}

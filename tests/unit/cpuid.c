@@ -121,6 +121,7 @@ static void check_common(unsigned n_cpus)
 	unsigned ids = power_of_two_above(n_cpus);
 
 	CHECK_EQ(features->edx >> 28 & 1, n_cpus > 1); /* HTT */
+	CHECK_EQ(features->ecx >> 21 & 1, n_cpus > 1); /* x2APIC */
 	for (uint32_t sub = 0; sub < 3; sub++) {
 		/* Levels 1 and 2 are a core's, level 3 is the package's. */
 		unsigned sharing = sub == 2 ? ids : 1;
