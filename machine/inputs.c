@@ -248,8 +248,9 @@ static void write_tables(const struct machine *m)
 	fail_option(&error, "--mem");
 }
 
-static void load_kernel(struct machine *m, struct input_file *file, uint64_t initrd_bytes)
+static void load_kernel(struct machine *m, uint64_t initrd_bytes)
 {
+	struct input_file *file = &m->kernel_file;
 	struct error_text error;
 
 	/* Any Linux is larger. A smaller guest may never use more memory than that. */
@@ -260,16 +261,23 @@ static void load_kernel(struct machine *m, struct input_file *file, uint64_t ini
 	input_file_close(file);
 }
 
+void machine_open_kernel(struct machine *m)
+{
+	if (m->config.kernel.fd <= 0)
+		open_input(m, &m->kernel_file, "--kernel", &m->config.kernel);
+}
+
 /* Pipes are read in this order. */
 static void load_guest(struct machine *m)
 {
 	struct initrd initrd = { 0 };
-	struct input_file kernel_file, initrd_file;
+	struct input_file initrd_file;
 	struct error_text error;
 
-	open_input(m, &kernel_file, "--kernel", &m->config.kernel);
+	if (m->config.kernel.fd > 0)
+		open_input(m, &m->kernel_file, "--kernel", &m->config.kernel);
 	bool has_initrd = open_input(m, &initrd_file, "--initrd", &m->config.initrd);
-	load_kernel(m, &kernel_file, initrd_file.bytes);
+	load_kernel(m, initrd_file.bytes);
 	if (has_initrd) {
 		if (!initrd_load(&initrd, &m->memory, &m->kernel, &initrd_file, &error))
 			fail_option(&error, "--initrd %s", m->config.initrd.text);

@@ -18,6 +18,7 @@
 #include "host/control_socket.h"
 #include "host/counters.h"
 #include "host/exit_request.h"
+#include "host/file.h"
 #include "host/frame_socket.h"
 #include "host/listen_socket.h"
 #include "host/ring.h"
@@ -58,6 +59,7 @@ struct machine {
 	struct boot_timer timer;
 	int kvm_fd, vm_fd;
 	struct guest_memory memory;
+	struct input_file kernel_file;
 	struct kernel_image kernel;
 	struct exit_request exit;
 	struct ring ring;
@@ -119,7 +121,9 @@ void machine_open_nets(struct machine *m);
 void machine_open_images(struct machine *m);
 void machine_open_vsock(struct machine *m);
 void machine_check_serial_file(
-	const struct machine *m);     /* refuses a file that the guest has or is loaded from */
+	const struct machine *m); /* refuses a file that the guest has or is loaded from */
+void machine_open_kernel(
+	struct machine *m); /* but for an inherited descriptor, which may be a slow pipe */
 void machine_load(struct machine *m); /* kernel, initrd, boot tables; or a snapshot */
 /* Second thread, while the host makes the VM. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);

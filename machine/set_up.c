@@ -16,7 +16,8 @@
 #include "machine/snapshot.h"
 #include "machine/snapshot_plan.h"
 
-#define PATIENCE_NS 300000
+#define PATIENCE_NS     300000
+#define LONG_LOAD_BYTES (8u << 20)
 
 /* Need no VM; each for whichever thread comes first. */
 static void (*const shared_stages[])(struct machine *m) = {
@@ -65,8 +66,9 @@ static _Noreturn void *second_thread(void *argument)
 
 	prctl(PR_SET_NAME, "vmm-events");
 	/* Where KVM_CREATE_VM returns at once the main thread does better alone: two threads that map memory and make
-	 * a VM wait for each other. */
-	signals_wait_within(&set_up.patience_ends, PATIENCE_NS);
+	 * a VM wait for each other. A large kernel takes longer to load than that. */
+	if (m->kernel_file.bytes < LONG_LOAD_BYTES)
+		signals_wait_within(&set_up.patience_ends, PATIENCE_NS);
 	while (!atomic_load(&set_up.vm_created) && take_stage(m))
 		;
 	fail_clear();
@@ -112,6 +114,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	set_up.serve = serve;
 	machine_open_snapshot_folder(m);
 	machine_map_memory(m);
+	machine_open_kernel(m);
 	start_second_thread(m);
 	create_vm(m);
 	while (take_stage(m))
@@ -137,6 +140,7 @@ void set_up_try(struct machine *m)
 {
 	machine_open_snapshot_folder(m);
 	machine_map_memory(m);
+	machine_open_kernel(m);
 	while (take_stage(m))
 		;
 	machine_open_kvm(m);
