@@ -2,8 +2,9 @@
 #include "config/device_options.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "host/text.h"
 
 #define MTU_MIN 68 /* virtio 1.2, 5.1.4.1 */
 #define MTU_MAX 65535
@@ -35,12 +36,10 @@ static const char *value_of(const char *word, const char *key)
 static bool parse_bounded(const char *text, unsigned long min, unsigned long max,
 			  unsigned long *number)
 {
-	char *end;
+	const char *end;
 
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	*number = strtoul(text, &end, 10); /* ULONG_MAX when too large */
-	return *end == '\0' && *number >= min && *number <= max;
+	*number = text_number(text, &end);
+	return end != text && *end == '\0' && *number >= min && *number <= max;
 }
 
 bool parse_fd(const char *text, int *fd)

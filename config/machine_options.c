@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/machine_options.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "host/text.h"
 
 #define KIB ((uint64_t)1024)
 #define MIB (KIB * 1024)
@@ -14,14 +14,10 @@
 #define MEM_MAX     (1024 * GIB)
 #define GRACE_MAX_S 86400
 
-/* Decimal digits only: strtoull alone would take "-1", " 1" and "0x10". */
-static bool parse_number(const char *text, uint64_t *number, char **end)
+static bool parse_number(const char *text, uint64_t *number, const char **end)
 {
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	*number = strtoull(text, end, 10);
-	return errno == 0;
+	*number = text_number(text, end);
+	return *end != text && *number != UINT64_MAX;
 }
 
 /* The word behind the size's comma. */
@@ -43,7 +39,8 @@ static bool parse_pages(struct vm_config *config, const char *name, const char *
 bool parse_mem(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
 	uint64_t number = 0, unit = 1;
-	char *end = value, *comma = strchr(value, ',');
+	const char *end;
+	char *comma = strchr(value, ',');
 
 	if (comma != NULL)
 		*comma = '\0';
@@ -70,7 +67,7 @@ bool parse_mem(struct vm_config *config, const char *name, char *value, struct e
 bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
 	uint64_t number = 0;
-	char *end = value;
+	const char *end;
 
 	if (!parse_number(value, &number, &end) || *end != '\0' || number > GRACE_MAX_S)
 		return error_set(error, "%s %s: expected seconds, at most %d", name, value,
@@ -82,7 +79,7 @@ bool parse_grace(struct vm_config *config, const char *name, char *value, struct
 bool parse_cpus(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
 	uint64_t number = 0;
-	char *end = value;
+	const char *end;
 
 	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 || number > MAX_CPUS)
 		return error_set(error, "%s %s: expected a number from 1 to %d", name, value,
@@ -141,7 +138,7 @@ bool parse_sandbox(struct vm_config *config, const char *name, char *value,
 static bool parse_id(uint32_t *id, const char *name, char *value, struct error_text *error)
 {
 	uint64_t number = 0;
-	char *end = value;
+	const char *end;
 
 	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 ||
 	    number >= UINT32_MAX)

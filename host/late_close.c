@@ -3,13 +3,14 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <liburing.h>
+
+#include "host/text.h"
 
 /* "vmm" and a place, as a position in a file: the descriptors of all VMs share one inode, the kernel's for what has none. */
 #define FIRST_PLACE 0x766d6d00
@@ -30,14 +31,14 @@ static bool take_place(int vm_fd)
 static bool kvm_has_kernel_thread(void)
 {
 	struct utsname name;
-	unsigned long major, minor = 0;
-	char *end;
+	uint64_t major, minor = 0;
+	const char *end;
 
 	if (uname(&name) < 0)
 		return true;
-	major = strtoul(name.release, &end, 10);
+	major = text_number(name.release, &end);
 	if (*end == '.')
-		minor = strtoul(end + 1, NULL, 10);
+		minor = text_number(end + 1, &end);
 	return major < 6 || (major == 6 && minor < 13);
 }
 

@@ -2,7 +2,6 @@
 #include "host/text.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,15 +58,10 @@ static void put_number(struct output *out, const struct conversion *as, uint64_t
 
 static int read_number(const char **format, va_list *args)
 {
-	int number = 0;
-
-	if (**format == '*') {
-		++*format;
-		return va_arg(*args, int);
-	}
-	for (; **format >= '0' && **format <= '9'; ++*format)
-		number = number * 10 + (**format - '0');
-	return number;
+	if (**format != '*')
+		return (int)text_number(*format, format);
+	++*format;
+	return va_arg(*args, int);
 }
 
 static void put_signed(struct output *out, const struct conversion *as, va_list *args)
@@ -150,6 +144,18 @@ int text_format(char *text, size_t room, const char *format, ...)
 	int length = text_format_list(text, room, format, args);
 	va_end(args);
 	return length;
+}
+
+uint64_t text_number(const char *text, const char **end)
+{
+	uint64_t number = 0;
+
+	for (; *text >= '0' && *text <= '9'; text++) {
+		unsigned digit = (unsigned)(*text - '0');
+		number = number > (UINT64_MAX - digit) / 10 ? UINT64_MAX : number * 10 + digit;
+	}
+	*end = text;
+	return number;
 }
 
 static char printed_text[1024];

@@ -59,6 +59,36 @@ static void numbers(void)
 	}
 }
 
+static void read_numbers(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t number;
+		int length;
+	} cases[] = {
+		{ "", 0, 0 },
+		{ "x1", 0, 0 },
+		{ "-1", 0, 0 },
+		{ " 1", 0, 0 },
+		{ "0", 0, 1 },
+		{ "007k", 7, 3 },
+		{ "0x10", 0, 1 },
+		{ "6.12", 6, 1 },
+		{ "18446744073709551614", UINT64_MAX - 1, 20 },
+		{ "18446744073709551615", UINT64_MAX, 20 },
+		{ "18446744073709551616", UINT64_MAX, 20 },
+		{ "18446744073709551620", UINT64_MAX, 20 },
+		{ "99999999999999999999999,", UINT64_MAX, 23 },
+		{ "184467440737095516150", UINT64_MAX, 21 },
+	};
+	const char *end;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_EQ(text_number(cases[i].text, &end), cases[i].number);
+		CHECK_EQ(end - cases[i].text, cases[i].length);
+	}
+}
+
 /* Many pieces, more than the buffer takes; the last of them are held back. */
 static void prints(void)
 {
@@ -86,6 +116,7 @@ int main(void)
 {
 	RUN(texts);
 	RUN(numbers);
+	RUN(read_numbers);
 	RUN(prints);
 	return 0;
 }

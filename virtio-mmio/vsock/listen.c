@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "virtio-mmio/vsock/listen.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "host/clock.h"
 #include "host/container_of.h"
 #include "host/message.h"
+#include "host/text.h"
 
 #define FIRST_HOST_PORT 0x40000000u /* above the ports that programs listen on */
 
@@ -46,16 +45,14 @@ static void end(struct vsock_greeting *greeting)
 static bool parse_line(const char *line, const char *line_end, uint32_t *port)
 {
 	static const char word[] = "CONNECT ";
-	char *end_of_number;
+	const char *end_of_number;
 
 	if (strncmp(line, word, sizeof(word) - 1) != 0)
 		return false;
 	line += sizeof(word) - 1;
-	if (line[0] < '0' || line[0] > '9')
-		return false;
-	unsigned long number = strtoul(line, &end_of_number, 10);
+	uint64_t number = text_number(line, &end_of_number);
 	*port = (uint32_t)number;
-	return end_of_number == line_end && number < UINT32_MAX;
+	return end_of_number != line && end_of_number == line_end && number < UINT32_MAX;
 }
 
 static uint32_t choose_host_port(struct vsock_listener *listener, uint32_t guest_port)
