@@ -13,6 +13,7 @@
 #include <mntent.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -112,20 +114,17 @@ static void clock_adjust(const volatile uint64_t *page)
 }
 
 /* The kernel's random numbers are those of every other clone until this is done, and its clock stood. */
-static void clone_begin(const volatile uint64_t *page)
+static void clone_begin(const volatile uint64_t *page, int urandom_fd)
 {
 	struct {
 		int entropy_bits, bytes;
 		uint64_t random[RANDOM_WORDS];
 	} pool = { RANDOM_WORDS * 64, RANDOM_WORDS * 8, { 0 } };
-	int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; i < RANDOM_WORDS; i++)
 		pool.random[i] = page[WORD_RANDOM + i];
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+	if (ioctl(urandom_fd, RNDADDENTROPY, &pool) < 0 || ioctl(urandom_fd, RNDRESEEDCRNG) < 0)
 		printf("init: /dev/urandom: %s\n", strerror(errno));
-	if (fd >= 0)
-		close(fd);
 	clock_adjust(page);
 }
 
@@ -143,22 +142,34 @@ static void clone_write_text(const volatile uint64_t *page)
 	fclose(file);
 }
 
+/* In real time (SCHED_FIFO) no other program gets this processor. libc's function may be a stub. */
+static void schedule(int policy, int priority)
+{
+	struct sched_param param = { .sched_priority = priority };
+
+	syscall(SYS_sched_setscheduler, 0, policy, &param);
+}
+
 /*
  * Asks the monitor for a snapshot. Each clone goes on behind the write; so does this machine, where the
- * monitor takes none.
+ * monitor takes none. With one processor no other program runs in a clone before that has begun.
  */
 static void snapshot_take(void)
 {
+	int urandom_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 	volatile uint64_t *page = page_map();
-	if (!page)
-		return;
-	uint64_t generation = page[WORD_GENERATION];
-	*(volatile uint8_t *)page = SNAPSHOT_BYTE;
-	if (page[WORD_GENERATION] != generation) {
-		clone_begin(page);
-		clone_write_text(page);
+	if (page) {
+		uint64_t generation = page[WORD_GENERATION];
+		schedule(SCHED_FIFO, 99);
+		*(volatile uint8_t *)page = SNAPSHOT_BYTE;
+		if (page[WORD_GENERATION] != generation) {
+			clone_begin(page, urandom_fd);
+			clone_write_text(page);
+		}
+		schedule(SCHED_OTHER, 0);
+		page_unmap(page);
 	}
-	page_unmap(page);
+	close(urandom_fd);
 }
 
 static void mount_kernel_filesystems(void)

@@ -21,8 +21,9 @@ check_clone() { # FILE
 	expect_equal "clocks that went back" 0 "$(value back "$1")"
 	expect_range "us for the shortest of some sleeps of 1 ms" "$(value shortest_us "$1")" 1000 2000
 	# The bug to find: the first one, whose timer was armed before, takes as long as the VM is old.
-	expect_range "us for the longest" "$(value longest_us "$1")" 1000 500000
-	expect_range "us of the snapshot" "$(value passed_us "$1")" 0 1000000
+	expect_range "us for the longest" "$(value longest_us "$1")" 1000 $((cpus * 500000))
+	# A busy emulated machine with many CPUs needs seconds until it comes to that; the file has lain longer.
+	expect_range "us of the snapshot" "$(value passed_us "$1")" 0 $((cpus * cpus * 1000000))
 	expect_range "us from the host's time" "$(value real_error_us "$1")" 0 10000
 }
 
@@ -42,7 +43,7 @@ for cpus in ${CPUS:-1 2}; do
 			--vsock "cid=3,uds=$folder/v"
 		expect_status 0
 		[ -e "$snap" ] || fail "there is no snapshot"
-		sleep 1
+		sleep $((cpus * cpus))
 		for ((i = 0; i < clones; i++)); do
 			vm_run clone$i --restore "$snap" --rootfs "$root,ro" --vsock "cid=3,uds=$folder/v"
 			expect_status 0
