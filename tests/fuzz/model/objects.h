@@ -55,22 +55,21 @@ struct model_object {
 	enum model_kind kind;
 	unsigned references; /* descriptors, operations on the ring, messages */
 	int flags;           /* O_NONBLOCK */
-	uint64_t count;      /* of an eventfd */
+	int error;
+	bool connected, reads_end, writes_end;
+	bool watched;   /* by an epoll, once */
+	uint64_t count; /* of an eventfd */
 	/* A file's content; of a socket what it may read, as a ring from `first` on. */
 	uint8_t *bytes;
 	size_t room, first, size;
 	size_t limit; /* of what the peer may have waiting */
 	struct model_object *peer;
-	bool connected, reads_end, writes_end;
-	int error;
-	struct model_message messages[MODEL_MESSAGES];
 	unsigned first_message, n_messages;
-	/* A listener: what nobody has accepted yet. */
-	struct model_object *waiting[32];
-	unsigned n_waiting, backlog;
-	char path[MODEL_PATH_BYTES];
+	unsigned n_waiting, backlog; /* of a listener */
 	struct model_watch *watches; /* MODEL_WATCHES of an epoll */
-	bool watched;                /* by one, once */
+	char path[MODEL_PATH_BYTES];
+	struct model_message messages[MODEL_MESSAGES];
+	struct model_object *waiting[32]; /* that nobody has accepted yet */
 };
 
 static struct model_object model_objects[MODEL_OBJECTS];
@@ -92,7 +91,9 @@ static inline struct model_object *model_make(enum model_kind kind)
 		struct model_watch *watches = object->watches;
 		if (object->kind != MODEL_NONE)
 			continue;
-		*object = (struct model_object){ .kind = kind, .limit = MODEL_SOCKET_BYTES };
+		memset(object, 0, offsetof(struct model_object, messages));
+		object->kind = kind;
+		object->limit = MODEL_SOCKET_BYTES;
 		object->bytes = bytes;
 		object->room = room;
 		object->watches = watches;
