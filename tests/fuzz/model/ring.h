@@ -22,7 +22,6 @@ enum model_policy {
 	MODEL_NEWEST_ONE,
 	MODEL_HOLD_FILES,  /* reads and writes wait until nothing else is left */
 	MODEL_HOLD_SECOND, /* every other operation */
-	MODEL_CANCELS_LATE,
 	MODEL_POLICIES,
 };
 
@@ -152,7 +151,7 @@ static inline bool model_is_transfer(const struct io_uring_sqe *sqe)
 	}
 }
 
-/* One operation; or all of them, for a ring that is closed, which nobody hears of. A worker that has begun is not stopped. */
+/* One operation; or all of them, for a ring that is closed, which nobody hears of. */
 static inline int32_t model_cancel(const struct io_uring_sqe *sqe)
 {
 	bool any = sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY;
@@ -164,8 +163,6 @@ static inline int32_t model_cancel(const struct io_uring_sqe *sqe)
 			i++;
 			continue;
 		}
-		if (!any && model_ring.policy == MODEL_CANCELS_LATE && model_is_transfer(other))
-			return -EALREADY;
 		if (!any)
 			model_complete(other->user_data, -ECANCELED);
 		model_drop(i);
