@@ -180,10 +180,10 @@ static inline void program_accept(uint8_t kind)
 /* The device's end of a connection takes little from now on. */
 static inline void shrink_socket(uint8_t which)
 {
-	int least = 0;
+	int fd = vsock.connections.places[which % FEW_CONNECTIONS].socket.fd, least = 0;
 
-	setsockopt(vsock.connections.places[which % FEW_CONNECTIONS].socket.fd, SOL_SOCKET,
-		   SO_SNDBUF, &least, sizeof(least));
+	if (fd >= 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 }
 
 static inline void program_greet(int fd, uint8_t kind)
