@@ -13,6 +13,7 @@
 
 #include <linux/sockios.h>
 
+#include "host/clock.h"
 #include "tests/fuzz/model/sockets.h"
 
 #include "tests/fuzz/model/begin.h"
@@ -63,6 +64,15 @@ int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
 	(void)condition, (void)mutex;
 	model_now_ns = end_ns > model_now_ns ? end_ns : model_now_ns;
 	return ETIMEDOUT;
+}
+
+/* The monitor's own (host/clock.h): a pause, or the wait for whoever reads its messages. */
+int clock_poll_ms(int fd, short events, int ms)
+{
+	(void)events;
+	if (fd < 0)
+		model_now_ns += ms * 1000000ll;
+	return fd >= 0;
 }
 
 int eventfd(unsigned count, int flags)
@@ -314,11 +324,7 @@ int poll(struct pollfd *waits, nfds_t n, int timeout_ms)
 {
 	int ready = 0;
 
-	if (n == 0) { /* a pause */
-		model_now_ns += timeout_ms * 1000000ll;
-		return 0;
-	}
-	if (model_of(waits[0].fd) == NULL)
+	if (n == 0 || model_of(waits[0].fd) == NULL)
 		return (int)syscall(SYS_poll, waits, n, timeout_ms);
 	for (nfds_t i = 0; i < n; i++) {
 		waits[i].revents = (short)(model_poll(model_of(waits[i].fd)) &
