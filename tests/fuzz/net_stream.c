@@ -281,12 +281,13 @@ static void change_result(struct fuzz_input *input)
 	io_uring_for_each_cqe(&rig_ring.uring, head, cqe)
 	{
 		const struct ring_op *op = io_uring_cqe_get_data(cqe);
-		if (op != &nic.stream.in.op && op != &nic.stream.out.op)
+		if ((op != &nic.stream.in.op && op != &nic.stream.out.op) || cqe->flags != 0)
 			continue;
 		/* The bytes are lost: whatever the peer gets or sends behind them is no stream any more. */
 		if (cqe->res > 0 && (error == EAGAIN || error == EINTR))
 			continue;
 		cqe->res = -error;
+		cqe->flags = 1; /* once: what is lost stays lost */
 		return;
 	}
 }
