@@ -55,16 +55,19 @@ for cpus in ${CPUS:-1 2}; do
 	done
 done
 
-# A Linux guest is not that young.
+# A Linux guest is not that young. A busy machine may come between the start of KVM's clock and that of the TSC: of some clones in one they agree.
 young=$repo/build/tests/guest/snapshot_sleep.elf
 [ -e "$young" ] || fail "$young is not built (make guests)"
 for age_ms in 10 2000; do
 	vm_run boot --kernel "$young" --cmdline "age_ms=$age_ms" --snapshot "$folder/$age_ms.snap"
 	expect_status 0
-	for ((i = 0; i < clones; i++)); do
-		vm_run clone$i --restore "$folder/$age_ms.snap"
+	agree=
+	for ((i = 0; i < clones || (i < 10 && ${#agree} == 0); i++)); do
+		vm_run clone --restore "$folder/$age_ms.snap"
 		expect_status 0
-		expect_equal "a clone of one that is $age_ms ms old" 'tsc ok,kvm clock ok,agree ok,armed before ok,sleep ok' \
-			"$(paste -sd, "$work/clone$i.out")"
+		expect_equal "a clone of one that is $age_ms ms old" 'tsc ok,kvm clock ok,armed before ok,sleep ok' \
+			"$(grep -v ^agree "$work/clone.out" | paste -sd,)"
+		! grep -qx 'agree ok' "$work/clone.out" || agree=yes
 	done
+	[ -n "$agree" ] || fail "in no clone of one that is $age_ms ms old the TSC and KVM's clock agree"
 done
