@@ -47,14 +47,14 @@ modules_list() {
 	END_MODULES
 }
 
-# module_unpack FILE TARGET: without debug information and without its signature, which Linux would check for longer
-# than all the rest takes; it says that it is tainted then.
+# module_unpack FILE TARGET: without debug information, local symbols and its signature, which Linux would check for
+# longer than all the rest takes; it says that it is tainted then.
 module_unpack() {
 	case $1 in
 	*.xz) xz -dc "$1" >"$2" ;;
 	*) cp "$1" "$2" ;;
 	esac
-	strip --strip-debug "$2"
+	strip --strip-unneeded "$2"
 }
 
 # debian_build KERNEL WORK: bzImage, vmlinux, initrd.cpio and config into WORK/result, from the package in $package.

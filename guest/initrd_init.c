@@ -125,10 +125,10 @@ static void module_load(const char *path)
 	close(fd);
 }
 
-/* Whether the virtio bus has a device of this type; 0 is any machine's. */
+/* Whether the virtio bus has a device of this type. */
 static bool machine_has(unsigned type)
 {
-	bool found = type == 0;
+	bool found = false;
 	char path[300], modalias[64];
 	DIR *devices = opendir("/sys/bus/virtio/devices");
 
@@ -152,13 +152,18 @@ static bool machine_has(unsigned type)
 static void modules_load(void)
 {
 	char path[256];
-	unsigned type;
+	unsigned type, known = 0;
+	bool has = true; /* a device of the type `known` */
 	FILE *list = fopen("/modules/list", "re");
 
 	if (list == NULL)
 		fail("/modules/list", strerror(errno));
 	while (fscanf(list, "%u %255s", &type, path) == 2) {
-		if (machine_has(type))
+		if (type != known) {
+			known = type;
+			has = machine_has(type);
+		}
+		if (has)
 			module_load(path);
 	}
 	rewind(list);
