@@ -149,6 +149,8 @@ static const struct rule rules[] = {
 #define ALLOW      (FILTER_MAX - 1)
 #define TRAP       (FILTER_MAX - 2)
 
+#define CALLS_IN_LINE 4u
+
 struct filter {
 	struct sock_filter code[FILTER_MAX];
 	unsigned start;
@@ -183,14 +185,14 @@ static uint32_t own(uint32_t value)
 				     : value;
 }
 
-/* The rules of one call, which look at the same argument. */
-static void put_call(struct filter *filter, unsigned first, unsigned end)
+/* The rules of one call, which look at the same argument; then what is there for other calls. */
+static void put_call(struct filter *filter, unsigned first, unsigned end, unsigned other_call)
 {
 	const struct rule *rule = filter->rules[first];
 	unsigned otherwise = TRAP;
 
 	if (rule->argument == ANY) {
-		put_jump(filter, BPF_JEQ, rule->number, ALLOW, TRAP);
+		put_jump(filter, BPF_JEQ, rule->number, ALLOW, other_call);
 		return;
 	}
 	while (end-- > first)
@@ -201,21 +203,38 @@ static void put_call(struct filter *filter, unsigned first, unsigned end)
 		}
 	put_load(filter, offsetof(struct seccomp_data, args) +
 				 rule->argument * sizeof(((struct seccomp_data *)NULL)->args[0]));
-	put_jump(filter, BPF_JEQ, rule->number, filter->start, TRAP);
+	put_jump(filter, BPF_JEQ, rule->number, filter->start, other_call);
 }
 
-/* A tree of comparisons. */
+/* One call after the other. */
+static void put_line(struct filter *filter, unsigned first, unsigned end)
+{
+	unsigned other_call = TRAP;
+
+	for (unsigned i = end; i-- > first;)
+		if (i == first || filter->rules[i - 1]->number != filter->rules[i]->number) {
+			put_call(filter, i, end, other_call);
+			other_call = filter->start;
+			end = i;
+		}
+}
+
+/* A tree of comparisons, which ends in lines: the kernel makes one instruction of a comparison whose one way is the next, else
+ * two, and compiles each several times. */
 static void put_rules(struct filter *filter, unsigned first, unsigned end)
 {
 	const struct rule *const *rule = filter->rules;
-	unsigned half = first;
+	unsigned half = first, n_calls = 1;
 
 	/* The rules of one call stay together. */
-	for (unsigned i = first + 1; i < end && (half == first || i <= (first + end) / 2); i++)
-		if (rule[i]->number != rule[i - 1]->number)
-			half = i;
-	if (half == first) {
-		put_call(filter, first, end);
+	for (unsigned i = first + 1; i < end; i++)
+		if (rule[i]->number != rule[i - 1]->number) {
+			n_calls++;
+			if (half == first || i <= (first + end) / 2)
+				half = i;
+		}
+	if (n_calls <= CALLS_IN_LINE) {
+		put_line(filter, first, end);
 		return;
 	}
 	put_rules(filter, half, end);
