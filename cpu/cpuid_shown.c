@@ -11,6 +11,8 @@
 #define EDX    8u
 #define ALL    (EAX | EBX | ECX | EDX)
 
+#define REGISTERS 4u
+
 /* Registers of a leaf's sub-leaves, which are 0 where a leaf has none. */
 struct shown {
 	uint32_t function;
@@ -130,21 +132,18 @@ static const struct shown table[] = {
 
 /* clang-format on */
 
-static uint32_t shown_bits(const struct kvm_cpuid_entry2 *entry, unsigned registers)
+void cpuid_hide(struct kvm_cpuid_entry2 *entry)
 {
-	uint32_t bits = 0;
+	uint32_t shown[REGISTERS] = { 0 };
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].function == entry->function && entry->index >= table[i].first &&
-		    entry->index <= table[i].last && (table[i].registers & registers) != 0)
-			bits |= table[i].bits;
-	return bits;
-}
-
-void cpuid_hide(struct kvm_cpuid_entry2 *entry)
-{
-	entry->eax &= shown_bits(entry, EAX);
-	entry->ebx &= shown_bits(entry, EBX);
-	entry->ecx &= shown_bits(entry, ECX);
-	entry->edx &= shown_bits(entry, EDX);
+		    entry->index <= table[i].last)
+			for (unsigned reg = 0; reg < REGISTERS; reg++)
+				if (table[i].registers & BIT(reg))
+					shown[reg] |= table[i].bits;
+	entry->eax &= shown[0];
+	entry->ebx &= shown[1];
+	entry->ecx &= shown[2];
+	entry->edx &= shown[3];
 }
