@@ -95,28 +95,16 @@ static uint32_t virtio_gsi(unsigned index)
 	return gsi < LAYOUT_IOAPIC_PINS ? gsi : LAYOUT_RTC_GSI;
 }
 
-bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
-		       struct error_text *error)
+static bool write_cmdline(struct machine_plan *plan, const struct vm_config *config,
+			  struct error_text *error)
 {
 	struct cmdline_writer writer = { plan->cmdline, sizeof(plan->cmdline), 0 };
 
-	*plan = (struct machine_plan){
-		.n_virtio = config->n_disks + config->n_nets + (config->vsock.guest_cid != 0),
-	};
-	if (plan->n_virtio > MAX_VIRTIO)
-		return error_set(
-			error, "%u disks, network interfaces and vsocks, at most %d are supported",
-			plan->n_virtio, MAX_VIRTIO);
 	if (!config->no_default_cmdline)
 		add_defaults(&writer, config);
-	for (unsigned i = 0; i < plan->n_virtio; i++) {
-		struct device_window *window = &plan->virtio[i];
-		window->mmio_gpa = LAYOUT_VIRTIO_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
-		window->acpi_gpa = LAYOUT_VIRTIO_ACPI_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
-		window->gsi = virtio_gsi(i);
+	for (unsigned i = 0; i < plan->n_virtio; i++)
 		add_word(&writer, "virtio_mmio.device=4K@0x%llx:%u",
-			 (unsigned long long)window->mmio_gpa, window->gsi);
-	}
+			 (unsigned long long)plan->virtio[i].mmio_gpa, plan->virtio[i].gsi);
 	if (config->cmdline[0] != '\0')
 		add_word(&writer, "%s", config->cmdline);
 	if (writer.length < sizeof(plan->cmdline))
@@ -127,4 +115,23 @@ bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config
 	error->option = "--cmdline";
 	error->value = config->cmdline;
 	return false;
+}
+
+bool machine_plan_make(struct machine_plan *plan, const struct vm_config *config,
+		       struct error_text *error)
+{
+	*plan = (struct machine_plan){
+		.n_virtio = config->n_disks + config->n_nets + (config->vsock.guest_cid != 0),
+	};
+	if (plan->n_virtio > MAX_VIRTIO)
+		return error_set(
+			error, "%u disks, network interfaces and vsocks, at most %d are supported",
+			plan->n_virtio, MAX_VIRTIO);
+	for (unsigned i = 0; i < plan->n_virtio; i++) {
+		struct device_window *window = &plan->virtio[i];
+		window->mmio_gpa = LAYOUT_VIRTIO_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
+		window->acpi_gpa = LAYOUT_VIRTIO_ACPI_GPA + (uint64_t)i * LAYOUT_VIRTIO_BYTES;
+		window->gsi = virtio_gsi(i);
+	}
+	return config->restore.text != NULL || write_cmdline(plan, config, error);
 }

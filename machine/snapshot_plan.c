@@ -134,8 +134,6 @@ void machine_adopt_plan(struct machine *m)
 		memcpy(config->nets[i].mac, header->macs[i], sizeof(config->nets[i].mac));
 		config->nets[i].has_mac = true;
 	}
-	if (!machine_plan_make(&m->plan, config, &error))
-		fail_error(&error);
 }
 
 /* vCPUs are made: the TSC's frequency can be another where the CPU scales it. */
