@@ -18,7 +18,7 @@ struct machine_plan {
 	unsigned n_virtio;
 	/* Disks, then network interfaces, each in the order of vm_config, then the vsock. */
 	struct device_window virtio[MAX_VIRTIO];
-	char cmdline[CMDLINE_MAX_BYTES];
+	char cmdline[CMDLINE_MAX_BYTES]; /* empty: the guest is a snapshot's, and has its own */
 };
 
 /* The command line is: default words, root=, devices' words, the user's. False: it does not fit in

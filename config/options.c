@@ -224,9 +224,10 @@ static const struct option *option_at(const char *argument)
 {
 	size_t name_length = strcspn(argument, "=");
 
-	for (size_t i = 0; i < sizeof(option_table) / sizeof(option_table[0]); i++) {
+	for (size_t i = 0; argument[0] == '-' && i < sizeof(option_table) / sizeof(option_table[0]);
+	     i++) {
 		const char *name = option_table[i].name;
-		if (strlen(name) == name_length && memcmp(name, argument, name_length) == 0)
+		if (strncmp(name, argument, name_length) == 0 && name[name_length] == '\0')
 			return &option_table[i];
 	}
 	return NULL;
