@@ -16,41 +16,57 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; musl 1.2.3 does not know it */
 #endif
 
-static void set_regions(struct guest_memory *memory, uint8_t *host, uint64_t bytes)
+/* NULL: it was not mapped. */
+static bool set_regions(struct guest_memory *memory, uint8_t *host, uint64_t bytes)
 {
+	if (host == NULL)
+		return false;
 	memory->host = host;
 	memory->bytes = bytes;
 	memory->low_bytes = bytes < LAYOUT_MMIO_HOLE_GPA ? bytes : LAYOUT_MMIO_HOLE_GPA;
 	memory->high_bytes = bytes - memory->low_bytes;
 	/* Guest memory in a core dump is a leak. */
 	madvise(host, bytes, MADV_DONTDUMP);
+	return true;
 }
 
 /* NULL: there is no room. */
-static uint8_t *map_aligned(uint64_t bytes)
+static uint8_t *map(void *at, uint64_t bytes, int flags, int fd, uint64_t offset)
 {
-	/* A huge page can only back the guest where host and guest address agree modulo 2 MiB. */
-	uint64_t mapped_bytes = bytes + HUGE_PAGE_BYTES;
-	uint8_t *mapped = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *mapped = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | flags,
+			    fd, (off_t)offset);
 
+	return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+/* How far it is above a place where a huge page may begin. */
+static size_t above(const void *address)
+{
+	return (uintptr_t)address & (HUGE_PAGE_BYTES - 1);
+}
+
+/* A huge page can only back the guest where host and guest address agree modulo 2 MiB. */
+static uint8_t *map_aligned(uint64_t bytes, int flags, int fd, uint64_t offset)
+{
+	/* Right below this program, where there is nearly always room: one call. */
+	uint8_t *program = (uint8_t *)map;
+	uint8_t *below = bytes < (uintptr_t)program / 2 ? program - above(program) - bytes : NULL;
+	uint8_t *mapped = map(below, bytes, flags, fd, offset);
+
+	if (mapped == NULL || above(mapped) == 0)
+		return mapped;
+	munmap(mapped, bytes);
+	/* What is too much of it stays, and nobody may touch it. */
+	mapped = mmap(NULL, bytes + HUGE_PAGE_BYTES, PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mapped == MAP_FAILED)
 		return NULL;
-	uint64_t head = -(uintptr_t)mapped & (HUGE_PAGE_BYTES - 1);
-	if (head != 0)
-		munmap(mapped, head);
-	if (head != HUGE_PAGE_BYTES)
-		munmap(mapped + head + bytes, HUGE_PAGE_BYTES - head);
-	return mapped + head;
+	return map(mapped + HUGE_PAGE_BYTES - above(mapped), bytes, flags | MAP_FIXED, fd, offset);
 }
 
 bool guest_memory_map(struct guest_memory *memory, uint64_t bytes)
 {
-	uint8_t *mapped = map_aligned(bytes);
-
-	if (mapped != NULL)
-		set_regions(memory, mapped, bytes);
-	return mapped != NULL;
+	return set_regions(memory, map_aligned(bytes, MAP_ANONYMOUS, -1, 0), bytes);
 }
 
 bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
@@ -59,22 +75,12 @@ bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
 	uint8_t *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
 
-	if (mapped == MAP_FAILED)
-		return false;
-	set_regions(memory, mapped, bytes);
-	return true;
+	return set_regions(memory, mapped == MAP_FAILED ? NULL : mapped, bytes);
 }
 
 bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset)
 {
-	uint8_t *mapped = map_aligned(bytes);
-
-	if (mapped == NULL ||
-	    mmap(mapped, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
-		 (off_t)offset) == MAP_FAILED)
-		return false;
-	set_regions(memory, mapped, bytes);
-	return true;
+	return set_regions(memory, map_aligned(bytes, 0, fd, offset), bytes);
 }
 
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory)

@@ -4,7 +4,10 @@
 
 #include <linux/kvm.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "mem/layout.h"
 #include "tests/unit/check.h"
@@ -218,8 +221,35 @@ static void test_reserved_pages(void)
 	guest_memory_unmap(&memory);
 }
 
+/* A file's pages, too, wherever there is room: the place below the program is taken by the first. */
+static void test_alignment(void)
+{
+	struct guest_memory memories[3];
+	char name[] = "/tmp/guest-memory-XXXXXX";
+	int fd = mkstemp(name);
+	char byte;
+
+	CHECK(fd >= 0 && unlink(name) == 0 && ftruncate(fd, 4 * MIB) == 0);
+	CHECK_EQ(pwrite(fd, "x", 1, MIB), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i == 1)
+			CHECK(guest_memory_map(&memories[i], 3 * MIB));
+		else
+			CHECK(guest_memory_map_file(&memories[i], 3 * MIB, fd, MIB));
+		CHECK_EQ((uintptr_t)memories[i].host % (2 * MIB), 0);
+		CHECK(guest_memory_read(&memories[i], 0, &byte, 1));
+		CHECK_EQ(byte, i == 1 ? 0 : 'x');
+		CHECK(guest_memory_write(&memories[i], 3 * MIB - 1, "y", 1));
+	}
+	CHECK(memories[0].host != memories[2].host);
+	for (unsigned i = 0; i < 3; i++)
+		munmap(memories[i].host, 3 * MIB);
+	close(fd);
+}
+
 int main(void)
 {
+	RUN(test_alignment);
 	RUN(test_edges);
 	RUN(test_sums_that_wrap);
 	RUN(test_read_and_write);
