@@ -107,10 +107,13 @@ void kvm_describe(void)
 	struct utsname host = { .release = "?" };
 	char path[32];
 
+	/* KVM takes one. */
 	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
 		text_format(path, sizeof(path), "/sys/module/%s", modules[i]);
-		if (access(path, F_OK) == 0)
+		if (access(path, F_OK) == 0) {
 			name = modules[i];
+			break;
+		}
 	}
 	uname(&host);
 	text_format(description, sizeof(description), "%s, Linux %s", name, host.release);
