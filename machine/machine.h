@@ -41,14 +41,14 @@ struct nic {
 	struct frame_socket stream;
 	const char *name;
 	char fd_name[16];
-	struct net net;
 	struct virtio_transport transport;
+	struct net net;
 };
 
 struct vsock_port {
 	struct listen_socket listener;
-	struct vsock vsock;
 	struct virtio_transport transport;
+	struct vsock vsock;
 };
 
 /* Static: it lives as long as the process, and its pools are only touched when they are used. */

@@ -20,9 +20,9 @@ enum disk_end {
 struct disk {
 	struct block_image image;
 	struct block_overlay overlay; /* if image.overlay */
-	struct block block;
 	struct virtio_transport transport;
 	enum disk_end end;
+	struct block block; /* last, its pool is: what every start writes to lies in few pages */
 };
 
 /* How long the end may take, in milliseconds; at most hurry_ms once *hurry is set (a signal wants an end within a

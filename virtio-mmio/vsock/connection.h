@@ -49,12 +49,12 @@ struct vsock_connection {
 
 /* All connections of a device, and what they share. */
 struct vsock_connections {
-	struct vsock_table table;
 	struct vsock_sockets *sockets;
 	struct vsock_target target;
 	uint32_t generation;        /* of the driver: the connections of an earlier one are over */
 	struct vsock_link backlogs; /* of those that wait for a listener: the first of each line */
 	uint8_t *buffers;
+	struct vsock_table table;
 	struct vsock_connection places[VSOCK_MAX_CONNECTIONS];
 };
 

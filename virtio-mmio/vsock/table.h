@@ -28,12 +28,12 @@ struct vsock_entry {
 
 struct vsock_table {
 	struct pool pool;
-	struct vsock_entry *by_port[VSOCK_MAX_CONNECTIONS];
 	uint64_t port_key[2]; /* of the hash: the guest chooses the ports */
 	struct vsock_link to_send;
-	struct vsock_link departed;                         /* the longest first */
-	struct virtio_vsock_hdr replies[VSOCK_MAX_REPLIES]; /* RSTs to packets of no connection */
+	struct vsock_link departed; /* the longest first */
 	unsigned first_reply, n_replies;
+	struct virtio_vsock_hdr replies[VSOCK_MAX_REPLIES]; /* RSTs to packets of no connection */
+	struct vsock_entry *by_port[VSOCK_MAX_CONNECTIONS];
 };
 
 /* connections: VSOCK_MAX_CONNECTIONS of `bytes` each; each begins with its entry. */
