@@ -8,16 +8,16 @@ need_kvm
 
 # Whether all of the VM's threads are there, each with a system call filter.
 all_stand() { # CPUS
-	local status n=0
+	local status n=0 begun=0
 	for status in /proc/$vmm_pid/task/*/status; do
 		case $(head -1 "$status") in
 		*vmm-vcpu*) n=$((n + 1)) ;;
-		*vmm*) ;;
-		*) continue ;; # KVM's own
+		*vmm*) begun=1 ;;
+		*) continue ;; # KVM's own, or not the monitor yet
 		esac
 		grep -q '^Seccomp:.*2' "$status" || return 1
 	done
-	[ $n = $(($1 - 1)) ]
+	[ $begun = 1 ] && [ $n = $(($1 - 1)) ]
 }
 
 # order STATUS LINE OPTION...: restores $tmp/snap by this order
