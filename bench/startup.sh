@@ -42,8 +42,9 @@ enter_namespace "${arguments[@]}"
 
 # Each start has devices of its own, as a launcher's VMs have: the kernel lets go of a VM's some time after its end.
 prepare() {
-	programs=(vmm floor floor-devices)
+	programs=(vmm vmm-unconfined floor floor-devices)
 	make_taps 0 "$runs" vmmtap
+	make_taps 0 "$runs" opentap
 	make_taps 0 "$runs" floortap
 	if firecracker=$(command -v firecracker); then
 		programs+=(firecracker)
@@ -68,15 +69,19 @@ firecracker_config() { # ROUND
 END_JSON
 }
 
+launch_vmm() { # WHO TAP ROUND OPTIONS...
+	build/bench/launcher "${vmm_launcher[@]}" -- ./vmm --kernel $guest --rootfs "$tmp/$1$3.img" \
+		--net "tap=$2" --vsock "cid=3,uds=$tmp/$1$3.sock" "${vmm_status[@]}" "${@:4}"
+}
+
 # launch WHO ROUND: one start; the launcher's line.
 launch() {
 	truncate -s 8M "$tmp/$1$2.img"
 	# The kernel destroys the VM before this one, in part after its process.
 	sleep 0.1
 	case $1 in
-	vmm)
-		build/bench/launcher "${vmm_launcher[@]}" -- ./vmm --kernel $guest --rootfs "$tmp/vmm$2.img" \
-			--net "tap=vmmtap$2" --vsock "cid=3,uds=$tmp/vmm$2.sock" "${vmm_status[@]}" ;;
+	vmm) launch_vmm vmm "vmmtap$2" "$2" ;;
+	vmm-unconfined) launch_vmm "$1" "opentap$2" "$2" --sandbox off ;;
 	floor) build/bench/launcher -- build/bench/floor ;;
 	floor-devices) build/bench/launcher -- build/bench/floor "floortap$2" "$tmp/floor-devices$2.img" "$tmp/floor$2.sock" ;;
 	firecracker)
@@ -97,8 +102,8 @@ start() {
 	line=$(launch "$1" "$2" 2>"$tmp/err") || { cat "$tmp/err" >&2; die "$1 did not start: $line"; }
 	read -r first result exit _ status _ <<<"$(sed 's/[a-z_]*=//g' <<<"$line")"
 	[ "$status" = 0 ] || { cat "$tmp/err" >&2; die "$1: exit status $status"; }
-	# vmm's status line may be there; of the guest, its one byte and nothing before it.
-	[ "$(grep -v '^{.*}$' "$tmp/err")" = @ ] || { cat "$tmp/err" >&2; die "$1: that is not the guest's byte alone"; }
+	# vmm's status line may be there, and that the sandbox is off; of the guest, its one byte and nothing before it.
+	[ "$(grep -v '^{.*}$\|^vmm: --sandbox' "$tmp/err")" = @ ] || { cat "$tmp/err" >&2; die "$1: that is not the guest's byte alone"; }
 	[ "$2" -gt 0 ] || return 0
 	sample "$1" 'first byte' us "$(micro "$first")"
 	[ "$result" = "$exit" ] || sample "$1" 'result' us "$(micro "$result")"
@@ -127,11 +132,13 @@ compare() {
 prepare
 measure
 lines=()
-if [ "${#programs[@]}" = 4 ]; then
+if [ "${#programs[@]}" = 5 ]; then
 	compare 'first byte'
 	compare 'exit'
 fi
-ours=$(p50 vmm 'first byte') least=$(p50 floor-devices 'first byte')
+ours=$(p50 vmm 'first byte') least=$(p50 vmm-unconfined 'first byte')
+lines+=("startup: vmm $ours us, without its sandbox $least us, $(awk -v a="$ours" -v b="$least" 'BEGIN { printf "%.0f", a - b }') us less")
+least=$(p50 floor-devices 'first byte')
 lines+=("startup: vmm $ours us, floor with the devices' system calls $least us, ratio $(ratio "$ours" "$least")")
 least=$(p50 floor 'first byte')
 lines+=("startup: vmm $ours us, floor $least us, ratio $(ratio "$ours" "$least")")

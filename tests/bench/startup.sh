@@ -15,7 +15,8 @@ need_namespace
 bench_run --runs 3
 expect_status 0
 expect_last "startup: vmm $number us, floor $number us, ratio [0-9]+\.[0-9][0-9]"
-for who in vmm floor; do
+expect_line "startup: vmm $number us, without its sandbox $number us, -?[0-9]+ us less"
+for who in vmm vmm-unconfined floor; do
 	for what in 'first byte' exit; do
 		expect_line "$who +$what +us +3( +$number){3}"
 	done
