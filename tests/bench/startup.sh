@@ -39,8 +39,8 @@ expect_line "startup: first byte: vmm $number us, firecracker $number us, ratio 
 expect_line "startup: exit: vmm $number us, firecracker $number us, ratio [0-9]+\.[0-9][0-9]"
 bench_run --runs 2 --peers "$tmp/peers" --json
 expect_status 0 "--json"
-expect_json 'r["bench"] == "startup" and len(r["lines"]) == 4'
-expect_json '{s["who"] for s in r["series"]} == {"vmm", "floor", "floor-devices", "firecracker"}'
+expect_json 'r["bench"] == "startup" and len(r["lines"]) == 5'
+expect_json '{s["who"] for s in r["series"]} == {"vmm", "vmm-unconfined", "floor", "floor-devices", "firecracker"}'
 expect_json 'all(len(s["values"]) == 2 for s in r["series"])'
 
 # A peer's log must not pass for its guest's first byte.
