@@ -54,19 +54,24 @@ guest_script "$root" <<-END
 	sleep 1
 	kill -40 1
 	sleep 1
+	echo "CLONE text \$(cat /run/clone)"
 	$report
 	sleep 4
 	reboot -f
 END
 vm_run boot --kernel "$kernel" --rootfs "$root,ro" --cmdline "$run_script" --snapshot "$folder/snap" --vsock "cid=3,uds=$uds"
 expect_status 0
-vm_start clone --restore "$folder/snap" --rootfs "$root,ro" --vsock "cid=4,uds=$uds" </dev/null
+mkfifo "$work/order"
+exec 8<>"$work/order"
+vm_start clone --restore "$folder/snap" --rootfs "$root,ro" --vsock "cid=3,uds=$uds" --start-fd 8 </dev/null
+echo "go cid=4 text=web-17 10.0.0.17/24" >&8
 wait_for_text "$work/clone.out" "CLONE real_error_us"
 answer=$({ printf 'CONNECT 500\nhello\n'; sleep 2; } | socat -t 5 - "UNIX-CONNECT:$uds" | tail -n 1)
 expect_equal "the echo of the listener" hello "$answer"
 vm_wait
 expect_status 0
 expect_text "$work/clone.out" "Connection reset by peer"
+expect_text "$work/clone.out" "CLONE text web-17 10.0.0.17/24"
 rm "$folder/snap"
 
 # Whoever asks, a kernel with ACPI seeds its random numbers anew.
