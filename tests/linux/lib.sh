@@ -215,9 +215,7 @@ expect_text() { # FILE TEXT: the file holds the text
 }
 
 expect_range() { # WHAT NUMBER LOW HIGH
-	if [ "$2" -lt "$3" ] || [ "$2" -gt "$4" ]; then
-		fail "$1: $2, expected $3 to $4"
-	fi
+	[[ $2 =~ ^-?[0-9]+$ ]] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || fail "$1: '$2', expected $3 to $4"
 }
 
 expect_empty() { # FILE
