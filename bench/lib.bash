@@ -34,6 +34,16 @@ need_count() { # OPTION VALUE
 	case $2 in '' | *[!0-9]* | 0*) bad_usage "$1: '$2' is not a whole number above 0" ;; esac
 }
 
+need_counts() { # OPTION TEXT: rising numbers, which become $counts
+	local i
+	read -r -a counts <<<"$2"
+	[ ${#counts[@]} -gt 0 ] || bad_usage "$1: no number"
+	for ((i = 0; i < ${#counts[@]}; i++)); do
+		need_count "$1" "${counts[i]}"
+		[ "$i" = 0 ] || [ "${counts[i]}" -gt "${counts[i - 1]}" ] || bad_usage "$1: '$2' does not rise"
+	done
+}
+
 # say TEXT: what is going on, apart from the results.
 say() {
 	echo "$bench: $*" >&2

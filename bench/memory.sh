@@ -19,21 +19,12 @@ END_USAGE
 }
 
 budget_kib= arguments=("$@") counts=(1 10 100 1000) peer_vms=100
-need_counts() {
-	local i
-	read -r -a counts <<<"$1"
-	[ ${#counts[@]} -gt 0 ] || bad_usage "--vms: no number"
-	for ((i = 0; i < ${#counts[@]}; i++)); do
-		need_count --vms "${counts[i]}"
-		[ "$i" = 0 ] || [ "${counts[i]}" -gt "${counts[i - 1]}" ] || bad_usage "--vms: '$1' does not rise"
-	done
-}
 while [ $# -gt 0 ]; do
 	case $1 in
 	--vms | --peers | --peer-vms | --budget-kib)
 		need_value "$1" $#
 		case $1 in
-		--vms) need_counts "$2" ;;
+		--vms) need_counts "$1" "$2" ;;
 		--peers) [ -d "$2" ] || bad_usage "--peers: there is no folder '$2'"; PATH=$(realpath -- "$2"):$PATH ;;
 		--peer-vms) need_count "$1" "$2" && peer_vms=$2 ;;
 		--budget-kib) need_count "$1" "$2" && budget_kib=$2 ;;

@@ -23,22 +23,13 @@ END_USAGE
 }
 
 arguments=("$@") counts=(1 10 100 1000) runs=100 linux_runs=5 peer_vms=100 linux=1 inside=
-need_counts() {
-	local i
-	read -r -a counts <<<"$1"
-	[ ${#counts[@]} -gt 0 ] || bad_usage "--vms: no number"
-	for ((i = 0; i < ${#counts[@]}; i++)); do
-		need_count --vms "${counts[i]}"
-		[ "$i" = 0 ] || [ "${counts[i]}" -gt "${counts[i - 1]}" ] || bad_usage "--vms: '$1' does not rise"
-	done
-}
 while [ $# -gt 0 ]; do
 	case $1 in
 	--runs | --vms | --peers | --peer-vms | --linux-runs | --inside)
 		need_value "$1" $#
 		case $1 in
 		--runs) need_count "$1" "$2" && runs=$2 ;;
-		--vms) need_counts "$2" ;;
+		--vms) need_counts "$1" "$2" ;;
 		--peers) [ -d "$2" ] || bad_usage "--peers: there is no folder '$2'"; PATH=$(realpath -- "$2"):$PATH ;;
 		--peer-vms) need_count "$1" "$2" && peer_vms=$2 ;;
 		--linux-runs) need_count "$1" "$2" && linux_runs=$2 ;;
