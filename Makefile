@@ -166,6 +166,9 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c $(O)/fuzz/vmm.a
 # These run in a model of the host (tests/fuzz/model), which has calls of the kernel's, and records what is written to guest memory.
 $(foreach name,block net net_stream vsock device_state,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
 	MODELLED = $(foreach what,at write copy,-Wl,--wrap=guest_memory_$(what))
+# And these end an input where the monitor ends (tests/fuzz/failing.h).
+$(foreach name,snapshot_order,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
+	MODELLED = $(foreach what,option errno quietly,-Wl,--wrap=fail_$(what))
 
 # The fuzzers and the unit tests once more, to count the lines that they execute (tests/fuzz/lib.bash).
 COVERAGE = $(CLANG) $(CLANG_CFLAGS) -Wno-conversion -fprofile-instr-generate -fcoverage-mapping -O1 -DFUZZ_REPLAY

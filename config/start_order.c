@@ -7,9 +7,12 @@
 
 bool start_order_parse(struct start_order *order, char *line, struct error_text *error)
 {
-	char *text = strstr(line, " text="), *cid;
+	char *end = line + strcspn(line, "\n"), *text, *cid;
+	bool is_whole = *end == '\n';
 
 	*order = (struct start_order){ .text = "" };
+	*end = '\0';
+	text = strstr(line, " text=");
 	if (text != NULL) {
 		*text = '\0';
 		order->text = text + strlen(" text=");
@@ -18,9 +21,9 @@ bool start_order_parse(struct start_order *order, char *line, struct error_text 
 					 IDENTITY_TEXT_BYTES - 1);
 	}
 	cid = strncmp(line, "go cid=", 7) == 0 ? line + 7 : NULL;
-	if (cid != NULL)
+	if (is_whole && cid != NULL)
 		return parse_cid(cid, &order->guest_cid) ||
 		       error_set(error, "cid=%s: expected 3 to %u", cid, VSOCK_CID_MAX);
-	return strcmp(line, "go") == 0 ||
+	return (is_whole && strcmp(line, "go") == 0) ||
 	       error_set(error, "'%.40s': expected go [cid=N] [text=TEXT]", line);
 }

@@ -9,7 +9,7 @@
 #include "host/error.h"
 #include "io/identity.h"
 
-/* The longest line, with its end. */
+/* Room for the longest line, with its end and a zero. */
 #define START_ORDER_BYTES (32 + IDENTITY_TEXT_BYTES)
 
 struct start_order {
@@ -18,7 +18,8 @@ struct start_order {
 		text; /* for the guest, to the line's end: at most IDENTITY_TEXT_BYTES with its zero; or empty */
 };
 
-/* Cuts a line that ends with a zero in place of its newline; the text is part of it. False: *error says why. */
+/* Cuts a line; a zero follows its newline. The text is part of it. False: *error says why, also of one without end, or with a zero
+ * in it. */
 bool start_order_parse(struct start_order *order, char *line, struct error_text *error);
 
 #endif

@@ -174,7 +174,7 @@ static void obey(struct machine *m, char *line)
 
 void machine_await_order(struct machine *m)
 {
-	char line[START_ORDER_BYTES], *end = NULL;
+	char line[START_ORDER_BYTES];
 	size_t length = 0;
 	ssize_t n;
 
@@ -184,9 +184,8 @@ void machine_await_order(struct machine *m)
 		if (n == 0)
 			fail_quietly(EXIT_GUEST_ENDED);
 		length += n > 0 ? (size_t)n : 0;
-		end = memchr(line, '\n', length);
-	} while (end == NULL && length < sizeof(line) - 1);
-	*(end != NULL ? end : line + length) = '\0';
+	} while (memchr(line, '\n', length) == NULL && length < sizeof(line) - 1);
+	line[length] = '\0';
 	obey(m, line);
 }
 

@@ -7,7 +7,8 @@
 static struct start_order order;
 static struct error_text error;
 
-static bool parse(const char *text)
+/* What was read, with its newline. */
+static bool parse_read(const char *text)
 {
 	static char line[START_ORDER_BYTES * 2];
 
@@ -18,6 +19,14 @@ static bool parse(const char *text)
 	CHECK(strlen(order.text) < IDENTITY_TEXT_BYTES || !good);
 	CHECK(strchr(error.text, '\n') == NULL);
 	return good;
+}
+
+static bool parse(const char *text)
+{
+	char line[START_ORDER_BYTES * 2];
+
+	snprintf(line, sizeof(line), "%s\n", text);
+	return parse_read(line);
 }
 
 static void test_good(void)
@@ -61,6 +70,18 @@ static void test_bad(void)
 	expect_bad("go cid=-3 text=x", "cid=-3: expected");
 }
 
+/* Too long to be read whole, or with a zero in it. */
+static void test_cut(void)
+{
+	CHECK(parse_read("go cid=3\ngo text=next"));
+	CHECK_EQ(order.guest_cid, 3);
+	CHECK_STRING(order.text, "");
+	CHECK(!parse_read("go"));
+	CHECK_HAS(error.text, "'go': expected go [cid=N] [text=TEXT]");
+	CHECK(!parse_read("go cid=3"));
+	CHECK(!parse_read("go text=x"));
+}
+
 static void test_longest(void)
 {
 	char line[START_ORDER_BYTES * 2] = "go text=";
@@ -87,10 +108,7 @@ static void test_any(void)
 			seed = seed * 6364136223846793005ull + 1442695040888963407ull;
 			strcat(line, pieces[(seed >> 33) % (sizeof(pieces) / sizeof(pieces[0]))]);
 		}
-		char *end = strchr(line, '\n');
-		if (end != NULL)
-			*end = '\0';
-		parse(line);
+		parse_read(line);
 	}
 }
 
@@ -98,6 +116,7 @@ int main(void)
 {
 	RUN(test_good);
 	RUN(test_bad);
+	RUN(test_cut);
 	RUN(test_longest);
 	RUN(test_any);
 	return 0;
