@@ -167,7 +167,7 @@ $(O)/tests/fuzz/%: tests/fuzz/%.c $(O)/fuzz/vmm.a
 $(foreach name,block net net_stream vsock device_state,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
 	MODELLED = $(foreach what,at write copy,-Wl,--wrap=guest_memory_$(what))
 # And these end an input where the monitor ends (tests/fuzz/failing.h).
-$(foreach name,snapshot_order,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
+$(foreach name,snapshot_order snapshot_restore,$(O)/tests/fuzz/$(name) $(O)/tests/cov/fuzz/$(name)): \
 	MODELLED = $(foreach what,option errno quietly,-Wl,--wrap=fail_$(what))
 
 # The fuzzers and the unit tests once more, to count the lines that they execute (tests/fuzz/lib.bash).

@@ -7,6 +7,7 @@
 #include "irq/irqchip_state.h"
 #include "snapshot/file.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/snapshot_sections.h"
 
 #define SECTIONS_MAX 65536u
 
@@ -18,25 +19,6 @@ static void check_refusal(void)
 {
 	CHECK(error.text[0] != '\0' && memchr(error.text, '\0', sizeof(error.text)) != NULL);
 	CHECK(strchr(error.text, '\n') == NULL);
-}
-
-/* As a writer would have: the header's own, and that of each section as far as they follow one another. */
-static void set_checksums(uint8_t *first, uint64_t bytes)
-{
-	struct snapshot_section *section;
-
-	for (uint64_t at = 0; bytes - at >= sizeof(*section);) {
-		section = (void *)(first + at);
-		at += sizeof(*section);
-		if (section->bytes > bytes - at)
-			break;
-		section->checksum = snapshot_checksum(section + 1, section->bytes);
-		at += (section->bytes + 7u) & ~7ull;
-		if (at > bytes)
-			break;
-	}
-	file.header.checksum = 0;
-	file.header.checksum = snapshot_checksum(&file.header, sizeof(file.header));
 }
 
 static void take_all(void)
@@ -98,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	taken &= ~7ull;
 	uint8_t *first = sections + SECTIONS_MAX - taken;
 	memcpy(first, data + sizeof(file.header), taken);
-	set_checksums(first, taken);
+	snapshot_set_checksums(&file.header, first, taken);
 	error.text[0] = '\0';
 	if (!snapshot_header_check(&file.header,
 				   file.header.memory_offset + file.header.memory_bytes, &error)) {
