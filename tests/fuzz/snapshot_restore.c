@@ -2,13 +2,9 @@
 /*
  * The input changes a sound snapshot of a machine: its header, what its sections say, how long they are, the guest's page tables. It
  * says what the command line wants, too, and which of KVM's calls fails. All stages that read a snapshot then run as they are, but for
- * the devices, which have fuzzers of their own. KVM is a model: it reads all that it is given, and checks what the monitor promises.
+ * the devices, which have fuzzers of their own. KVM is a model: it reads all that it is given, and checks what the monitor promises (tests/fuzz/model/kvm.h).
  */
-#include <stdarg.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "tests/fuzz/failing.h"
 
@@ -18,18 +14,15 @@
 #include "machine/restore.h"
 #include "machine/snapshot_plan.h"
 #include "mem/layout.h"
+#include "tests/fuzz/model/kvm.h"
 #include "tests/fuzz/snapshot_sections.h"
 
-#define CPUS           2u
-#define XSAVE_BYTES    4096u
 #define SECTIONS_BYTES (32u << 10)
 #define MEMORY_BYTES   ((uint64_t)2 << 20)
 #define TABLES_GPA     0x10000u /* four levels, a page each; what they lead to has the same addresses */
 #define TABLES_BYTES   0x4000u
 #define CODE_GPA       0x20000u
 #define CLOCK_GPA      0x24000u
-#define KVM_FD         (-3)
-#define TSC_KHZ        2000000u
 
 enum {
 	WANTS_MEM = 1,
@@ -40,117 +33,10 @@ enum {
 	HAS_VSOCK = 32
 };
 
-static const uint32_t msr_indices[] = { 0x174,      0x175,      0x176,      0xc0000081, 0xc0000082,
-					0xc0000102, 0x4b564d01, 0x4b564d02, 0x10,       0x11 };
-#define MSRS (sizeof(msr_indices) / sizeof(msr_indices[0]))
-
 static struct machine machine;
 static struct snapshot_header header;
 static _Alignas(8) uint8_t sections[SECTIONS_BYTES], placed[SECTIONS_BYTES];
 static size_t sections_bytes;
-static struct {
-	unsigned calls_left; /* until one fails; 0: none does */
-	int error;
-	unsigned n_msrs_set; /* calls */
-} kvm;
-
-static void check_msrs(const struct kvm_msrs *msrs)
-{
-	CHECK(msrs->nmsrs <= MSR_LIST_MAX);
-	for (uint32_t i = 0; i < msrs->nmsrs; i++) {
-		uint32_t at = 0;
-		CHECK(msrs->entries[i].index == 0x6e0 ||
-		      msr_list_has(&machine.snapshot.msrs, msrs->entries[i].index, &at));
-	}
-	kvm.n_msrs_set++;
-}
-
-/* What KVM would take as it is. */
-static void check_argument(unsigned request, const void *argument)
-{
-	const struct kvm_irqchip *chip = argument;
-	const struct kvm_vcpu_events *events = argument;
-	const struct kvm_pit_state2 *pit = argument;
-
-	if (request == (unsigned)KVM_SET_IRQCHIP)
-		CHECK(chip->chip_id < 2 || (chip->chip_id == KVM_IRQCHIP_IOAPIC &&
-					    chip->chip.ioapic.base_address == LAYOUT_IOAPIC_GPA));
-	if (request == (unsigned)KVM_SET_VCPU_EVENTS)
-		CHECK(!events->smi.smm && !events->smi.pending);
-	if (request == (unsigned)KVM_SET_PIT2)
-		for (unsigned i = 0; i < 3; i++)
-			CHECK(pit->channels[i].count <= 0x10000);
-	if (request == (unsigned)KVM_SET_MSRS)
-		check_msrs(argument);
-}
-
-/* As KVM copies it. */
-static void read_argument(unsigned request, const void *argument)
-{
-	static uint8_t copy[sizeof(struct vcpu_msrs) + XSAVE_BYTES];
-	size_t bytes = _IOC_SIZE(request);
-
-	if (request == (unsigned)KVM_SET_XSAVE)
-		bytes = XSAVE_BYTES;
-	if (request == (unsigned)KVM_SET_MSRS)
-		bytes = vcpu_msrs_bytes(((const struct kvm_msrs *)argument)->nmsrs);
-	memcpy(copy, argument, bytes);
-}
-
-static int learn_msrs(struct kvm_msr_list *list)
-{
-	CHECK(list->nmsrs >= MSRS);
-	list->nmsrs = MSRS;
-	memcpy(list->indices, msr_indices, sizeof(msr_indices));
-	return 0;
-}
-
-static bool fails_now(void)
-{
-	if (kvm.calls_left == 0 || --kvm.calls_left > 0)
-		return false;
-	errno = kvm.error;
-	return true;
-}
-
-/* How many KVM takes of them; or none, because it fails. */
-static int few_msrs(const struct kvm_msrs *msrs)
-{
-	return msrs->nmsrs > 0 ? kvm.error % (int)msrs->nmsrs - kvm.error % 2 : -1;
-}
-
-int ioctl(int fd, unsigned long number, ...)
-{
-	unsigned request = (unsigned)number;
-	va_list list;
-
-	va_start(list, number);
-	void *argument = va_arg(list, void *);
-	va_end(list);
-	if (fd != KVM_FD)
-		return (int)syscall(SYS_ioctl, fd, number, argument);
-	if (_IOC_DIR(request) & _IOC_WRITE && _IOC_DIR(request) != (_IOC_READ | _IOC_WRITE)) {
-		read_argument(request, argument);
-		check_argument(request, argument);
-	}
-	if (fails_now())
-		return request == (unsigned)KVM_SET_MSRS ? few_msrs(argument) : -1;
-	switch (request) {
-	case (unsigned)KVM_GET_MSR_INDEX_LIST:
-		return learn_msrs(argument);
-	case (unsigned)KVM_GET_TSC_KHZ:
-		return TSC_KHZ;
-	case (unsigned)KVM_GET_MSRS:
-	case (unsigned)KVM_SET_MSRS:
-		return (int)((const struct kvm_msrs *)argument)->nmsrs;
-	case (unsigned)KVM_GET_LAPIC:
-		memset(argument, 0, sizeof(struct kvm_lapic_state));
-		return 0;
-	default:
-		return 0;
-	}
-}
-
 static void add_section(enum snapshot_kind kind, unsigned instance, const void *data, size_t bytes)
 {
 	struct snapshot_section section = {
@@ -168,7 +54,7 @@ static void add_section(enum snapshot_kind kind, unsigned instance, const void *
 
 static void add_cpu(unsigned i, unsigned n_msrs)
 {
-	static const uint8_t xsave[XSAVE_BYTES];
+	static const uint8_t xsave[MODEL_XSAVE_BYTES];
 	static struct vcpu_msrs msrs;
 	struct vcpu_state state = {
 		.regs = { .rip = CODE_GPA, .rsp = CODE_GPA + 0x3000, .rflags = 2 },
@@ -186,7 +72,7 @@ static void add_cpu(unsigned i, unsigned n_msrs)
 	add_section(SNAPSHOT_CPU_XSAVE, i, xsave, sizeof(xsave));
 	msrs.head.nmsrs = n_msrs;
 	for (unsigned n = 0; n < n_msrs; n++)
-		msrs.entries[n] = (struct kvm_msr_entry){ .index = msr_indices[n % MSRS],
+		msrs.entries[n] = (struct kvm_msr_entry){ .index = model_msrs[n % MODEL_MSRS],
 							  .data = CLOCK_GPA | 1 };
 	add_section(SNAPSHOT_CPU_MSRS, i, &msrs, vcpu_msrs_bytes(n_msrs));
 }
@@ -332,10 +218,10 @@ static void restore(void)
 	machine_warm_clone(&machine, &never);
 	if (!FUZZ_SURVIVES(machine_restore(&machine)))
 		return;
-	CHECK_EQ(kvm.n_msrs_set, machine.config.n_cpus);
+	CHECK_EQ(model_kvm.n_msrs_set, machine.config.n_cpus);
 	CHECK_EQ(file->at, header.sections_bytes);
 	if (FUZZ_SURVIVES(machine_start_clocks(&machine)))
-		CHECK(kvm.n_msrs_set <= 2 * machine.config.n_cpus);
+		CHECK(model_kvm.n_msrs_set <= 2 * machine.config.n_cpus);
 }
 
 static void write_seeds(void)
@@ -380,15 +266,15 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc, (void)argv;
 	write_seeds();
 	fuzz_map_memory(&machine.memory, MEMORY_BYTES);
-	machine.kvm_fd = machine.vm_fd = KVM_FD;
+	machine.kvm_fd = machine.vm_fd = MODEL_KVM_FD;
 	for (unsigned i = 0; i < MAX_CPUS; i++)
-		machine.vcpus[i].fd = KVM_FD;
+		machine.vcpus[i].fd = MODEL_KVM_FD;
 	machine.console.wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	machine.cpuid.head.nent = 1;
 	machine.cpuid.entries[0].function = 1;
 	set_config(0, 0);
 	machine_describe_host(&machine);
-	CHECK_EQ(machine.snapshot.xsave_bytes, XSAVE_BYTES);
+	CHECK_EQ(machine.snapshot.xsave_bytes, MODEL_XSAVE_BYTES);
 	return 0;
 }
 
@@ -397,9 +283,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	struct fuzz_input input = { data, bytes };
 	uint8_t wants = fuzz_byte(&input), cpus = fuzz_byte(&input);
 
-	memset(&kvm, 0, sizeof(kvm));
-	kvm.calls_left = fuzz_byte(&input);
-	kvm.error = 1 + fuzz_byte(&input) % 40;
+	model_kvm = (struct model_kvm){ .calls_left = fuzz_byte(&input),
+					.msrs = &machine.snapshot.msrs };
+	model_kvm.error = 1 + fuzz_byte(&input) % 40;
 	set_config(wants, cpus);
 	machine.snapshot.file.header.generation = 0;
 	machine_describe(&machine, &header);
