@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config/machine_options.h"
+#include "config/option_checks.h"
 
 const char options_help_text[] =
 	"usage: vmm --kernel FILE [--rootfs FILE] [option ...] | --help | --version\n"
@@ -317,34 +318,6 @@ int options_next_fd(const char *name, int argc, char **argv, int *index)
 	return -1;
 }
 
-/* A guest's connection to a port goes to the vsock's PATH_PORT. */
-static bool guest_reaches_control(const struct vm_config *config)
-{
-	const char *uds = config->vsock.uds_path, *control = config->control.text;
-	size_t length = uds != NULL ? strlen(uds) : 0;
-
-	return uds != NULL && control != NULL && strncmp(control, uds, length) == 0 &&
-	       control[length] == '_' &&
-	       control[length + 1 + strspn(control + length + 1, "0123456789")] == '\0';
-}
-
-/* All that the guest is loaded from comes from the file. */
-static bool check_restore(const struct vm_config *config, struct error_text *error)
-{
-	error->option = config->kernel.text != NULL   ? "--kernel"
-			: config->initrd.text != NULL ? "--initrd"
-			: config->cmdline != NULL     ? "--cmdline"
-						      : NULL;
-	const char *option = error->option;
-	if (option != NULL) {
-		error_set(error, "%s: --restore takes its place", option);
-		error->option = option;
-		return false;
-	}
-	return config->mem_pages != PAGES_HUGETLB ||
-	       error_set(error, "--mem: --restore maps a file, which has no huge pages");
-}
-
 enum options_result options_parse(struct vm_config *config, int argc, char **argv,
 				  struct error_text *error)
 {
@@ -368,34 +341,8 @@ enum options_result options_parse(struct vm_config *config, int argc, char **arg
 		if (!take_option(config, argc, argv, &i, &seen, error))
 			return OPTIONS_BAD;
 	}
-	if (config->restore.text != NULL && !check_restore(config, error))
+	if (!options_fit(config, error))
 		return OPTIONS_BAD;
-	if (config->restore.text == NULL && config->start_fd >= 0) {
-		error_set(error, "--start-fd: expected --restore, too");
-		error->option = "--start-fd";
-		return OPTIONS_BAD;
-	}
-	if (config->restore.text == NULL && config->kernel.text == NULL) {
-		error_set(error, "--kernel FILE is required (try --help)");
-		error->option = "--kernel";
-		return OPTIONS_BAD;
-	}
-	if (guest_reaches_control(config)) {
-		error_set(error,
-			  "--control %s: expected a path that is not the --vsock's PATH_PORT: "
-			  "the guest would reach it",
-			  config->control.text);
-		error->option = "--control";
-		error->value = config->control.text;
-		return OPTIONS_BAD;
-	}
-	if ((config->user.uid != 0) != (config->user.gid != 0)) {
-		bool has_uid = config->user.uid != 0;
-		error_set(error, "%s: expected %s, too", has_uid ? "--uid" : "--gid",
-			  has_uid ? "--gid" : "--uid");
-		error->option = has_uid ? "--uid" : "--gid";
-		return OPTIONS_BAD;
-	}
 	config->user.is_given = config->user.uid != 0;
 	if (config->cmdline == NULL)
 		config->cmdline = "";
