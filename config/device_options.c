@@ -33,8 +33,7 @@ static const char *value_of(const char *word, const char *key)
 	return strncmp(word, key, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
 }
 
-static bool parse_bounded(const char *text, unsigned long min, unsigned long max,
-			  unsigned long *number)
+bool parse_bounded(const char *text, uint64_t min, uint64_t max, uint64_t *number)
 {
 	const char *end;
 
@@ -44,7 +43,7 @@ static bool parse_bounded(const char *text, unsigned long min, unsigned long max
 
 bool parse_fd(const char *text, int *fd)
 {
-	unsigned long number;
+	uint64_t number;
 
 	if (!parse_bounded(text, 3, 1 << 20, &number))
 		return false;
@@ -149,7 +148,7 @@ static bool parse_net_word(struct net_config *net, const char *name, const char 
 			   struct error_text *error)
 {
 	const char *value;
-	unsigned long number;
+	uint64_t number;
 
 	if ((value = value_of(word, "tap")) != NULL) {
 		if (!once(net->tap_name != NULL, name, "tap", error))
@@ -199,7 +198,7 @@ bool parse_net(struct net_config *net, const char *name, char *value, struct err
 
 bool parse_cid(const char *text, uint32_t *cid)
 {
-	unsigned long number;
+	uint64_t number;
 
 	if (!parse_bounded(text, 3, VSOCK_CID_MAX, &number))
 		return false;

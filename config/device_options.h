@@ -47,6 +47,9 @@ bool parse_cid(const char *text, uint32_t *cid);
 bool parse_file(struct file_name *file, const char *name, const char *value,
 		struct error_text *error);
 
+/* A decimal number from min to max, which is less than UINT64_MAX, and nothing behind it. */
+bool parse_bounded(const char *text, uint64_t min, uint64_t max, uint64_t *number);
+
 /* An inherited descriptor's number, from 3: 0 to 2 are the console's and the messages'. */
 bool parse_fd(const char *text, int *fd);
 

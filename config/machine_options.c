@@ -14,12 +14,6 @@
 #define MEM_MAX     (1024 * GIB)
 #define GRACE_MAX_S 86400
 
-static bool parse_number(const char *text, uint64_t *number, const char **end)
-{
-	*number = text_number(text, end);
-	return *end != text && *number != UINT64_MAX;
-}
-
 /* The word behind the size's comma. */
 static bool parse_pages(struct vm_config *config, const char *name, const char *word,
 			struct error_text *error)
@@ -38,13 +32,14 @@ static bool parse_pages(struct vm_config *config, const char *name, const char *
 
 bool parse_mem(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
-	uint64_t number = 0, unit = 1;
+	uint64_t number, unit = 1;
 	const char *end;
 	char *comma = strchr(value, ',');
 
 	if (comma != NULL)
 		*comma = '\0';
-	bool valid = parse_number(value, &number, &end);
+	number = text_number(value, &end);
+	bool valid = end != value;
 
 	if (valid && *end != '\0') {
 		unit = *end == 'K' || *end == 'k'   ? KIB
@@ -66,10 +61,9 @@ bool parse_mem(struct vm_config *config, const char *name, char *value, struct e
 
 bool parse_grace(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
-	uint64_t number = 0;
-	const char *end;
+	uint64_t number;
 
-	if (!parse_number(value, &number, &end) || *end != '\0' || number > GRACE_MAX_S)
+	if (!parse_bounded(value, 0, GRACE_MAX_S, &number))
 		return error_set(error, "%s %s: expected seconds, at most %d", name, value,
 				 GRACE_MAX_S);
 	config->grace_s = (unsigned)number;
@@ -78,10 +72,9 @@ bool parse_grace(struct vm_config *config, const char *name, char *value, struct
 
 bool parse_cpus(struct vm_config *config, const char *name, char *value, struct error_text *error)
 {
-	uint64_t number = 0;
-	const char *end;
+	uint64_t number;
 
-	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 || number > MAX_CPUS)
+	if (!parse_bounded(value, 1, MAX_CPUS, &number))
 		return error_set(error, "%s %s: expected a number from 1 to %d", name, value,
 				 MAX_CPUS);
 	config->n_cpus = (unsigned)number;
@@ -137,11 +130,9 @@ bool parse_sandbox(struct vm_config *config, const char *name, char *value,
 /* Not root's own, which is what there is without the option, nor -1, which means no change. */
 static bool parse_id(uint32_t *id, const char *name, char *value, struct error_text *error)
 {
-	uint64_t number = 0;
-	const char *end;
+	uint64_t number;
 
-	if (!parse_number(value, &number, &end) || *end != '\0' || number < 1 ||
-	    number >= UINT32_MAX)
+	if (!parse_bounded(value, 1, UINT32_MAX - 1, &number))
 		return error_set(error, "%s %s: expected a number from 1 to %u", name, value,
 				 UINT32_MAX - 1);
 	*id = (uint32_t)number;
