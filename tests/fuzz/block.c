@@ -186,18 +186,12 @@ static const struct race_place places[] = {
 /* What the other vCPU does beside writing memory. */
 static void other_vcpu(struct fuzz_input *input)
 {
-	static const uint8_t statuses[] = { 0, 1, 3, 11, 15, 15, 15, 0x80 };
 	uint8_t what = fuzz_byte(input);
 
 	if (what < 0x80)
 		rig_kick();
-	else if (what < 0xc0)
-		driver_read(&rig.transport, (what & 63) * 4u);
-	else if (what < 0xe0)
-		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, statuses[what & 7]);
 	else
-		driver_write(&rig.transport, (fuzz_byte(input) & 63) * 4u,
-			     (uint32_t)fuzz_number(input));
+		driver_use_registers(&rig.transport, what, input);
 }
 
 #include "tests/fuzz/model/end.h"

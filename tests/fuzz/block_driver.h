@@ -9,6 +9,8 @@
 #include "tests/fuzz/model/begin.h"
 #include "tests/unit/disk_rig.h"
 
+#include "tests/fuzz/driver_steps.h"
+
 #define DATA_GPA (uint64_t)(1u << 20)
 
 static const uint8_t types[16] = { 0, 1, 4, 8, 11, 13, 0, 1, 0, 1, 13, 11, 8, 2, 5, 255 };
@@ -100,15 +102,7 @@ static inline void descriptor(struct fuzz_input *input)
 
 	if (index & 0x80)
 		desc = (struct vring_desc *)rig_at(DRIVER_INDIRECT_GPA) + (index & 0x7f);
-	uint8_t fields = fuzz_byte(input);
-	if (fields & 1)
-		desc->addr = fuzz_number(input);
-	if (fields & 2)
-		desc->len = (uint32_t)fuzz_number(input);
-	if (fields & 4)
-		desc->flags = fuzz_byte(input);
-	if (fields & 8)
-		desc->next = fuzz_byte(input);
+	driver_spoil_desc(desc, input);
 }
 
 #include "tests/fuzz/model/end.h"

@@ -13,6 +13,8 @@
 
 #include "tests/unit/net_queues.h"
 
+#include "tests/fuzz/driver_steps.h"
+
 #define PARTS_MAX 128u
 
 /* The operations of the driver; the fuzzers' own begin behind them. */
@@ -96,15 +98,7 @@ static inline void hostile_descriptor(struct fuzz_input *input)
 	if (index & 0x80)
 		desc = (struct vring_desc *)rig_at(RIG_TABLE_GPA + queue * 0x40000u) +
 		       (index & 0x7f);
-	uint8_t fields = fuzz_byte(input);
-	if (fields & 1)
-		desc->addr = fuzz_number(input);
-	if (fields & 2)
-		desc->len = (uint32_t)fuzz_number(input);
-	if (fields & 4)
-		desc->flags = fuzz_byte(input);
-	if (fields & 8)
-		desc->next = fuzz_byte(input);
+	driver_spoil_desc(desc, input);
 }
 
 /* One turn of the event loop, without waiting. False: nothing had completed. */
@@ -168,18 +162,12 @@ static inline void hostile_end(void)
 /* What the other vCPU of a race does beside writing memory. */
 static inline void hostile_other_vcpu(struct fuzz_input *input)
 {
-	static const uint8_t statuses[] = { 0, 1, 3, 11, 15, 15, 15, 0x80 };
 	uint8_t what = fuzz_byte(input);
 
 	if (what < 0x80)
 		queues_kick(what % rig.transport.device->type->n_queues);
-	else if (what < 0xc0)
-		driver_read(&rig.transport, (what & 63) * 4u);
-	else if (what < 0xe0)
-		driver_write(&rig.transport, VIRTIO_MMIO_STATUS, statuses[what & 7]);
 	else
-		driver_write(&rig.transport, (fuzz_byte(input) & 63) * 4u,
-			     (uint32_t)fuzz_number(input));
+		driver_use_registers(&rig.transport, what, input);
 }
 
 /* Both queues' rings and tables, and where the packets begin. */
