@@ -22,7 +22,7 @@ LINT_FILES += $(wildcard bench/*.[ch] bench/guests/*.[ch])
 bench-programs: $(BENCH_PROGRAMS:%=$(O)/bench/%) $(BENCH_GUESTS:%=$(O)/bench/%.elf) \
 	$(BENCH_RT_GUESTS:%=$(O)/bench/%.elf)
 
-$(O)/bench/launcher $(O)/bench/fleet: bench/order.h
+$(O)/bench/launcher $(O)/bench/fleet: bench/order.h bench/process_memory.h
 $(O)/bench/floor: cpu/vcpu_state.h irq/irqchip_state.h snapshot/file.h
 $(O)/bench/%: bench/%.c Makefile bench/bench.mk
 	@mkdir -p $(@D)

@@ -9,11 +9,11 @@
  * load the snapshot that the JSON object in FILE describes; "{}" is replaced there, too. The next VM starts when this one has written TEXT to its
  * standard output. At each N of --at, so many VMs are running, and these lines are printed, fields between tabs:
  *   start N US          once for each VM since the N before: from just before its fork to TEXT
- *   private N KIB       for each VM that runs: Private_Dirty of its process, without the guest's RAM
- *   resident N KIB      the same for Rss
+ *   private N KIB       for each VM that runs: what its process has written (process_memory.h), without the guest's RAM
+ *   resident N KIB      its Rss, without the guest's RAM
  *   ram N KIB           Rss of the guest's RAM
  *   host N KIB          once: by how much MemAvailable has fallen since the first VM, for each VM
- * The guest's RAM is the one mapping of N MiB. Everything else of smaps counts, as smaps_rollup adds it up.
+ * The guest's RAM is the one mapping of N MiB. Everything else of smaps counts.
  * Exit status: 0 if all went well; what did not is said on stderr.
  */
 #include <errno.h>
@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "bench/order.h"
+#include "bench/process_memory.h"
 
 #define MAX_VMS     4096
 #define MAX_STEPS   16
@@ -45,10 +46,6 @@ struct vm {
 	pid_t pid;
 	int out_fd;
 	int64_t start_us;
-};
-
-struct memory {
-	uint64_t private_kib, resident_kib, ram_kib;
 };
 
 static struct fleet {
@@ -160,32 +157,14 @@ static void start_vm(void)
 	vm->start_us = now_us() - since_us;
 }
 
-/* Adds up smaps, the guest's RAM by itself. */
-static struct memory process_memory(pid_t pid)
+static struct process_memory memory_of(pid_t pid)
 {
-	char path[64], line[512];
-	struct memory memory = { 0 };
-	unsigned n_rams = 0;
-	bool is_ram = false;
+	struct process_memory memory;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	FILE *smaps = fopen(path, "re");
-	if (smaps == NULL)
-		die(path);
-	while (fgets(line, sizeof(line), smaps) != NULL) {
-		uint64_t from, to, kib;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2) {
-			is_ram = to - from == fleet.ram_bytes;
-			n_rams += is_ram;
-		} else if (sscanf(line, "Rss: %" SCNu64, &kib) == 1) {
-			*(is_ram ? &memory.ram_kib : &memory.resident_kib) += kib;
-		} else if (!is_ram && sscanf(line, "Private_Dirty: %" SCNu64, &kib) == 1) {
-			memory.private_kib += kib;
-		}
-	}
-	fclose(smaps);
+	if (!process_memory_read(pid, fleet.ram_bytes, &memory))
+		die("smaps");
 	errno = 0;
-	if (n_rams != 1)
+	if (memory.n_rams != 1)
 		die("a VM has not one mapping of the size of its RAM");
 	return memory;
 }
@@ -217,7 +196,7 @@ static void measure(unsigned first, int64_t available_before_kib)
 		errno = 0;
 		if (waitpid(fleet.vms[i].pid, NULL, WNOHANG) != 0)
 			die("a VM has ended");
-		struct memory memory = process_memory(fleet.vms[i].pid);
+		struct process_memory memory = memory_of(fleet.vms[i].pid);
 		printf("private\t%u\t%" PRIu64 "\n", n, memory.private_kib);
 		printf("resident\t%u\t%" PRIu64 "\n", n, memory.resident_kib);
 		printf("ram\t%u\t%" PRIu64 "\n", n, memory.ram_kib);

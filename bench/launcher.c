@@ -18,7 +18,7 @@
  *   out_end=N       the end of its standard output: launchers that collect the output wait for that
  *   status=N        its exit status, 128+N after signal N
  *   order=N         the order, if there was one
- *   private_kib=N   its private memory (Private_Dirty) just before the order
+ *   private_kib=N   its private memory (process_memory.h) just before the order
  *   start=N         CLOCK_MONOTONIC just before the fork
  * With --delay-us it sleeps before: where in the host's tick the fork is makes a difference.
  * And the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
@@ -39,6 +39,7 @@
 #include <unistd.h>
 
 #include "bench/order.h"
+#include "bench/process_memory.h"
 
 #define STATUS_FD 3 /* in COMMAND */
 
@@ -54,7 +55,7 @@ static struct {
 struct sighting {
 	int64_t first_byte_ns, result_ns, exit_ns, out_end_ns; /* since the fork; 0: not seen */
 	int64_t order_ns, start_ns;
-	long private_kib;
+	uint64_t private_kib;
 	int status;
 };
 
@@ -123,19 +124,12 @@ static void make_pipe(int ends[2])
 	}
 }
 
-static long private_kib(pid_t pid)
+/* With the guest's. */
+static uint64_t private_kib(pid_t pid)
 {
-	char path[64], line[128];
-	long kib = 0;
+	struct process_memory memory;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-	FILE *rollup = fopen(path, "re");
-	while (rollup != NULL && kib == 0 && fgets(line, sizeof(line), rollup) != NULL)
-		if (sscanf(line, "Private_Dirty: %ld", &kib) != 1)
-			kib = 0;
-	if (rollup != NULL)
-		fclose(rollup);
-	return kib;
+	return process_memory_read(pid, 0, &memory) ? memory.private_kib : 0;
 }
 
 /* order_fd: where --order's line goes; with --order-api, where the answer comes. */
@@ -330,7 +324,7 @@ int main(int argc, char **argv)
 	nanosleep(&(struct timespec){ .tv_nsec = options.delay_us * 1000 }, NULL);
 	bool in_time = launch(&seen, &out, &status);
 	printf("first_byte=%lld result=%lld exit=%lld out_end=%lld status=%d order=%lld "
-	       "private_kib=%ld start=%lld\n",
+	       "private_kib=%" PRIu64 " start=%lld\n",
 	       (long long)seen.first_byte_ns, (long long)seen.result_ns, (long long)seen.exit_ns,
 	       (long long)seen.out_end_ns,
 	       WIFEXITED(seen.status) ? WEXITSTATUS(seen.status) : 128 + WTERMSIG(seen.status),
