@@ -51,7 +51,9 @@ modules_list() {
 # longer than all the rest takes; it says that it is tainted then.
 module_unpack() {
 	case $1 in
+	*.gz) gzip -dc "$1" >"$2" ;;
 	*.xz) xz -dc "$1" >"$2" ;;
+	*.zst) zstd -qdc "$1" >"$2" ;;
 	*) cp "$1" "$2" ;;
 	esac
 	strip --strip-unneeded "$2"
@@ -67,9 +69,9 @@ debian_build() {
 	mkdir -p "$2/tree/modules"
 	program_compile initrd_init "$2/tree/init"
 	modules_list "$package" >"$2/list"
-	grep -q '^0 .*virtio_mmio' "$2/list" || die "modprobe has listed no virtio_mmio"
+	[ -s "$2/list" ] || die "modprobe has listed no module"
 	while read -r type file; do
-		name=$(basename "${file%.xz}")
+		name=${file##*/} name=${name%.ko*}.ko
 		[ -e "$2/tree/modules/$name" ] || module_unpack "$file" "$2/tree/modules/$name" ||
 			die "$file cannot be unpacked"
 		echo "$type /modules/$name"
