@@ -7,6 +7,9 @@
 #include "host/ioctl.h"
 
 #define MEMORY_TYPES_MAX 64u
+/* Hyper-V's, which no guest of ours sees: KVM lets only a monitor set them, and makes room for more of it then. */
+#define HYPERV_FIRST 0x40000000u
+#define HYPERV_LAST  0x400001ffu
 
 /* Memory types, which a guest's firmware sets: first and last index. */
 static const uint32_t memory_types[][2] = {
@@ -29,10 +32,15 @@ _Static_assert(offsetof(struct msr_list, indices) == sizeof(struct kvm_msr_list)
 bool msr_list_learn(struct msr_list *list, int kvm_fd)
 {
 	const unsigned n_ranges = sizeof(memory_types) / sizeof(memory_types[0]);
+	uint32_t n = 0;
 
 	list->n = MSR_LIST_MAX - MEMORY_TYPES_MAX;
 	if (host_ioctl(kvm_fd, KVM_GET_MSR_INDEX_LIST, list) < 0)
 		return false;
+	for (uint32_t i = 0; i < list->n; i++)
+		if (list->indices[i] < HYPERV_FIRST || list->indices[i] > HYPERV_LAST)
+			list->indices[n++] = list->indices[i];
+	list->n = n;
 	for (unsigned i = 0; i < n_ranges; i++)
 		for (uint32_t index = memory_types[i][0]; index <= memory_types[i][1]; index++)
 			list->indices[list->n++] = index;

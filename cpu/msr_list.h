@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The registers that KVM names for a vCPU's state (KVM_GET_MSR_INDEX_LIST), and those that older kernels leave out; some twice. */
+/* The registers that KVM names for a vCPU's state (KVM_GET_MSR_INDEX_LIST) but Hyper-V's, and those that older kernels leave out; some
+ * twice. */
 #ifndef CPU_MSR_LIST_H
 #define CPU_MSR_LIST_H
 

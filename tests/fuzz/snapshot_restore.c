@@ -226,7 +226,7 @@ static void restore(void)
 
 static void write_seeds(void)
 {
-	static const uint8_t plain[] = { 0, 0, 0, 0, 7 };
+	static const uint8_t plain[] = { 0, 0, 0, 0, 10 };
 	static const uint8_t many[] = { WANTS_MEM | WANTS_CPUS | WANTS_ACPI, 15, 0, 0, 255 };
 	static const uint8_t edits[] = { HAS_NET | HAS_VSOCK,
 					 8,
@@ -257,7 +257,7 @@ static void write_seeds(void)
 	fuzz_seed("edits", edits, sizeof(edits));
 	for (uint8_t call = 1; call < 24; call++) {
 		snprintf(name, sizeof(name), "fails-%u", call);
-		fuzz_seed(name, (const uint8_t[]){ 0, 8, call, EINVAL, 7 }, 5);
+		fuzz_seed(name, (const uint8_t[]){ 0, 8, call, EINVAL, 10 }, 5);
 	}
 }
 

@@ -17,8 +17,9 @@
 #define MODEL_TSC_KHZ     2000000
 #define MODEL_XSAVE_BYTES 4096u
 
-static const uint32_t model_msrs[] = { 0x174,      0x175,      0x176,      0xc0000081, 0xc0000082,
-				       0xc0000102, 0x4b564d01, 0x4b564d02, 0x10,       0x11 };
+static const uint32_t model_msrs[] = { 0x174,      0x175,      0x176,      0xc0000081,
+				       0xc0000082, 0xc0000102, 0x4b564d01, 0x4b564d02,
+				       0x10,       0x11,       0x40000000, 0x400000b0 };
 #define MODEL_MSRS (sizeof(model_msrs) / sizeof(model_msrs[0]))
 
 static struct model_kvm {
@@ -32,9 +33,9 @@ static inline void model_check_msrs(const struct kvm_msrs *msrs)
 {
 	CHECK(msrs->nmsrs <= MSR_LIST_MAX);
 	for (uint32_t i = 0; i < msrs->nmsrs; i++) {
-		uint32_t at = 0;
-		CHECK(msrs->entries[i].index == 0x6e0 ||
-		      msr_list_has(model_kvm.msrs, msrs->entries[i].index, &at));
+		uint32_t index = msrs->entries[i].index, at = 0;
+		CHECK(index == 0x6e0 || msr_list_has(model_kvm.msrs, index, &at));
+		CHECK(index >> 16 != 0x4000); /* Hyper-V's, which a guest cannot set */
 	}
 	model_kvm.n_msrs_set++;
 }
