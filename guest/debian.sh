@@ -51,7 +51,6 @@ modules_list() {
 # longer than all the rest takes; it says that it is tainted then.
 module_unpack() {
 	case $1 in
-	*.gz) gzip -dc "$1" >"$2" ;;
 	*.xz) xz -dc "$1" >"$2" ;;
 	*.zst) zstd -qdc "$1" >"$2" ;;
 	*) cp "$1" "$2" ;;
