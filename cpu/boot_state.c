@@ -30,8 +30,6 @@
 
 #define MSR_IA32_MISC_ENABLE    0x1a0u
 #define MISC_ENABLE_FAST_STRING 0x1u
-#define MSR_MTRR_DEF_TYPE       0x2ffu
-#define MTRR_ENABLED_WRITE_BACK 0x806u
 #define LAPIC_LVT_LINT0         0x350
 #define LAPIC_LVT_LINT1         0x360
 #define LVT_DELIVERY_EXTINT     0x700u
@@ -100,27 +98,16 @@ static bool set_msrs(int vcpu_fd)
 {
 	struct {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entries[2];
-	} misc = {
-		.head.nmsrs = 1,
-		.entries = { { .index = MSR_IA32_MISC_ENABLE } },
-	}, msrs = {
-	    .head.nmsrs = 2,
-	    .entries =
-		{
-		    {.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
-		    /* As firmware leaves them: all memory is write-back. */
-		    {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK},
-		},
-	};
+		struct kvm_msr_entry misc;
+	} msrs = { .head.nmsrs = 1, .misc = { .index = MSR_IA32_MISC_ENABLE } };
 
-	if (host_ioctl(vcpu_fd, KVM_GET_MSRS, &misc) == 1)
-		msrs.entries[0].data |= misc.entries[0].data;
+	host_ioctl(vcpu_fd, KVM_GET_MSRS, &msrs);
+	msrs.misc.data |= MISC_ENABLE_FAST_STRING;
 	/* The ioctl returns how many it has set. */
 	int n = host_ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);
-	if (n >= 0 && n < (int)msrs.head.nmsrs)
+	if (n == 0)
 		errno = EINVAL;
-	return n == (int)msrs.head.nmsrs;
+	return n == 1;
 }
 
 static void set_lapic_register(struct kvm_lapic_state *lapic, size_t offset, uint32_t value)

@@ -53,10 +53,10 @@ static const struct shown table[] = {
 	BITS(0x80000007, 0, EDX, BIT(8)),    /* the TSC's rate is constant */
 	BITS(0x80000021, 0, EAX, BIT(2)),    /* LFENCE waits: RDTSC in order */
 
-	/* What every kernel for x86-64 takes for granted: FPU, VME, DE, PSE, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT,
+	/* What every kernel for x86-64 takes for granted: FPU, VME, DE, PSE, MSR, PAE, MCE, CX8, APIC, SEP, PGE, MCA, CMOV, PAT,
 	 * PSE36, CLFLUSH, MMX, FXSR, SSE, SSE2, self-snoop; AMD tells most of them twice. */
-	BITS(0x1, 0, EDX, 0x3ef | BIT(11) | 0x3f000 | BIT(19) | 0xf << 23 | BIT(27)),
-	BITS(0x80000001, 0, EDX, 0x3ff | 0x3f000 | 3u << 23),
+	BITS(0x1, 0, EDX, 0x3ef | BIT(11) | 0x3e000 | BIT(19) | 0xf << 23 | BIT(27)),
+	BITS(0x80000001, 0, EDX, 0x3ff | 0x3e000 | 3u << 23),
 	BITS(0x80000001, 0, EDX, BIT(11) | BIT(20) | BIT(26) | BIT(29)), /* SYSCALL, NX, 1G pages, long mode */
 	BITS(0x80000001, 0, ECX, BIT(0) | BIT(4)),                       /* LAHF, CR8 */
 	BITS(0x1, 0, ECX, BIT(13) | BIT(31)),                            /* CX16; a hypervisor is there */
@@ -128,7 +128,8 @@ static const struct shown table[] = {
  * and what samples with it (0xa, 0x14, 0x1c, 0x23, 0x8000001b, 0x80000022 and their bits: Linux would run a watchdog by its
  * interrupts), the host's shares of caches and bandwidth (0xf, 0x10, 0x80000020), its power (6), its serial number (PPIN) and errors,
  * virtualisation of the guest's own (0x8000000a), enclaves and encryption, which this monitor sets up for no guest (0x12, 0x19,
- * 0x21, 0x8000001f), MPX, which Linux has given up, and shadow stacks, whose pointer no MSR has. */
+ * 0x21, 0x8000001f), MTRRs, which Linux reads, but KVM heeds only for devices of the host's, MPX, which Linux has given up, and shadow stacks,
+ * whose pointer no MSR has. */
 
 /* clang-format on */
 

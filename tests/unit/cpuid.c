@@ -199,9 +199,9 @@ static void check_shown(void)
 	}
 	/* Beside numbers. */
 	CHECK_EQ(leaf(0x1, 0)->ecx, 0xfffa3203);
-	CHECK_EQ(leaf(0x1, 0)->edx, 0x1f8bfbff);
+	CHECK_EQ(leaf(0x1, 0)->edx, 0x1f8bebff);
 	CHECK_EQ(leaf(0x80000001, 0)->ecx | CMP_LEGACY, 0x630bf3);
-	CHECK_EQ(leaf(0x80000001, 0)->edx, 0xefd3fbff);
+	CHECK_EQ(leaf(0x80000001, 0)->edx, 0xefd3ebff);
 	CHECK_EQ(leaf(0x80000008, 0)->ebx, 0x770fd205);
 	CHECK_EQ(leaf(0x80000008, 0)->edx, 0);
 }
