@@ -45,6 +45,10 @@ void vcpu_create(struct vcpu *vcpu, int kvm_fd, int vm_fd, unsigned index,
 	cpuid_set_apic_id(cpuid, index);
 	if (host_ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_CPUID2 of vCPU %u", index);
+	/* KVM has 32. Linux writes and reads four registers of each and makes a file of it; no error of the host's memory is told
+	 * to a guest. Without any, Linux prints an error. */
+	uint64_t machine_check_banks = 1;
+	host_ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &machine_check_banks);
 }
 
 void vcpu_set_boot_state(struct vcpu *vcpu, struct cpuid_table *cpuid)

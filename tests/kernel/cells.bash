@@ -62,6 +62,7 @@ cell_script() {
 		ip addr add 10.98.0.2/24 dev eth0; ip link set eth0 up
 		report tcp $(echo answer | nc 10.98.0.1 8000)
 		report vsock $(echo answer | vsock connect 6000)
+		report banks $(ls /sys/devices/system/machinecheck/machinecheck0 2>/dev/null | grep -c '^bank')
 		dmesg | grep -E 'ACPI( BIOS)? (Error|Exception|Warning)' | head -n 1 >/out/acpi
 	END
 }
@@ -92,6 +93,7 @@ boot_devices() { # KERNEL KERNEL-FILE ACPI CPUS
 	expect_equal "TCP, the guest's" answer "$(cat "$work/tcp")"
 	expect_equal vsock greeting "$(report_value vsock)"
 	expect_equal "vsock, the guest's" answer "$(cat "$work/vsock")"
+	expect_range "banks of machine checks" "$(report_value banks)" 0 1 # none without X86_MCE
 	[ "$3" = off ] || expect_equal "ACPI's errors" '' "$(image_get "$root" /out/acpi)"
 }
 
