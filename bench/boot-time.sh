@@ -126,7 +126,8 @@ launch() {
 	"${machine[@]}"
 }
 
-# The words that spare every monitor's guest what it does not need; vmm has them by default.
+# The words that spare every monitor's guest what it does not need; vmm has them by default, but for the i8042's, which its reset
+# port makes needless.
 quiet_words='panic=-1 reboot=k,f quiet 8250.nr_uarts=0 tsc=reliable i8042.noaux i8042.dumbkbd
  nr_cpus=1 pci=off no_timer_check random.trust_cpu=on'
 quiet_words=${quiet_words//$'\n'/}

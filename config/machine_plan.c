@@ -20,8 +20,6 @@ static const char *const default_words[] = {
 	"tsc=reliable",   /* no watchdog that re-measures the TSC: KVM keeps it steady */
 	"no_timer_check", /* the PIT's wiring to the IOAPIC needs no proof by waiting for ticks */
 	"pci=off",        /* there is no PCI bus: no configuration-port probing */
-	"i8042.noaux",    /* no mouse port and no keyboard behind the reset port: */
-	"i8042.dumbkbd",  /* a kernel with the driver probes for them for up to half a second */
 	"cryptomgr.notests",   /* the ciphers need no proof at every boot */
 	"noreplace-smp",       /* lock prefixes stay: patching them away costs more than they do */
 	"random.trust_cpu=on", /* RDRAND seeds the generator: no wait for entropy */
