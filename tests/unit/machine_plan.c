@@ -84,11 +84,32 @@ static void test_words_given_twice(void)
 	CHECK_EQ(count_words(plan.cmdline, "quiet"), 1);
 	CHECK_EQ(count_words(plan.cmdline, "panic=-1"), 1);
 	CHECK_EQ(count_words(plan.cmdline, "tsc=reliable"), 1);
-	/* Another word, another value, a word of init's. */
-	config.cmdline = "quieter panic=-10 -- pci=off";
+	/* Another word, another value of what adds up, words of init's. */
+	config.cmdline = "quieter tsc=reliablest -- pci=off nr_cpus=3";
 	CHECK(machine_plan_make(&plan, &config, &error));
-	CHECK(has_word(plan.cmdline, "quiet") && has_word(plan.cmdline, "panic=-1"));
+	CHECK(has_word(plan.cmdline, "quiet") && has_word(plan.cmdline, "tsc=reliable"));
 	CHECK_EQ(count_words(plan.cmdline, "pci=off"), 2);
+	CHECK_EQ(count_words(plan.cmdline, "nr_cpus="), 2);
+}
+
+/* Where the last value counts the user's is the only one. */
+static void test_other_values(void)
+{
+	static const char *const given[] = { "panic=10", "nr_cpus=3", "8250.nr_uarts=4" };
+	struct vm_config config = plain_config();
+
+	for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+		char name[32];
+		config.cmdline = given[i];
+		snprintf(name, sizeof(name), "%.*s=", (int)strcspn(given[i], "="), given[i]);
+		CHECK(machine_plan_make(&plan, &config, &error));
+		CHECK_EQ(count_words(plan.cmdline, name), 1);
+		CHECK(has_word(plan.cmdline, given[i]));
+	}
+	config.cmdline = "panic_on_warn=1 nr_cpus= 8250.nr_uarts";
+	CHECK(machine_plan_make(&plan, &config, &error));
+	CHECK(has_word(plan.cmdline, "panic=-1") && has_word(plan.cmdline, "nr_cpus=1"));
+	CHECK(has_word(plan.cmdline, "8250.nr_uarts=1"));
 }
 
 static void test_serial_none(void)
@@ -221,6 +242,7 @@ int main(void)
 	RUN(test_default_words);
 	RUN(test_words_by_size);
 	RUN(test_words_given_twice);
+	RUN(test_other_values);
 	RUN(test_serial_none);
 	RUN(test_root);
 	RUN(test_windows_and_gsis);
