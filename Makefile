@@ -22,7 +22,7 @@ VMM_SOURCES = \
 	config/options.c config/option_checks.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c config/start_order.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \
-	boot/reset_vector.c boot/smbios.c \
+	boot/reset_vector.c boot/smbios.c boot/ibft.c \
 	irq/irqchip.c irq/irq_line.c irq/irqchip_state.c \
 	cpu/msr_list.c cpu/vcpu_state.c cpu/cpuid.c cpu/cpuid_shown.c cpu/boot_state.c cpu/vcpu.c \
 	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/transport_state.c \

@@ -11,6 +11,7 @@
 
 #include "boot/acpi.h"
 #include "boot/boot_params.h"
+#include "boot/ibft.h"
 #include "boot/kernel_load.h"
 #include "boot/mptable.h"
 #include "boot/reset_vector.h"
@@ -237,8 +238,9 @@ static void write_tables(const struct machine *m)
 {
 	struct error_text error;
 
-	if (!smbios_write(&m->memory) || !mptable_write(&m->memory, m->config.n_cpus) ||
-	    !reset_vector_write(&m->memory) || !boot_state_write_tables(&m->memory))
+	if (!ibft_write(&m->memory) || !smbios_write(&m->memory) ||
+	    !mptable_write(&m->memory, m->config.n_cpus) || !reset_vector_write(&m->memory) ||
+	    !boot_state_write_tables(&m->memory))
 		error_set(&error, "there is no RAM for the boot tables");
 	else if (m->config.acpi && !acpi_write(&m->memory, m->config.n_cpus, m->plan.virtio,
 					       m->plan.n_virtio, m->config.serial != SERIAL_NONE))

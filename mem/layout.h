@@ -8,7 +8,7 @@
  *   0x0000_8000  initial stack, one page
  *   0x0000_9000  page tables: PML4, PDPT, one page directory for the first GiB
  *   0x0002_0000  kernel command line
- *   0x0009_fc00  end of the RAM below 1 MiB that e820 reports
+ *   0x0009_fc00  end of the RAM below 1 MiB that e820 reports; iSCSI boot table
  *   0x000e_0000  ACPI tables and the VM's generation id
  *   0x000f_0000  SMBIOS tables, at the first place where Linux looks for them
  *   0x000f_0020  MP table (the BIOS area, where Linux looks for "_MP_")
@@ -37,6 +37,7 @@
 #define LAYOUT_CMDLINE_GPA       0x20000u
 #define LAYOUT_CMDLINE_MAX_BYTES 0x10000u
 #define LAYOUT_LOW_RAM_END_GPA   0x9fc00u
+#define LAYOUT_IBFT_GPA          0x9fc00u
 #define LAYOUT_RSDP_GPA          0xe0000u
 #define LAYOUT_VMGENID_GPA       0xe0030u
 #define LAYOUT_XSDT_GPA          0xe0040u
