@@ -4,7 +4,8 @@
  *
  *   clones VMM SNAPSHOT COUNT [OPTION ...]     the options are those of the devices (cc -O2 -o clones clones.c)
  *
- * Each is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Prints a line for each: its number, its exit status, and the first line that it has printed. Exit status 0 if all exited with 0.
+ * Each is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Prints a line for each: its number, its exit status, and the
+ * first line that it has printed. Exit status 0 if all exited with 0. Each clone needs two descriptors here (ulimit -n).
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -71,7 +72,8 @@ int main(int argc, char **argv)
 
 	if (n < 1 || n > MAX_CLONES || argc > MAX_OPTIONS + 4)
 		errx(1, "usage: clones VMM SNAPSHOT COUNT [OPTION ...]");
-	if (fd < 0 || dup2(fd, 10) < 0 || dup2(10, 11) < 0) /* and nothing else is there */
+	/* Both numbers are taken: no pipe gets them. */
+	if (fd < 0 || dup2(fd, 10) < 0 || dup2(10, 11) < 0)
 		err(1, "%s", argv[2]);
 	signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < n; i++)

@@ -4,8 +4,9 @@
 
     clones.py VMM SNAPSHOT COUNT [OPTION ...]     the options are those of the devices
 
-Each clone is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Each OPTION is given to each clone, with its number for "{}". Prints a line for each: its number, its exit status, and the first line
-that it has printed. Exit status 0 if all exited with 0. To make the snapshot:
+Each clone is told its name, clone-NUMBER (docs/guest.md, "Clones of a snapshot"). Each OPTION is given to each clone, with its number
+for "{}". Prints a line for each: its number, its exit status, and the first line that it has printed. Exit status 0 if all exited
+with 0. To make the snapshot:
 
     vmm --kernel vmlinux --rootfs image.raw,ro --snapshot SNAPSHOT --cmdline 'snapshot=1 -- sh -c "..."'
 """
