@@ -118,7 +118,7 @@ recipe() {
 	rootfs | initrd)
 		versions busybox-static musl-dev e2fsprogs cpio
 		gcc --version
-		cat "$here/rootfs.sh" "$here/init.c" "$here/vsock.c" "$here/boot_mark.c"
+		cat "$here/rootfs.sh" "$here/init.c" "$here/monitor_page."? "$here/vsock.c" "$here/boot_mark.c"
 		;;
 	esac
 }

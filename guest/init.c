@@ -13,29 +13,23 @@
 #include <mntent.h>
 #include <net/if.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
-#define BOOT_TIMER_GPA  0xc0000000
-#define BOOT_TIMER_BYTE 123
-#define SNAPSHOT_BYTE   124
+#include "monitor_page.h"
+
 #define GRACE_SECONDS   1
 #define ASKED_SECONDS   60 /* whoever asks from outside has a limit of its own */
 #define DRAIN_SECONDS   5
@@ -43,135 +37,6 @@
 #define POWER_BUTTON    38 /* CONFIG_ACPI_TINY_POWER_BUTTON_SIGNAL */
 #define SNAPSHOT_SIGNAL 40
 #define EXIT_PORT       0xf4
-#define TIME_TRIES      16
-#define TIME_GOOD_NS    4000000
-/* As <linux/random.h> has them, which musl's compiler does not find. */
-#define RNDADDENTROPY _IOW('R', 0x03, int[2])
-#define RNDRESEEDCRNG _IO('R', 0x07)
-
-/* The monitor's page (docs/guest.md), which has these words; NULL without a /dev/mem. */
-enum {
-	WORD_GENERATION = 1,
-	WORD_TIME_NS,
-	WORD_RANDOM,
-	RANDOM_WORDS = 4,
-	WORD_TEXT = 8,
-	TEXT_WORDS = 32,
-};
-
-static volatile uint64_t *page_map(void)
-{
-	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, BOOT_TIMER_GPA);
-	close(fd);
-	return page == MAP_FAILED ? NULL : page;
-}
-
-static void page_unmap(volatile uint64_t *page)
-{
-	munmap((void *)page, 4096);
-}
-
-/* Writes the byte by which a monitor measures the boot. */
-static void boot_timer_fire(void)
-{
-	volatile uint64_t *page = page_map();
-	if (!page)
-		return;
-	*(volatile uint8_t *)page = BOOT_TIMER_BYTE;
-	page_unmap(page);
-}
-
-static int64_t real_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-/*
- * The host's time is that of some moment of the read. What happens behind it may last where there is much to do: so the
- * clock is looked at once more when it is set, until it is right as far as a short read can tell.
- */
-static void clock_adjust(const volatile uint64_t *page)
-{
-	for (int i = 0; i < TIME_TRIES; i++) {
-		int64_t start_ns = real_ns(), host_ns = (int64_t)page[WORD_TIME_NS],
-			end_ns = real_ns();
-		bool fits = start_ns <= host_ns && host_ns <= end_ns;
-		if (fits && end_ns - start_ns < TIME_GOOD_NS)
-			break;
-		if (fits)
-			continue;
-		int64_t now_ns = real_ns() + host_ns - (start_ns + end_ns) / 2;
-		struct timespec now = { (time_t)(now_ns / 1000000000),
-					(long)(now_ns % 1000000000) };
-		clock_settime(CLOCK_REALTIME, &now);
-	}
-}
-
-/* The kernel's random numbers are those of every other clone until this is done, and its clock stood. */
-static void clone_begin(const volatile uint64_t *page, int urandom_fd)
-{
-	struct {
-		int entropy_bits, bytes;
-		uint64_t random[RANDOM_WORDS];
-	} pool = { RANDOM_WORDS * 64, RANDOM_WORDS * 8, { 0 } };
-
-	for (int i = 0; i < RANDOM_WORDS; i++)
-		pool.random[i] = page[WORD_RANDOM + i];
-	if (ioctl(urandom_fd, RNDADDENTROPY, &pool) < 0 || ioctl(urandom_fd, RNDRESEEDCRNG) < 0)
-		printf("init: /dev/urandom: %s\n", strerror(errno));
-	clock_adjust(page);
-}
-
-/* What the launcher tells this clone, if anything. */
-static void clone_write_text(const volatile uint64_t *page)
-{
-	uint64_t text[TEXT_WORDS] = { page[WORD_TEXT] };
-	FILE *file;
-
-	if (text[0] == 0 || !(file = fopen("/run/clone", "we")))
-		return;
-	for (int i = 1; i < TEXT_WORDS; i++)
-		text[i] = page[WORD_TEXT + i];
-	fprintf(file, "%s\n", (const char *)text);
-	fclose(file);
-}
-
-/* In real time (SCHED_FIFO) no other program gets this processor. libc's function may be a stub. */
-static void schedule(int policy, int priority)
-{
-	struct sched_param param = { .sched_priority = priority };
-
-	syscall(SYS_sched_setscheduler, 0, policy, &param);
-}
-
-/*
- * Asks the monitor for a snapshot. Each clone goes on behind the write; so does this machine, where the
- * monitor takes none. With one processor no other program runs in a clone before that has begun.
- */
-static void snapshot_take(void)
-{
-	int urandom_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-	volatile uint64_t *page = page_map();
-	if (page) {
-		uint64_t generation = page[WORD_GENERATION];
-		schedule(SCHED_FIFO, 99);
-		*(volatile uint8_t *)page = SNAPSHOT_BYTE;
-		if (page[WORD_GENERATION] != generation) {
-			clone_begin(page, urandom_fd);
-			clone_write_text(page);
-		}
-		schedule(SCHED_OTHER, 0);
-		page_unmap(page);
-	}
-	close(urandom_fd);
-}
-
 static void mount_kernel_filesystems(void)
 {
 	static const struct {

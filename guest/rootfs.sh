@@ -6,11 +6,17 @@
 rootfs_mib=64
 busybox=/bin/busybox
 
-# program_compile NAME FILE: our NAME.c as a static program.
+# program_compile FILE NAME...: our NAME.c as a static program.
 program_compile() {
+	program=$1
+	shift
+	for source in "$@"; do
+		set -- "$@" "$here/$source.c"
+		shift
+	done
 	musl-gcc -std=gnu11 -D_GNU_SOURCE -O2 -static -s -Wall -Wextra -Wshadow -Wconversion -Werror \
 		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu \
-		-o "$2" "$here/$1.c" || die "compiling guest/$1.c failed"
+		-o "$program" "$@" || die "compiling $* failed"
 }
 
 # tree_etc DIR: the files below /etc, and the script that applies a DHCP lease.
@@ -61,9 +67,9 @@ tree_make() {
 			;;
 		esac
 	done
-	program_compile init "$1/sbin/init"
-	program_compile vsock "$1/usr/bin/vsock"
-	program_compile boot_mark "$1/sbin/boot-mark"
+	program_compile "$1/sbin/init" init monitor_page
+	program_compile "$1/usr/bin/vsock" vsock
+	program_compile "$1/sbin/boot-mark" boot_mark
 	ln -s sbin/init "$1/init"
 	tree_etc "$1"
 }

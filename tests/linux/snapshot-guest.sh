@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The project's init and snapshots: before its command, and on a signal. Each clone has random numbers of its own, the host's time within
-# 10 ms, its disk, and a vsock whose listener serves on and whose connections are over.
+# 10 ms, its disk, and a vsock whose listener serves on and whose connections are over. With several CPUs, too.
 . "$(dirname "$0")/lib.sh"
 
 root=$(image_copy root)
@@ -72,6 +72,29 @@ vm_wait
 expect_status 0
 expect_text "$work/clone.out" "Connection reset by peer"
 expect_text "$work/clone.out" "CLONE text web-17 10.0.0.17/24"
+rm "$folder/snap"
+
+# With several CPUs: programs that run on the others draw no number before their clone has numbers of its own. The first
+# CPU is the first to run in a clone: init asks on the second.
+guest_script "$root" <<-END
+	for i in 1 4 8; do taskset \$i /snapshot_clock draw & done
+	taskset -p 2 1
+	sleep 1
+	# The kernel seeds itself by this: it would by the first draw of a clone, too, if it had not for a second.
+	head -c 8 /dev/urandom >/dev/null
+	kill -40 1
+	wait
+	reboot -f
+END
+vm_run boot --kernel "$(guest_file vmlinux-smp)" --cpus 4 --rootfs "$root,ro" --cmdline "$run_script" --snapshot "$folder/snap"
+expect_status 0
+for i in 1 2 3 4; do
+	vm_run clone$i --restore "$folder/snap" --rootfs "$root,ro"
+	expect_status 0
+	sed -n 's/^CLONE drawn \([0-9a-f]*\).*/\1/p' "$work/clone$i.out"
+done >"$work/drawn"
+expect_equal "numbers that were drawn" 12 "$(wc -l <"$work/drawn")"
+expect_equal "different ones" 12 "$(sort -u "$work/drawn" | wc -l)"
 rm "$folder/snap"
 
 # Whoever asks, a kernel with ACPI seeds its random numbers anew.

@@ -6,6 +6,7 @@
  *                               clocks, how long it sleeps for a millisecond, and its random numbers. A clone sets its clock as
  *                               docs/guest.md has it. With "spin" threads on all CPUs look for clocks that go back
  *   snapshot_clock sleep        in a guest: how long it sleeps for a millisecond
+ *   snapshot_clock draw         in a guest: waits until it is a clone, and draws a random number at once
  *   snapshot_clock real         in a guest: how far its clock can at most be from that of the host
  *   snapshot_clock serve PATH   on the host: tells a guest the time
  */
@@ -95,16 +96,36 @@ static void set_clock(const volatile uint64_t *page)
 	}
 }
 
-static int ask(bool spins)
+static volatile uint64_t *map_page(void)
 {
 	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
-	volatile uint64_t *page =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, PAGE_GPA);
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, PAGE_GPA);
+
+	if (page == MAP_FAILED) {
+		perror("/dev/mem");
+		exit(1);
+	}
+	return page;
+}
+
+static int draw(void)
+{
+	const volatile uint64_t *page = map_page();
+	uint64_t generation = page[WORD_GENERATION], random;
+
+	while (page[WORD_GENERATION] == generation)
+		;
+	getrandom(&random, sizeof(random), 0);
+	printf("CLONE drawn %016" PRIx64 "\n", random);
+	return 0;
+}
+
+static int ask(bool spins)
+{
+	volatile uint64_t *page = map_page();
 	pthread_t thread;
 	uint64_t random[2];
 
-	if (page == MAP_FAILED)
-		return 1;
 	for (int i = 0; spins && i < THREADS; i++)
 		pthread_create(&thread, NULL, look, NULL);
 	uint64_t generation = page[WORD_GENERATION];
@@ -186,6 +207,8 @@ int main(int argc, char **argv)
 		return serve(argv[2]);
 	if (strcmp(what, "real") == 0)
 		return compare();
+	if (strcmp(what, "draw") == 0)
+		return draw();
 	if (strcmp(what, "sleep") == 0) {
 		sleep_some();
 		return 0;
