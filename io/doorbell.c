@@ -3,7 +3,6 @@
 
 #include <linux/kvm.h>
 
-#include "host/fail.h"
 #include "host/ioctl.h"
 
 static void ring_bell(struct event *event)
@@ -13,7 +12,7 @@ static void ring_bell(struct event *event)
 	doorbell->kicked(doorbell->device, doorbell->value);
 }
 
-bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
+bool doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
 {
 	struct kvm_ioeventfd request = {
 		.datamatch = doorbell->value,
@@ -26,13 +25,11 @@ bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t g
 	return host_ioctl(vm_fd, KVM_IOEVENTFD, &request) == 0;
 }
 
-void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
-		   uint32_t value, doorbell_fn *kicked, void *device)
+void doorbell_open(struct doorbell *doorbell, struct ring *ring, uint32_t value,
+		   doorbell_fn *kicked, void *device)
 {
 	*doorbell = (struct doorbell){ .kicked = kicked, .device = device, .value = value };
 	event_open(&doorbell->event, ring, "a doorbell's", ring_bell);
-	if (!doorbell_add_address(doorbell, vm_fd, gpa))
-		fail_errno(EXIT_HOST_REFUSED, "KVM_IOEVENTFD at 0x%llx", (unsigned long long)gpa);
 }
 
 void doorbell_start(struct doorbell *doorbell)

@@ -18,13 +18,14 @@ struct doorbell {
 	uint32_t value;
 };
 
-/* Calls kicked(device, value) on the ring's thread after the guest has written the 32-bit `value` to
- * gpa, once for any number of writes in between. Before ring_start(). Does not return on failure (exit 122). */
-void doorbell_open(struct doorbell *doorbell, int vm_fd, struct ring *ring, uint64_t gpa,
-		   uint32_t value, doorbell_fn *kicked, void *device);
+/* Calls kicked(device, value) on the ring's thread after its event has been signalled, once for any number of signals in
+ * between. Before ring_start(). Does not return on failure (exit 122). */
+void doorbell_open(struct doorbell *doorbell, struct ring *ring, uint32_t value,
+		   doorbell_fn *kicked, void *device);
 
-/* The same for writes to a second gpa. Any time, any thread. False, with errno set: KVM refuses. */
-bool doorbell_add_address(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
+/* From here on KVM signals it when the guest writes the 32-bit `value` to gpa. Any time, any thread; for several gpas.
+ * False, with errno set: KVM refuses. */
+bool doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
 
 /* Starts listening: after ring_start(). */
 void doorbell_start(struct doorbell *doorbell);

@@ -178,8 +178,15 @@ static void write_queue_register(struct virtio_transport *transport, uint64_t of
 	}
 }
 
-/* Whether the driver has got to DRIVER_OK by it. */
-static bool write_register(struct virtio_transport *transport, uint64_t offset, uint32_t value)
+/* What is left to do without the lock. */
+enum effect {
+	EFFECT_NONE,
+	EFFECT_ACTIVATED, /* the driver has got to DRIVER_OK */
+	EFFECT_KICKED,
+};
+
+static enum effect write_register(struct virtio_transport *transport, uint64_t offset,
+				  uint32_t value)
 {
 	struct virtio_device *device = transport->device;
 	uint32_t status = device->status;
@@ -198,10 +205,10 @@ static bool write_register(struct virtio_transport *transport, uint64_t offset, 
 		transport->queue_sel = value;
 		break;
 	case VIRTIO_MMIO_QUEUE_NOTIFY:
-		/* A doorbell took it, unless this window has none yet. */
-		if (value < device->type->n_queues)
-			virtio_device_kick_again(device, value);
-		break;
+		if (value >= device->type->n_queues)
+			break;
+		virtio_device_kick_again(device, value);
+		return EFFECT_KICKED;
 	case VIRTIO_MMIO_INTERRUPT_ACK:
 		atomic_fetch_and(&device->interrupt_status, ~value);
 		break;
@@ -212,7 +219,8 @@ static bool write_register(struct virtio_transport *transport, uint64_t offset, 
 		write_queue_register(transport, offset, value);
 		break;
 	}
-	return (device->status & ~status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
+	return device->status & ~status & VIRTIO_CONFIG_S_DRIVER_OK ? EFFECT_ACTIVATED
+								    : EFFECT_NONE;
 }
 
 static uint32_t read_features(const struct virtio_transport *transport)
@@ -306,14 +314,14 @@ static void access_config(const struct virtio_transport *transport, enum virtio_
 	virtio_device_unlock(device);
 }
 
-/* With the lock. Whether the driver has got to DRIVER_OK by it. */
-static bool access_register(struct virtio_transport *transport, enum virtio_window window,
-			    const struct bus_access *access)
+/* With the lock. */
+static enum effect access_register(struct virtio_transport *transport, enum virtio_window window,
+				   const struct bus_access *access)
 {
 	if (is_others(transport, window)) {
 		if (!access->is_write)
 			bus_access_reply(access, read_placeholder(access->offset));
-		return false;
+		return EFFECT_NONE;
 	}
 	if (claims(access))
 		transport->claimed_by = window;
@@ -321,22 +329,25 @@ static bool access_register(struct virtio_transport *transport, enum virtio_wind
 		return write_register(transport, access->offset,
 				      (uint32_t)bus_access_value(access));
 	bus_access_reply(access, read_register(transport, access->offset));
-	return false;
+	return EFFECT_NONE;
 }
 
-void virtio_transport_open_acpi_doorbells(struct virtio_transport *transport)
+/* A queue's first kick has come as an exit; the next ones are KVM's, which takes the time of some exits to set that up: many
+ * queues are never kicked. Where it refuses, they go on as exits. */
+static void connect_doorbell(struct virtio_transport *transport, enum virtio_window window,
+			     uint32_t queue)
 {
-	transport->has_acpi_doorbells = true;
-	for (unsigned i = 0; i < transport->device->type->n_queues; i++)
-		doorbell_add_address(&transport->doorbells[i], transport->device->irq.vm_fd,
-				     transport->acpi_gpa + VIRTIO_MMIO_QUEUE_NOTIFY);
+	unsigned bit = 1u << queue;
+
+	if (!(atomic_fetch_or(&transport->connected[window], bit) & bit))
+		doorbell_connect(&transport->doorbells[queue], transport->device->irq.vm_fd,
+				 transport->gpas[window] + VIRTIO_MMIO_QUEUE_NOTIFY);
 }
 
 static void access_window(struct virtio_transport *transport, enum virtio_window window,
 			  const struct bus_access *access)
 {
 	struct virtio_device *device = transport->device;
-	bool opens_doorbells = false;
 
 	if (access->offset >= VIRTIO_MMIO_CONFIG) {
 		access_config(transport, window, access);
@@ -349,14 +360,12 @@ static void access_window(struct virtio_transport *transport, enum virtio_window
 		return;
 	}
 	virtio_device_lock(device);
-	bool activated = access_register(transport, window, access);
-	if (activated && window == VIRTIO_WINDOW_ACPI && !transport->has_acpi_doorbells)
-		opens_doorbells = transport->has_acpi_doorbells = true;
+	enum effect effect = access_register(transport, window, access);
 	virtio_device_unlock(device);
-	if (opens_doorbells)
-		virtio_transport_open_acpi_doorbells(transport);
-	if (activated && device->type->activated != NULL)
+	if (effect == EFFECT_ACTIVATED && device->type->activated != NULL)
 		device->type->activated(device);
+	else if (effect == EFFECT_KICKED)
+		connect_doorbell(transport, window, (uint32_t)bus_access_value(access));
 }
 
 void virtio_transport_access(void *context, const struct bus_access *access)
@@ -391,21 +400,21 @@ void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, stru
 {
 	struct virtio_device *device = transport->device;
 
+	transport->gpas[VIRTIO_WINDOW_WORDS] = gpa;
 	bus_add(mmio, gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access, transport);
 	device->irq = (struct irq_line){ vm_fd, gsi };
 	device->reset_wait_ms = RESET_WAIT_MS;
 	for (unsigned i = 0; i < device->type->n_queues; i++) {
-		doorbell_open(&transport->doorbells[i], vm_fd, ring, gpa + VIRTIO_MMIO_QUEUE_NOTIFY,
-			      i, kicked, device);
+		doorbell_open(&transport->doorbells[i], ring, i, kicked, device);
 		device->kick_fds[i] = transport->doorbells[i].event.fd;
 	}
 }
 
 void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus *mmio,
-				  uint64_t acpi_gpa)
+				  uint64_t gpa)
 {
-	transport->acpi_gpa = acpi_gpa;
-	bus_add(mmio, acpi_gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access_acpi, transport);
+	transport->gpas[VIRTIO_WINDOW_ACPI] = gpa;
+	bus_add(mmio, gpa, LAYOUT_VIRTIO_BYTES, virtio_transport_access_acpi, transport);
 }
 
 void virtio_transport_start(struct virtio_transport *transport)

@@ -3,6 +3,7 @@
 #ifndef VIRTIO_MMIO_TRANSPORT_H
 #define VIRTIO_MMIO_TRANSPORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,13 +21,15 @@ enum virtio_window {
 	VIRTIO_WINDOW_NONE,
 	VIRTIO_WINDOW_WORDS,
 	VIRTIO_WINDOW_ACPI,
+	VIRTIO_WINDOWS,
 };
 
 struct virtio_transport {
 	struct virtio_device *device;
 	enum virtio_window claimed_by;
-	uint64_t acpi_gpa;
-	bool has_acpi_doorbells;
+	uint64_t gpas[VIRTIO_WINDOWS]; /* 0: there is no such window */
+	atomic_uint connected
+		[VIRTIO_WINDOWS]; /* a bit for each queue whose kicks there are its doorbell's */
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	struct doorbell doorbells[VIRTIO_MAX_QUEUES];
 };
@@ -34,18 +37,14 @@ struct virtio_transport {
 /* Prepares the registers of `device` alone; no bus, interrupt or doorbell. */
 void virtio_transport_init(struct virtio_transport *transport, struct virtio_device *device);
 
-/* Puts the window on the bus at gpa, the interrupt on gsi, and a doorbell on each queue. Before
- * ring_start(). Does not return on failure (exit 122). */
+/* Puts the window on the bus at gpa and the interrupt on gsi, and makes a doorbell for each queue, which is connected by
+ * the first kick. Before ring_start(). Does not return on failure (exit 122). */
 void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
 			     struct ring *ring, uint64_t gpa, uint32_t gsi);
 
-/* A second window on the bus, at acpi_gpa. After virtio_transport_attach(). Its doorbells are opened when a driver is
- * first ready there: most machines would pay for them in vain. */
+/* A second window on the bus, at gpa. After virtio_transport_attach(). */
 void virtio_transport_attach_acpi(struct virtio_transport *transport, struct bus *mmio,
-				  uint64_t acpi_gpa);
-
-/* Once, for the first driver that is ready there. Until then, and where the host refuses, kicks come as exits. */
-void virtio_transport_open_acpi_doorbells(struct virtio_transport *transport);
+				  uint64_t gpa);
 
 /* What the device offers, and whether a driver may accept these of it. */
 uint64_t virtio_transport_features(const struct virtio_device *device);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Derived, of struct virtio_transport: device, acpi_gpa, has_acpi_doorbells and doorbells are the new process's own.
+ * Derived, of struct virtio_transport: device, gpas, connected and doorbells are the new process's own.
  *
  * Of struct virtio_device: type, offered_features, config, config_bytes, memory, ring, signal_task, lock, drained,
  * reset_wait_ms, irq and kick_fds are the new process's. At rest in_flight is 0 and resetting false. generation tells lives
@@ -94,7 +94,7 @@ static bool restore_registers(struct virtio_transport *transport,
 	struct virtio_device *device = transport->device;
 
 	if (!status_is_possible(state->status) || state->claimed_by > VIRTIO_WINDOW_ACPI ||
-	    (state->claimed_by == VIRTIO_WINDOW_ACPI && transport->acpi_gpa == 0))
+	    (state->claimed_by == VIRTIO_WINDOW_ACPI && transport->gpas[VIRTIO_WINDOW_ACPI] == 0))
 		return false;
 	transport->claimed_by = (enum virtio_window)state->claimed_by;
 	transport->device_features_sel = state->device_features_sel;
@@ -124,8 +124,6 @@ static void go_on(struct virtio_transport *transport)
 	}
 	if (device->type->activated != NULL)
 		device->type->activated(device);
-	if (transport->claimed_by == VIRTIO_WINDOW_ACPI)
-		virtio_transport_open_acpi_doorbells(transport);
 	for (unsigned i = 0; i < device->type->n_queues; i++)
 		if (device->queues[i].ready)
 			virtio_device_kick_again(device, i);

@@ -2,7 +2,8 @@
 /* A device with two windows: which of them has it, and since when; its doorbells. */
 #include "tests/unit/transport_rig.h"
 
-#define ACPI_GPA 0xc0101000u
+#define WORDS_GPA 0xc0001000u
+#define ACPI_GPA  0xc0101000u
 
 static struct bus mmio;
 
@@ -26,6 +27,7 @@ static void set_up_two(void)
 {
 	set_up();
 	mmio = (struct bus){ 0 };
+	transport.gpas[VIRTIO_WINDOW_WORDS] = WORDS_GPA;
 	virtio_transport_attach_acpi(&transport, &mmio, ACPI_GPA);
 	atomic_store(&rig_doorbells, 0);
 }
@@ -118,19 +120,28 @@ static void make_ready(void (*write)(uint64_t, uint32_t))
 	CHECK_EQ(device.status, STATUS_DRIVER_OK);
 }
 
-/* The second window's doorbells are opened by the first driver that is ready there, and by no other. */
+/* A queue's doorbell is connected by its first kick, once for each window, and by nothing else. */
 static void test_doorbells(void)
 {
 	set_up_two();
 	make_ready(out);
+	out(VIRTIO_MMIO_QUEUE_NOTIFY, type.n_queues);
+	acpi_out(VIRTIO_MMIO_QUEUE_NOTIFY, 0); /* a placeholder's */
 	CHECK_EQ(atomic_load(&rig_doorbells), 0);
+	out(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	out(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	CHECK_EQ(atomic_load(&rig_doorbells), 1);
+	CHECK_EQ(atomic_load(&rig_doorbell_gpa), WORDS_GPA + VIRTIO_MMIO_QUEUE_NOTIFY);
 	out(VIRTIO_MMIO_STATUS, 0);
 	make_ready(acpi_out);
-	CHECK_EQ(atomic_load(&rig_doorbells), type.n_queues);
+	acpi_out(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	CHECK_EQ(atomic_load(&rig_doorbells), 2);
 	CHECK_EQ(atomic_load(&rig_doorbell_gpa), ACPI_GPA + VIRTIO_MMIO_QUEUE_NOTIFY);
 	acpi_out(VIRTIO_MMIO_STATUS, 0);
 	make_ready(acpi_out);
-	CHECK_EQ(atomic_load(&rig_doorbells), type.n_queues);
+	acpi_out(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	acpi_out(VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+	CHECK_EQ(atomic_load(&rig_doorbells), 3);
 	CHECK_EQ(activations, 3);
 }
 
