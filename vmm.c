@@ -155,7 +155,6 @@ int main(int argc, char **argv)
 	if (m->config.check)
 		check(m);
 	set_up_machine(m, serve);
-	event_line_emit("started");
 	vcpu_run(&m->vcpus[0]);
 	set_up_wait_for_end();
 }

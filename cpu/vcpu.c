@@ -233,22 +233,42 @@ static void pass_gate(const struct vcpu *vcpu)
 			   0); /* EINVAL: the guest has no such clock */
 }
 
+static void wait_for(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0)
+		; /* EINTR */
+}
+
+/* Its first instructions may run while the event loop's thread still gives its last rights up; what it asks for waits. */
+static void admit_guest(const struct vcpu *vcpu, bool *admitted)
+{
+	sem_t *confined = vcpu->machine->confined;
+
+	if (*admitted)
+		return;
+	wait_for(confined);
+	sem_post(confined); /* for the other vCPUs */
+	*admitted = true;
+}
+
 void vcpu_run(struct vcpu *vcpu)
 {
 	const struct vcpu_machine *machine = vcpu->machine;
 	struct refusal refusal = { 0 };
+	bool admitted = false;
 
 	if (vcpu->index == 0)
 		boot_timer_mark(machine->timer, BOOT_FIRST_KVM_RUN);
 	while (exit_request_status(machine->exit) == EXIT_REQUEST_NONE) {
-		if (host_ioctl(vcpu->fd, KVM_RUN, 0) == 0) {
+		int error = host_ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		admit_guest(vcpu, &admitted);
+		if (error == 0) {
 			counter_add(&vcpu->exits[kind_of(vcpu->run->exit_reason)], 1);
 			int status = handle_exit(vcpu);
 			if (status != EXIT_REQUEST_NONE)
 				post_exit(vcpu, status);
 			continue;
 		}
-		int error = errno;
 		counter_add(&vcpu->exits[EXIT_INTERRUPTED], 1);
 		if (error == EINTR && machine->gate != NULL)
 			pass_gate(vcpu);
@@ -298,12 +318,6 @@ void vcpu_warm(const struct vcpu *vcpu)
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 }
 
-static void await_order(sem_t *order)
-{
-	while (sem_wait(order) < 0)
-		; /* EINTR */
-}
-
 static void *run_on_own_thread(void *argument)
 {
 	struct vcpu *vcpu = argument;
@@ -317,7 +331,7 @@ static void *run_on_own_thread(void *argument)
 	sandbox_enter(SECCOMP_VCPU);
 	atomic_store(&vcpu->thread_id, gettid());
 	if (order != NULL)
-		await_order(order);
+		wait_for(order);
 	vcpu_run(vcpu);
 	return NULL;
 }

@@ -25,6 +25,7 @@ struct vcpu_machine {
 	struct boot_timer *timer;
 	struct gate *gate; /* NULL: none */
 	sem_t *order;      /* the threads of all but the first vCPU begin by it; NULL: at once */
+	sem_t *confined;   /* nothing is done for the guest before it is open */
 };
 
 struct vcpu {

@@ -298,12 +298,17 @@ static _Noreturn void refuse(const char *text)
 	fail_option(&error, "--sandbox strict");
 }
 
+bool sandbox_is_reported(void)
+{
+	return sandbox_mode == SANDBOX_WARN || sandbox_mode == SANDBOX_STRICT;
+}
+
 void sandbox_report(void)
 {
 	char text[512];
 	size_t used = 0;
 
-	if (sandbox_mode != SANDBOX_WARN && sandbox_mode != SANDBOX_STRICT)
+	if (!sandbox_is_reported())
 		return;
 	for (int i = 0; i < LAYERS; i++) {
 		int error = atomic_load(&missing[i]);

@@ -59,7 +59,8 @@ const char *sandbox_path(const char *path);
  * it. */
 void sandbox_enter(unsigned uses);
 
-/* When every thread but the vCPUs' has entered: says or refuses what is missing. */
+/* Whether what is missing is said or refused: then by sandbox_report(), when every thread but the vCPUs' has entered. */
+bool sandbox_is_reported(void);
 void sandbox_report(void);
 
 /* On stdout, a line for each layer: "sandbox  NAME on", or "sandbox  NAME off: " and why. Those that no host lacks are left out. */

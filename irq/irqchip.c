@@ -47,20 +47,6 @@ static void set_routing(int vm_fd)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_GSI_ROUTING");
 }
 
-/* As a PC's firmware leaves it: pin 0 of the IOAPIC carries the PIC's output (MP 1.4, 3.6.2.2). Linux reads every
- * pin, at 4 exits each, until it finds that one. Nothing is ever asserted there: the PIC's way is LINT0. */
-static void set_extint_pin(int vm_fd)
-{
-	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
-
-	if (host_ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
-		fail_errno(EXIT_HOST_REFUSED, "KVM_GET_IRQCHIP");
-	chip.chip.ioapic.redirtbl[0].fields.delivery_mode = DELIVERY_EXTINT;
-	chip.chip.ioapic.redirtbl[0].fields.mask = 0;
-	if (host_ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
-		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_IRQCHIP");
-}
-
 void irqchip_create(int vm_fd)
 {
 	/* The speaker port 0x61 is emulated with the PIT: Linux may calibrate the TSC through it. */
@@ -71,7 +57,20 @@ void irqchip_create(int vm_fd)
 	if (host_ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
 		fail_errno(EXIT_HOST_REFUSED, "KVM_CREATE_PIT2");
 	set_routing(vm_fd);
-	set_extint_pin(vm_fd);
+}
+
+/* As a PC's firmware leaves it: pin 0 of the IOAPIC carries the PIC's output (MP 1.4, 3.6.2.2). Linux reads every
+ * pin, at 4 exits each, until it finds that one. Nothing is ever asserted there: the PIC's way is LINT0. */
+void irqchip_set_boot_state(int vm_fd)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	if (host_ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_GET_IRQCHIP");
+	chip.chip.ioapic.redirtbl[0].fields.delivery_mode = DELIVERY_EXTINT;
+	chip.chip.ioapic.redirtbl[0].fields.mask = 0;
+	if (host_ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
+		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_IRQCHIP");
 }
 
 bool irqchip_is_masked(int vm_fd, unsigned gsi)

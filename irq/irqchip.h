@@ -10,6 +10,9 @@
  * failure (exit 122). */
 void irqchip_create(int vm_fd);
 
+/* After that, for a guest that boots. Does not return on failure (exit 122). */
+void irqchip_set_boot_state(int vm_fd);
+
 /* Whether the guest has the pin of a GSI from 3 on, or 1, masked in the IOAPIC. Any thread. */
 bool irqchip_is_masked(int vm_fd, unsigned gsi);
 

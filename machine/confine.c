@@ -48,6 +48,8 @@ static uint64_t max_file_bytes(const struct machine *m)
 	return most;
 }
 
+#define SET_UP_THREADS 2u /* this one's, and the event loop's */
+
 /* Every path that the event loop connects to. */
 #define MAX_CONNECTED (MAX_NETS + 2)
 
@@ -130,11 +132,21 @@ static void give_up_files(const struct machine *m)
 	sandbox_give_up_files(&files);
 }
 
+/* Whoever is last refuses tracers: to those who do /proc refuses files. */
+static void leave_files(void)
+{
+	static atomic_uint n_left;
+
+	if (atomic_fetch_add(&n_left, 1) + 1 == SET_UP_THREADS)
+		sandbox_refuse_tracers();
+}
+
 void machine_confine_event_loop(struct machine *m)
 {
 	signals_learn_ignored();
 	set_limits(m);
 	give_up_files(m);
+	leave_files();
 	sandbox_enter(uses_of_event_loop(m));
 }
 
@@ -149,12 +161,10 @@ void machine_give_up_files(void)
 /* All that takes time is done before the order comes: the threads stand confined. */
 static void start_by_order(struct machine *m)
 {
-	static const atomic_bool never = false;
 	static sem_t order;
 
 	sem_init(&order, 0, 0);
 	m->vcpu_machine.order = &order;
-	machine_warm_clone(m, &never);
 	machine_start_vcpus(m);
 	vcpu_warm(&m->vcpus[0]);
 	sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);
@@ -166,7 +176,11 @@ static void start_by_order(struct machine *m)
 
 void machine_confine_vcpus(struct machine *m)
 {
-	sandbox_refuse_tracers();
+	leave_files();
+	if (m->config.start_fd >= 0 || sandbox_is_reported()) {
+		signals_wait_for(&m->confined);
+		sem_post(&m->confined);
+	}
 	sandbox_report();
 	if (m->config.start_fd >= 0) {
 		start_by_order(m);

@@ -27,7 +27,6 @@ void machine_open_event_loop(struct machine *m)
 {
 	kvm_describe();
 	ring_open(&m->ring, operations_in_flight(&m->config));
-	exit_request_open(&m->exit, &m->ring);
 	signal_events_open(&m->signals, &m->ring, &m->exit, m->config.grace_s);
 }
 
@@ -92,14 +91,26 @@ static void attach_vsock(struct machine *m)
 	attach_virtio(m, &port->transport, &port->vsock.device, m->plan.n_virtio - 1);
 }
 
-void machine_attach_devices(struct machine *m)
+void machine_attach_ports(struct machine *m)
 {
+	m->vcpu_machine = (struct vcpu_machine){
+		.ports = &m->ports,
+		.mmio = &m->mmio,
+		.exit = &m->exit,
+		.timer = &m->timer,
+		.confined = &m->confined,
+	};
+	exit_request_open(&m->exit, &m->ring); /* the first vCPU looks there before all else */
 	reset_port_attach(&m->ports, &m->exit);
 	exit_port_attach(&m->ports, &m->exit);
 	cmos_attach(&m->ports);
 	if (m->config.acpi)
 		sleep_port_attach(&m->ports, &m->exit);
 	boot_timer_attach(&m->timer, &m->mmio, m->config.boot_timer);
+}
+
+void machine_attach_devices(struct machine *m)
+{
 	if (m->config.serial == SERIAL_FILE)
 		machine_check_serial_file(m);
 	if (m->config.serial != SERIAL_NONE) {

@@ -6,6 +6,7 @@
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -30,6 +31,7 @@
 #include "machine/pause.h"
 #include "machine/snapshot_state.h"
 #include "mem/guest_memory.h"
+#include "mem/page.h"
 #include "virtio-mmio/disks.h"
 #include "virtio-mmio/net.h"
 #include "virtio-mmio/transport.h"
@@ -68,14 +70,16 @@ struct machine {
 	struct pause pause; /* where there is a control socket, or a snapshot may be taken */
 	struct snapshot snapshot;
 	struct bus ports, mmio;
+	struct vcpu_machine vcpu_machine;
+	sem_t confined; /* open when the event loop's thread is */
+	struct vcpu vcpus[MAX_CPUS];
+	/* What is used of it is in one page. */
+	struct cpuid_table cpuid __attribute__((aligned(PAGE_BYTES)));
 	struct console console;
 	struct disk disks[MAX_DISKS];
 	atomic_bool devices_run; /* the set-up is over */
 	struct nic nics[MAX_NETS];
 	struct vsock_port vsock;
-	struct cpuid_table cpuid;
-	struct vcpu_machine vcpu_machine;
-	struct vcpu vcpus[MAX_CPUS];
 };
 
 /* A stage of the set-up that fails prints one line and exits: 121 for the user's mistake, 122 for the host's refusal. */
@@ -88,8 +92,9 @@ void machine_learn_cpuid(struct machine *m);
 void machine_create_irqchip(struct machine *m);   /* and the memory slots, which come before */
 void machine_check_cpus(const struct machine *m); /* against what KVM allows */
 void machine_create_vcpus(struct machine *m);
-void machine_close_set_up(
-	struct machine *m); /* /dev/kvm, kernel, initrd, and the descriptors that paths named */
+void machine_close_kvm(const struct machine *m);
+/* The second thread: kernel, initrd, and the descriptors that paths named. */
+void machine_close_set_up(struct machine *m);
 /* All but the first, which gets the calling thread and the kernel's entry. */
 void machine_start_vcpus(struct machine *m);
 
@@ -103,7 +108,7 @@ void machine_prepare_sandbox(const struct machine *m);
 void machine_confine_event_loop(struct machine *m);
 /* The main one, when all is open. */
 void machine_give_up_files(void);
-/* The main one, when the second is confined; starts the other vCPUs, too. */
+/* The main one, when it has given up its files; starts the other vCPUs, too. */
 void machine_confine_vcpus(struct machine *m);
 void machine_confine_first_vcpu(const struct machine *m);
 /* With one thread: the same for --check. */
@@ -128,10 +133,13 @@ void machine_load(struct machine *m); /* kernel, initrd, boot tables; or a snaps
 /* Second thread, while the host makes the VM. */
 void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 
-/* devices.c: the ring on either thread, attached on the main one; from the start on it is the second thread's. */
+/* devices.c: with one thread, what needs neither VM nor ring. */
+void machine_attach_ports(struct machine *m);
+/* What follows on the second thread, whose ring it is. */
 void machine_open_event_loop(struct machine *m);
-void machine_start_ring(struct machine *m); /* second thread, when the images are open */
+/* When there is a VM and all is open. */
 void machine_attach_devices(struct machine *m);
+void machine_start_ring(struct machine *m);
 void machine_start_devices(struct machine *m);
 void machine_detach_devices(struct machine *m);
 

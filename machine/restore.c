@@ -20,10 +20,6 @@
 #include "snapshot/working_set.h"
 #include "virtio-mmio/vsock/vsock_state.h"
 
-/* What the clocks need, when all else is done. */
-static const struct irqchip_state *irqchip;
-static const struct vcpu_state *cpus[MAX_CPUS];
-
 static _Noreturn void fail_restore(const struct machine *m, struct error_text *error)
 {
 	fail_option(error, "--restore %s", m->config.restore.text);
@@ -68,12 +64,13 @@ static const struct vcpu_msrs *take_msrs(struct snapshot_file *file, unsigned i,
 
 void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 {
-	struct snapshot_file file = m->snapshot.file; /* its own place in it */
+	struct snapshot_file file = m->snapshot.file;
 	const struct vcpu_state *state;
 	const struct vcpu_msrs *msrs;
 	struct error_text error;
 	size_t bytes;
 
+	file.at = 0;
 	snapshot_file_take(&file, SNAPSHOT_IRQCHIP, 0, 0, SIZE_MAX, &bytes, &error);
 	for (unsigned i = 0; i < m->config.n_cpus && !atomic_load(stop); i++) {
 		state = snapshot_file_take_exactly(&file, SNAPSHOT_CPU, i, sizeof(*state), &error);
@@ -88,23 +85,26 @@ void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 static void restore_cpu(struct machine *m, unsigned i)
 {
 	struct snapshot_file *file = &m->snapshot.file;
+	const struct vcpu_state *state;
 	const struct vcpu_msrs *msrs;
 	const void *xsave;
 	struct error_text error;
 
-	cpus[i] = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*cpus[i]), &error);
-	xsave = cpus[i] == NULL ? NULL
-				: snapshot_file_take_exactly(file, SNAPSHOT_CPU_XSAVE, i,
-							     m->snapshot.xsave_bytes, &error);
+	state = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*state), &error);
+	xsave = state == NULL ? NULL
+			      : snapshot_file_take_exactly(file, SNAPSHOT_CPU_XSAVE, i,
+							   m->snapshot.xsave_bytes, &error);
 	msrs = xsave == NULL ? NULL : take_msrs(file, i, &error);
 	if (msrs == NULL ||
-	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpus[i], xsave, msrs, &error))
+	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, state, xsave, msrs, &error))
 		fail_restore(m, &error);
+	m->snapshot.cpus[i] = state;
 }
 
 void machine_restore(struct machine *m)
 {
 	struct snapshot_file *file = &m->snapshot.file;
+	const struct irqchip_state *irqchip;
 	const struct identity_state *identity;
 	struct error_text error;
 
@@ -112,12 +112,21 @@ void machine_restore(struct machine *m)
 	irqchip = snapshot_file_take_exactly(file, SNAPSHOT_IRQCHIP, 0, sizeof(*irqchip), &error);
 	if (irqchip == NULL || !irqchip_restore(m->vm_fd, irqchip, &error))
 		fail_restore(m, &error);
+	m->snapshot.irqchip = irqchip;
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		restore_cpu(m, i);
 	identity =
 		snapshot_file_take_exactly(file, SNAPSHOT_IDENTITY, 0, sizeof(*identity), &error);
-	if (identity == NULL || !machine_change_identity(m, identity, &error) ||
-	    !machine_restore_devices(m, file, &error) || !snapshot_file_ends(file, &error))
+	if (identity == NULL || !machine_change_identity(m, identity, &error))
+		fail_restore(m, &error);
+}
+
+void machine_restore_devices(struct machine *m)
+{
+	struct snapshot_file *file = &m->snapshot.file;
+	struct error_text error;
+
+	if (!machine_load_devices(m, file, &error) || !snapshot_file_ends(file, &error))
 		fail_restore(m, &error);
 }
 
@@ -192,6 +201,7 @@ void machine_await_order(struct machine *m)
 /* All vCPUs' TSCs are as far ahead of the host's as they were, less what is the same for all: the first goes on where it stood. */
 void machine_start_clocks(struct machine *m)
 {
+	const struct vcpu_state *const *cpus = m->snapshot.cpus;
 	uint64_t tsc, offset;
 	struct error_text error;
 
@@ -203,6 +213,6 @@ void machine_start_clocks(struct machine *m)
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		if (!vcpu_state_start_clock(m->vcpus[i].fd, cpus[i], shift, &error))
 			fail_restore(m, &error);
-	if (!irqchip_start_clock(m->vm_fd, irqchip, &error))
+	if (!irqchip_start_clock(m->vm_fd, m->snapshot.irqchip, &error))
 		fail_restore(m, &error);
 }

@@ -14,8 +14,11 @@ void machine_load_snapshot(struct machine *m);
 /* When that is done: makes pages present that the clone touches first, until *stop. What is wrong with the file shows later. */
 void machine_warm_clone(const struct machine *m, const atomic_bool *stop);
 
-/* On the main thread, when all devices are attached: everything but time. Does not return on failure. */
+/* On the main thread, when there are vCPUs: everything but devices and time. Does not return on failure. */
 void machine_restore(struct machine *m);
+
+/* After that on the second thread, when all devices are attached. Does not return on failure. */
+void machine_restore_devices(struct machine *m);
 
 /* With --start-fd, when all is done but time: waits for its line, and ends the process with its end. Does not return on failure. */
 void machine_await_order(struct machine *m);

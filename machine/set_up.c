@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "host/event_line.h"
 #include "host/fail.h"
 #include "host/signals.h"
 #include "machine/control.h"
@@ -21,23 +22,33 @@
 
 /* Need no VM; each for whichever thread comes first. */
 static void (*const shared_stages[])(struct machine *m) = {
-	machine_open_images,  machine_open_nets,       machine_open_vsock,
-	machine_open_control, machine_open_event_loop, machine_load,
+	machine_open_images,  machine_open_nets, machine_open_vsock,
+	machine_open_control, machine_load,
 };
 #define SHARED_STAGES (sizeof(shared_stages) / sizeof(shared_stages[0]))
 
-static struct {
+/* Where the program is written to anyway: one page less. */
+static __attribute__((section(".data"))) struct {
 	int (*serve)(struct machine *m);
 	atomic_uint next; /* the stage that nobody has taken */
 	atomic_uint n_done;
 	atomic_bool vm_created;
 	sem_t patience_ends; /* main: the VM is created */
-	sem_t share_done;    /* whoever is last: nothing that needs no VM is left to do */
-	sem_t all_open;      /* the same, for the second thread */
-	sem_t guest_ready;   /* main */
+	sem_t share_done; /* whoever is last: there is a VM, and nothing is left to do that needs none */
+	sem_t all_open;     /* the same, for the second thread */
+	sem_t devices_next; /* main, with --restore: its part of the snapshot is read */
+	sem_t guest_ready;  /* main */
 	sem_t never;
-	sem_t confined; /* second thread: it can open nothing any more */
 } set_up;
+
+/* One of the stages, or the VM. */
+static void count_done(void)
+{
+	if (atomic_fetch_add(&set_up.n_done, 1) + 1 < SHARED_STAGES + 1)
+		return;
+	sem_post(&set_up.share_done);
+	sem_post(&set_up.all_open);
+}
 
 /* False: none is left. */
 static bool take_stage(struct machine *m)
@@ -47,10 +58,7 @@ static bool take_stage(struct machine *m)
 	if (i >= SHARED_STAGES)
 		return false;
 	shared_stages[i](m);
-	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES) {
-		sem_post(&set_up.share_done);
-		sem_post(&set_up.all_open);
-	}
+	count_done();
 	return true;
 }
 
@@ -71,15 +79,23 @@ static _Noreturn void *second_thread(void *argument)
 		signals_wait_within(&set_up.patience_ends, PATIENCE_NS);
 	while (!atomic_load(&set_up.vm_created) && take_stage(m))
 		;
+	machine_open_event_loop(m);
 	fail_clear();
 	machine_warm_memory(m, &set_up.vm_created);
 	wait_for(&set_up.all_open);
+	machine_attach_devices(m);
 	machine_start_ring(m);
+	if (m->config.restore.text != NULL) {
+		wait_for(&set_up.devices_next);
+		machine_restore_devices(m);
+	}
+	machine_close_set_up(m);
 	machine_confine_event_loop(m);
-	sem_post(&set_up.confined);
+	sem_post(&m->confined);
 	/* The first signal is taken by the event loop. */
 	wait_for(&set_up.guest_ready);
 	fail_if_inherited();
+	event_line_emit("started");
 	if (m->config.start_fd >= 0)
 		close(m->config.start_fd);
 	/* Not the end of this thread: that would wait for requests of a disk that hangs. */
@@ -93,8 +109,9 @@ static void start_second_thread(struct machine *m)
 	sem_init(&set_up.patience_ends, 0, 0);
 	sem_init(&set_up.share_done, 0, 0);
 	sem_init(&set_up.all_open, 0, 0);
+	sem_init(&set_up.devices_next, 0, 0);
 	sem_init(&set_up.guest_ready, 0, 0);
-	sem_init(&set_up.confined, 0, 0);
+	sem_init(&m->confined, 0, 0);
 	errno = pthread_create(&second, NULL, second_thread, m);
 	if (errno != 0)
 		fail_errno(EXIT_HOST_REFUSED, "cannot start a second thread");
@@ -107,6 +124,7 @@ static void create_vm(struct machine *m)
 	machine_create_vm(m);
 	atomic_store(&set_up.vm_created, true);
 	sem_post(&set_up.patience_ends);
+	count_done();
 }
 
 void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
@@ -115,6 +133,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	machine_open_snapshot_folder(m);
 	machine_map_memory(m);
 	machine_open_kernel(m);
+	machine_attach_ports(m);
 	start_second_thread(m);
 	create_vm(m);
 	while (take_stage(m))
@@ -124,12 +143,12 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);
 	machine_describe_host(m);
-	machine_attach_devices(m);
-	if (m->config.restore.text != NULL)
+	if (m->config.restore.text != NULL) {
 		machine_restore(m);
-	machine_close_set_up(m);
+		sem_post(&set_up.devices_next);
+	}
+	machine_close_kvm(m);
 	machine_give_up_files();
-	signals_wait_for(&set_up.confined);
 	fail_by_heir(&set_up.guest_ready); /* it is confined as a vCPU's before all is done */
 	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);
@@ -143,6 +162,7 @@ void set_up_try(struct machine *m)
 	machine_open_kernel(m);
 	while (take_stage(m))
 		;
+	machine_open_event_loop(m);
 	machine_open_kvm(m);
 	machine_check_cpus(m);
 	if (m->config.serial == SERIAL_FILE)

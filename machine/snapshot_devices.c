@@ -81,8 +81,7 @@ static const void *restore_transport(struct virtio_transport *transport, unsigne
 	return snapshot_file_take_exactly(file, kind, instance, bytes, error);
 }
 
-bool machine_restore_devices(struct machine *m, struct snapshot_file *file,
-			     struct error_text *error)
+bool machine_load_devices(struct machine *m, struct snapshot_file *file, struct error_text *error)
 {
 	const void *state;
 	unsigned index = 0;

@@ -8,8 +8,7 @@
 /* At rest, on the ring's thread. */
 void machine_save_devices(const struct machine *m, struct snapshot_writer *writer);
 
-/* Before ring_start(), when interrupts reach the guest. False: *error says why. */
-bool machine_restore_devices(struct machine *m, struct snapshot_file *file,
-			     struct error_text *error);
+/* When interrupts reach the guest. False: *error says why. */
+bool machine_load_devices(struct machine *m, struct snapshot_file *file, struct error_text *error);
 
 #endif

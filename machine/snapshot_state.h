@@ -6,9 +6,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "config/vm_config.h"
 #include "cpu/msr_list.h"
+#include "cpu/vcpu_state.h"
 #include "host/control_socket.h"
 #include "host/event.h"
+#include "irq/irqchip_state.h"
 #include "snapshot/file.h"
 
 #define SNAPSHOT_NAME_BYTES 256
@@ -27,6 +30,9 @@ struct snapshot {
 	struct snapshot_header host; /* what it tells of the host */
 	size_t xsave_bytes;
 	struct snapshot_file file;
+	/* In the file: what the clocks need, when all else is done. */
+	const struct irqchip_state *irqchip;
+	const struct vcpu_state *cpus[MAX_CPUS];
 };
 
 #endif

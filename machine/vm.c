@@ -64,6 +64,8 @@ void machine_create_irqchip(struct machine *m)
 	if (!guest_memory_register(&m->memory, m->vm_fd))
 		fail_errno(EXIT_HOST_REFUSED, "KVM_SET_USER_MEMORY_REGION");
 	irqchip_create(m->vm_fd);
+	if (m->config.restore.text == NULL)
+		irqchip_set_boot_state(m->vm_fd);
 }
 
 void machine_check_cpus(const struct machine *m)
@@ -80,12 +82,6 @@ void machine_check_cpus(const struct machine *m)
 void machine_create_vcpus(struct machine *m)
 {
 	machine_check_cpus(m);
-	m->vcpu_machine = (struct vcpu_machine){
-		.ports = &m->ports,
-		.mmio = &m->mmio,
-		.exit = &m->exit,
-		.timer = &m->timer,
-	};
 	for (unsigned i = 0; i < m->config.n_cpus; i++) {
 		vcpu_create(&m->vcpus[i], m->kvm_fd, m->vm_fd, i, &m->cpuid, &m->vcpu_machine);
 		if (m->config.restore.text == NULL)
@@ -93,9 +89,13 @@ void machine_create_vcpus(struct machine *m)
 	}
 }
 
-void machine_close_set_up(struct machine *m)
+void machine_close_kvm(const struct machine *m)
 {
 	close(m->kvm_fd);
+}
+
+void machine_close_set_up(struct machine *m)
+{
 	/* A snapshot of this VM looks for holes there. */
 	if (m->config.restore.text != NULL && m->config.snapshot == NULL)
 		close(m->snapshot.file.fd);
