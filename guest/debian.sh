@@ -66,7 +66,7 @@ debian_build() {
 	cp "$package"/boot/config-* "$2/result/config"
 	"$here/vmm-extract-kernel" "$2/result/bzImage" "$2/result/vmlinux" || die "no vmlinux"
 	mkdir -p "$2/tree/modules"
-	program_compile initrd_init "$2/tree/init"
+	program_compile "$2/tree/init" initrd_init
 	modules_list "$package" >"$2/list"
 	[ -s "$2/list" ] || die "modprobe has listed no module"
 	while read -r type file; do
