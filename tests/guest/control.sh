@@ -53,8 +53,8 @@ listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()
 print("listens", flush=True)
-listener.accept()[0].sendall(b"{\"ok\":true,\"a\":\"\x1b]0;x\x07\x7f\xc3\xa4\"}\n")' "$tmp/e" >"$tmp/fake" &
-wait_for "$tmp/fake" listens
+listener.accept()[0].sendall(b"{\"ok\":true,\"a\":\"\x1b]0;x\x07\x7f\xc3\xa4\"}\n")' "$tmp/e" >"$tmp/rude" &
+wait_for "$tmp/rude" listens
 ctl 0 '^\{"ok":true,"a":"\?\]0;x\?\?ä"\}$' "$tmp/e" ping
 wait $!
 
