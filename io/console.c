@@ -37,6 +37,7 @@ static bool waits_for_line(struct console *console, const uint8_t *data, unsigne
 		ring_commit(sqe, &console->line_op);
 		console->line_waits = true;
 	}
+	serial_expect_line(&console->serial);
 	return true;
 }
 

@@ -318,6 +318,13 @@ unsigned serial_transmit_peek(struct serial *serial, const uint8_t **data)
 	return length;
 }
 
+void serial_expect_line(struct serial *serial)
+{
+	pthread_mutex_lock(&serial->lock);
+	serial->output_unseen = true;
+	pthread_mutex_unlock(&serial->lock);
+}
+
 void serial_transmitted(struct serial *serial, unsigned length)
 {
 	pthread_mutex_lock(&serial->lock);

@@ -67,6 +67,9 @@ bool serial_ring(struct serial *serial);
 /* The bytes that wait, up to the buffer's wrap: valid until serial_transmitted(). 0: none, and the next byte calls
  * host.wake(). */
 unsigned serial_transmit_peek(struct serial *serial, const uint8_t **data);
+
+/* After that: what follows calls host.wake() with the end of a line only, until the next peek. */
+void serial_expect_line(struct serial *serial);
 void serial_transmitted(struct serial *serial, unsigned length);
 
 /* Releases a vCPU that waits for room; from now on bytes that do not fit are dropped. */

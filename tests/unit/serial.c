@@ -342,6 +342,15 @@ static void test_transmit_buffer(void)
 	CHECK_EQ(wakes, 3);
 	out(DATA, '\n');
 	CHECK_EQ(wakes, 4); /* the console may be waiting for it */
+	serial_transmit_peek(&serial, &data);
+	serial_expect_line(&serial); /* it does */
+	out(DATA, 'c');
+	CHECK_EQ(wakes, 4);
+	out(DATA, '\n');
+	CHECK_EQ(wakes, 5);
+	serial_transmit_peek(&serial, &data);
+	out(DATA, 'd');
+	CHECK_EQ(wakes, 6);
 }
 
 static void *print_stream(void *unused)
