@@ -25,7 +25,7 @@ VMM_SOURCES = \
 	boot/reset_vector.c boot/smbios.c boot/ibft.c \
 	irq/irqchip.c irq/irq_line.c irq/irqchip_state.c \
 	cpu/msr_list.c cpu/vcpu_state.c cpu/cpuid.c cpu/cpuid_shown.c cpu/boot_state.c cpu/vcpu.c \
-	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/transport_state.c \
+	virtio-mmio/iov.c virtio-mmio/queue.c virtio-mmio/virtio_device.c virtio-mmio/transport.c virtio-mmio/queue_registers.c virtio-mmio/transport_state.c \
 	virtio-mmio/block.c virtio-mmio/block_request.c virtio-mmio/block_image.c virtio-mmio/block_look.c \
 	virtio-mmio/block_lanes.c virtio-mmio/block_step.c virtio-mmio/block_overlay.c virtio-mmio/overlay_file.c \
 	virtio-mmio/disks.c virtio-mmio/block_state.c virtio-mmio/net.c virtio-mmio/net_rx.c virtio-mmio/net_tx.c virtio-mmio/net_header.c virtio-mmio/net_link.c virtio-mmio/net_frame.c virtio-mmio/net_stream.c virtio-mmio/byte_ring.c \

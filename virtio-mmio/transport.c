@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "mem/layout.h"
+#include "virtio-mmio/queue_registers.h"
 
 #define MAGIC_VALUE    0x74726976u /* "virt" */
 #define MMIO_VERSION   2u
@@ -122,62 +123,6 @@ static void write_driver_features(struct virtio_transport *transport, uint32_t v
 	device->features |= (uint64_t)value << shift;
 }
 
-static void write_queue_ready(struct virtio_device *device, struct virtqueue *queue, uint32_t value)
-{
-	if (!(value & 1)) {
-		queue->ready = false;
-	} else if (!queue->ready) {
-		bool event_idx = virtio_device_has_feature(device, VIRTIO_RING_F_EVENT_IDX);
-		bool indirect = virtio_device_has_feature(device, VIRTIO_RING_F_INDIRECT_DESC);
-		if (!virtqueue_make_ready(queue, device->memory, event_idx, indirect))
-			virtio_device_break(device);
-	}
-}
-
-static void set_half(uint64_t *address, bool high, uint32_t value)
-{
-	unsigned shift = high ? 32 : 0;
-
-	*address &= ~((uint64_t)0xffffffff << shift);
-	*address |= (uint64_t)value << shift;
-}
-
-static void write_queue_register(struct virtio_transport *transport, uint64_t offset,
-				 uint32_t value)
-{
-	struct virtio_device *device = transport->device;
-	struct virtqueue *queue = selected_queue(transport);
-
-	if (queue == NULL || !(device->status & VIRTIO_CONFIG_S_FEATURES_OK) ||
-	    (device->status & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	if (offset == VIRTIO_MMIO_QUEUE_READY) {
-		write_queue_ready(device, queue, value);
-		return;
-	}
-	if (queue->ready)
-		return;
-	switch (offset) {
-	case VIRTIO_MMIO_QUEUE_NUM:
-		queue->size = value <= VIRTQUEUE_MAX_SIZE ? (uint16_t)value : 0;
-		break;
-	case VIRTIO_MMIO_QUEUE_DESC_LOW:
-	case VIRTIO_MMIO_QUEUE_DESC_HIGH:
-		set_half(&queue->desc_gpa, offset == VIRTIO_MMIO_QUEUE_DESC_HIGH, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_AVAIL_LOW:
-	case VIRTIO_MMIO_QUEUE_AVAIL_HIGH:
-		set_half(&queue->avail_gpa, offset == VIRTIO_MMIO_QUEUE_AVAIL_HIGH, value);
-		break;
-	case VIRTIO_MMIO_QUEUE_USED_LOW:
-	case VIRTIO_MMIO_QUEUE_USED_HIGH:
-		set_half(&queue->used_gpa, offset == VIRTIO_MMIO_QUEUE_USED_HIGH, value);
-		break;
-	default:
-		break;
-	}
-}
-
 /* What is left to do without the lock. */
 enum effect {
 	EFFECT_NONE,
@@ -216,7 +161,9 @@ static enum effect write_register(struct virtio_transport *transport, uint64_t o
 		write_status(transport, value);
 		break;
 	default:
-		write_queue_register(transport, offset, value);
+		if (selected_queue(transport) != NULL)
+			virtio_queue_write_register(device, selected_queue(transport), offset,
+						    value);
 		break;
 	}
 	return device->status & ~status & VIRTIO_CONFIG_S_DRIVER_OK ? EFFECT_ACTIVATED
