@@ -18,7 +18,7 @@
  *   out_end=N       the end of its standard output: launchers that collect the output wait for that
  *   status=N        its exit status, 128+N after signal N
  *   order=N         the order, if there was one
- *   private_kib=N   its private memory (process_memory.h) just before the order
+ *   private_kib=N   its private memory (process_memory.h) before the order
  *   start=N         CLOCK_MONOTONIC just before the fork
  * With --delay-us it sleeps before: where in the host's tick the fork is makes a difference.
  * And the status line, and what COMMAND wrote, on stderr. Exit status: 0 if all of it was seen.
@@ -86,7 +86,8 @@ static void watch_at_once(void)
 {
 	struct sched_param parameter = { .sched_priority = 1 };
 
-	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter);
+	/* musl has a function of that name that does nothing. */
+	syscall(SYS_sched_setscheduler, 0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter);
 }
 
 /* -1: there is none. All are above the numbers that COMMAND knows. */
@@ -132,6 +133,11 @@ static uint64_t private_kib(pid_t pid)
 	return process_memory_read(pid, 0, &memory) ? memory.private_kib : 0;
 }
 
+static void sleep_ms(int64_t ms)
+{
+	nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
+}
+
 /* order_fd: where --order's line goes; with --order-api, where the answer comes. */
 static int send_order(struct sighting *seen, pid_t pid, int order_fd)
 {
@@ -143,11 +149,11 @@ static int send_order(struct sighting *seen, pid_t pid, int order_fd)
 		if (length == 0)
 			die(options.order_file);
 	}
-	nanosleep(&(struct timespec){ options.order_after_ms / 1000,
-				      options.order_after_ms % 1000 * 1000000 },
-		  NULL);
+	/* To look at its memory holds it up, and whom the host's scheduler prefers is not as it was for a while. */
+	sleep_ms(options.order_after_ms / 2);
 	if (options.order_after_ms > 0)
 		seen->private_kib = private_kib(pid);
+	sleep_ms(options.order_after_ms - options.order_after_ms / 2);
 	if (options.order_socket != NULL)
 		order_fd = order_connect(options.order_socket, pid);
 	seen->order_ns = now_ns() - seen->start_ns;
