@@ -178,12 +178,13 @@ linux_in_lab() {
 	done
 }
 
-# linux_once HOST COMMAND...: its samples. The emulated processor loses a 6.12 now and then: then once more.
+# linux_once HOST COMMAND...: its samples. The emulated processor loses a 6.12 now and then: then once more, four times at most.
 linux_once() {
-	"${@:2}" >"$tmp/lab" || {
+	local tries=1
+	until "${@:2}" >"$tmp/lab" 2>"$tmp/lab.err"; do
+		[ $((tries++)) -lt 5 ] || { cat "$tmp/lab.err" >&2; die "the lab failed"; }
 		say "Linux, $1: the lab failed, once more"
-		"${@:2}" >"$tmp/lab" || die "the lab failed"
-	}
+	done
 	cat "$tmp/lab" >>"$samples"
 }
 
