@@ -161,10 +161,12 @@ void machine_give_up_files(void)
 /* All that takes time is done before the order comes: the threads stand confined. */
 static void start_by_order(struct machine *m)
 {
+	static const atomic_bool never = false;
 	static sem_t order;
 
 	sem_init(&order, 0, 0);
 	m->vcpu_machine.order = &order;
+	machine_warm_clone(m, &never);
 	machine_start_vcpus(m);
 	vcpu_warm(&m->vcpus[0]);
 	sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);

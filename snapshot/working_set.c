@@ -20,7 +20,8 @@
 
 #define TSS_RSP0 4u
 
-/* Guest-physical; false: there is none, or the guest is in a mode that lasts for moments. Reads touch the tables, as the CPU will. */
+/* Guest-physical; false: there is none, or the guest is in a mode that lasts for moments. The tables are
+ * written to, as by the CPU, which marks what it has used: a page that was only read before would cost the guest two faults. */
 static bool translate(const struct guest_memory *memory, const struct kvm_sregs *sregs,
 		      uint64_t linear, uint64_t *gpa)
 {
@@ -33,6 +34,7 @@ static bool translate(const struct guest_memory *memory, const struct kvm_sregs 
 	if (!(sregs->efer & EFER_LMA))
 		return false;
 	for (;; shift -= 9) {
+		guest_memory_populate(memory, table);
 		if (!guest_memory_read(memory, table + (linear >> shift & 511) * sizeof(entry),
 				       &entry, sizeof(entry)) ||
 		    !(entry & PRESENT))

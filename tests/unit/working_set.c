@@ -48,6 +48,19 @@ static void map_memory(void)
 	next_table = TABLES_GPA + PAGE_BYTES;
 }
 
+/* What the test has written to is the file's, too: nothing is of this process's own any more. */
+static void map_again(void)
+{
+	char path[] = "/tmp/working-set-unit-XXXXXX";
+	int fd = mkstemp(path);
+
+	CHECK(fd >= 0 && unlink(path) == 0);
+	CHECK_EQ(pwrite(fd, memory.host, MEMORY_BYTES, 0), MEMORY_BYTES);
+	guest_memory_unmap(&memory);
+	CHECK(guest_memory_map_file(&memory, MEMORY_BYTES, fd, 0));
+	close(fd);
+}
+
 /* /proc/self/pagemap's word. */
 static uint64_t page_at(uint64_t gpa)
 {
@@ -142,8 +155,11 @@ static void through_tables(unsigned top)
 	state.sregs.cr4 = top == 48 ? CR4_LA57 : 0;
 	state.sregs.efer = EFER_LMA;
 	state.sregs.cr3 = TABLES_GPA | 0xfff;
+	map_again();
 	check_pages();
 	CHECK(is_own(ENTRY_STACK_GPA));
+	/* Tables are written to by the CPU. */
+	CHECK(is_own(TABLES_GPA) && is_own(TABLES_GPA + PAGE_BYTES));
 	guest_memory_unmap(&memory);
 }
 
