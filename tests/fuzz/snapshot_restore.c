@@ -219,6 +219,8 @@ static void restore(void)
 	if (!FUZZ_SURVIVES(machine_restore(&machine)))
 		return;
 	CHECK_EQ(model_kvm.n_msrs_set, machine.config.n_cpus);
+	if (!FUZZ_SURVIVES(machine_restore_devices(&machine)))
+		return;
 	CHECK_EQ(file->at, header.sections_bytes);
 	if (FUZZ_SURVIVES(machine_start_clocks(&machine)))
 		CHECK(model_kvm.n_msrs_set <= 2 * machine.config.n_cpus);
