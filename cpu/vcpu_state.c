@@ -54,8 +54,9 @@ bool vcpu_state_read_tsc(int vcpu_fd, uint64_t *tsc, uint64_t *offset)
 {
 	struct kvm_device_attr attribute = tsc_offset_attribute(offset);
 
-	return get_msr(vcpu_fd, MSR_TSC, tsc) &&
-	       host_ioctl(vcpu_fd, KVM_GET_DEVICE_ATTR, &attribute) == 0;
+	/* The TSC at last: it goes on. */
+	return host_ioctl(vcpu_fd, KVM_GET_DEVICE_ATTR, &attribute) == 0 &&
+	       get_msr(vcpu_fd, MSR_TSC, tsc);
 }
 
 /* Runs the ioctl on the entries one after another as far as it takes them, and drops the others. */

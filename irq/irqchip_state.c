@@ -64,9 +64,9 @@ bool irqchip_start_clock(int vm_fd, const struct irqchip_state *state, struct er
 	/* Without flags: KVM would add the time since the snapshot. */
 	struct kvm_clock_data clock = { .clock = state->clock.clock };
 
-	if (host_ioctl(vm_fd, KVM_SET_PIT2, &state->pit) < 0)
-		return error_set_errno(error, "the snapshot's timer: KVM_SET_PIT2: %s",
+	if (host_ioctl(vm_fd, KVM_SET_CLOCK, &clock) < 0)
+		return error_set_errno(error, "the snapshot's clock: KVM_SET_CLOCK: %s",
 				       strerror(errno));
-	return host_ioctl(vm_fd, KVM_SET_CLOCK, &clock) == 0 ||
-	       error_set_errno(error, "the snapshot's clock: KVM_SET_CLOCK: %s", strerror(errno));
+	return host_ioctl(vm_fd, KVM_SET_PIT2, &state->pit) == 0 ||
+	       error_set_errno(error, "the snapshot's timer: KVM_SET_PIT2: %s", strerror(errno));
 }

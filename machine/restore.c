@@ -210,9 +210,10 @@ void machine_start_clocks(struct machine *m)
 	if (!vcpu_state_read_tsc(m->vcpus[0].fd, &tsc, &offset))
 		fail_errno(EXIT_HOST_REFUSED, "KVM_VCPU_TSC_OFFSET");
 	uint64_t shift = cpus[0]->tsc_offset - (cpus[0]->tsc - (tsc - offset));
+	/* At once: what passes in between is how far TSC and clock come apart. */
+	if (!irqchip_start_clock(m->vm_fd, m->snapshot.irqchip, &error))
+		fail_restore(m, &error);
 	for (unsigned i = 0; i < m->config.n_cpus; i++)
 		if (!vcpu_state_start_clock(m->vcpus[i].fd, cpus[i], shift, &error))
 			fail_restore(m, &error);
-	if (!irqchip_start_clock(m->vm_fd, m->snapshot.irqchip, &error))
-		fail_restore(m, &error);
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Clones of a young VM and of an older one, with 1 and 2 CPUs: no clock goes back, a sleep of 1 ms takes no 59, real time is the host's
-# within 10 ms, and their random numbers and generations are their own. CLONES: how many of each (default 3); CPUS.
+# within 10 ms, and their generations are their own. CLONES: how many of each (default 3); CPUS.
 . "$(dirname "$0")/lib.sh"
 
 clones=${CLONES:-3}
