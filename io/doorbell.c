@@ -12,7 +12,7 @@ static void ring_bell(struct event *event)
 	doorbell->kicked(doorbell->device, doorbell->value);
 }
 
-bool doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
+void doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
 {
 	struct kvm_ioeventfd request = {
 		.datamatch = doorbell->value,
@@ -22,7 +22,7 @@ bool doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa)
 		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
 	};
 
-	return host_ioctl(vm_fd, KVM_IOEVENTFD, &request) == 0;
+	host_ioctl(vm_fd, KVM_IOEVENTFD, &request);
 }
 
 void doorbell_open(struct doorbell *doorbell, struct ring *ring, uint32_t value,

@@ -4,7 +4,6 @@
 #ifndef IO_DOORBELL_H
 #define IO_DOORBELL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "host/event.h"
@@ -24,8 +23,8 @@ void doorbell_open(struct doorbell *doorbell, struct ring *ring, uint32_t value,
 		   doorbell_fn *kicked, void *device);
 
 /* From here on KVM signals it when the guest writes the 32-bit `value` to gpa. Any time, any thread; for several gpas.
- * False, with errno set: KVM refuses. */
-bool doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
+ * Where KVM refuses, nothing happens. */
+void doorbell_connect(const struct doorbell *doorbell, int vm_fd, uint64_t gpa);
 
 /* Starts listening: after ring_start(). */
 void doorbell_start(struct doorbell *doorbell);

@@ -134,6 +134,7 @@ static enum effect write_register(struct virtio_transport *transport, uint64_t o
 				  uint32_t value)
 {
 	struct virtio_device *device = transport->device;
+	struct virtqueue *queue = selected_queue(transport);
 	uint32_t status = device->status;
 
 	switch (offset) {
@@ -161,9 +162,8 @@ static enum effect write_register(struct virtio_transport *transport, uint64_t o
 		write_status(transport, value);
 		break;
 	default:
-		if (selected_queue(transport) != NULL)
-			virtio_queue_write_register(device, selected_queue(transport), offset,
-						    value);
+		if (queue != NULL)
+			virtio_queue_write_register(device, queue, offset, value);
 		break;
 	}
 	return device->status & ~status & VIRTIO_CONFIG_S_DRIVER_OK ? EFFECT_ACTIVATED
