@@ -233,12 +233,6 @@ static void pass_gate(const struct vcpu *vcpu)
 			   0); /* EINVAL: the guest has no such clock */
 }
 
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) < 0)
-		; /* EINTR */
-}
-
 /* Its first instructions may run while the event loop's thread still gives its last rights up; what it asks for waits. */
 static void admit_guest(const struct vcpu *vcpu, bool *admitted)
 {
@@ -246,7 +240,7 @@ static void admit_guest(const struct vcpu *vcpu, bool *admitted)
 
 	if (*admitted)
 		return;
-	wait_for(confined);
+	signals_wait_past(confined);
 	sem_post(confined); /* for the other vCPUs */
 	*admitted = true;
 }
@@ -331,7 +325,7 @@ static void *run_on_own_thread(void *argument)
 	sandbox_enter(SECCOMP_VCPU);
 	atomic_store(&vcpu->thread_id, gettid());
 	if (order != NULL)
-		wait_for(order);
+		signals_wait_past(order);
 	vcpu_run(vcpu);
 	return NULL;
 }
@@ -364,8 +358,7 @@ void vcpu_stop(struct vcpu *vcpu)
 	if (!vcpu->started)
 		return;
 	vcpu_interrupt(vcpu);
-	while (sem_wait(&vcpu->left) < 0)
-		; /* EINTR */
+	signals_wait_past(&vcpu->left);
 	if (vcpu->has_own_thread)
 		pthread_join(vcpu->thread, NULL);
 	vcpu->started = false;

@@ -101,6 +101,12 @@ static void take_signal(unsigned within_ms)
 		signals_act(number);
 }
 
+void signals_wait_past(sem_t *semaphore)
+{
+	while (sem_wait(semaphore) < 0)
+		; /* EINTR */
+}
+
 bool signals_wait_within(sem_t *semaphore, long ns)
 {
 	struct timespec end;

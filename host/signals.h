@@ -27,6 +27,9 @@ void signals_pause(unsigned ms);
 /* What one that the caller has taken does then: stops, or ends the process. */
 void signals_act(int number);
 
+/* Waits until it is posted, whatever interrupts that. */
+void signals_wait_past(sem_t *semaphore);
+
 /* False: the semaphore is not posted in time. Signals stay pending. */
 bool signals_wait_within(sem_t *semaphore, long ns);
 

@@ -62,12 +62,6 @@ static bool take_stage(struct machine *m)
 	return true;
 }
 
-static void wait_for(sem_t *semaphore)
-{
-	while (sem_wait(semaphore) < 0)
-		; /* EINTR */
-}
-
 static _Noreturn void *second_thread(void *argument)
 {
 	struct machine *m = argument;
@@ -82,18 +76,18 @@ static _Noreturn void *second_thread(void *argument)
 	machine_open_event_loop(m);
 	fail_clear();
 	machine_warm_memory(m, &set_up.vm_created);
-	wait_for(&set_up.all_open);
+	signals_wait_past(&set_up.all_open);
 	machine_attach_devices(m);
 	machine_start_ring(m);
 	if (m->config.restore.text != NULL) {
-		wait_for(&set_up.devices_next);
+		signals_wait_past(&set_up.devices_next);
 		machine_restore_devices(m);
 	}
 	machine_close_set_up(m);
 	machine_confine_event_loop(m);
 	sem_post(&m->confined);
 	/* The first signal is taken by the event loop. */
-	wait_for(&set_up.guest_ready);
+	signals_wait_past(&set_up.guest_ready);
 	fail_if_inherited();
 	event_line_emit("started");
 	if (m->config.start_fd >= 0)
