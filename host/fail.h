@@ -30,7 +30,7 @@ _Noreturn void fail_quietly(int status);
 _Noreturn void fail_by_signal(int number);
 
 /* If both threads of the set-up fail, only one line is printed, and always the same: after fail_behind() a failure
- * of the calling thread waits until the other thread has called fail_clear(), or has itself failed. Once each. */
+ * of the calling thread waits until the other thread has called fail_clear(), or has itself failed. */
 void fail_behind(void);
 void fail_clear(void);
 

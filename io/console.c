@@ -254,7 +254,7 @@ static void open_file(struct console *console, const struct file_name *file)
 	}
 }
 
-void console_open(struct console *console, const struct file_name *file, int vm_fd,
+void console_open(struct console *console, const struct file_name *file, const int *vm_fd,
 		  struct ring *ring, struct exit_request *exit)
 {
 	struct serial_host host = { write_now, raise_irq, wake, vcpu_waits, console };

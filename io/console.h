@@ -49,7 +49,7 @@ struct console_limits {
 /* Makes the UART with its interrupt, on standard input and output (file NULL), or writing to an inherited descriptor, or
  * to a file that is made or emptied, and locked: it must not be an image. Before ring_start(). Exits if the file cannot
  * be opened. */
-void console_open(struct console *console, const struct file_name *file, int vm_fd,
+void console_open(struct console *console, const struct file_name *file, const int *vm_fd,
 		  struct ring *ring, struct exit_request *exit);
 
 /* Starts reading what is typed: after ring_start(). */

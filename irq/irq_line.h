@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct irq_line {
-	int vm_fd;
+	const int *vm_fd; /* which may be made later than the line, before it is raised */
 	uint32_t gsi;
 };
 

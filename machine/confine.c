@@ -141,16 +141,20 @@ static void leave_files(void)
 		sandbox_refuse_tracers();
 }
 
-void machine_confine_event_loop(struct machine *m)
+void machine_give_up_event_loop_files(const struct machine *m)
 {
 	signals_learn_ignored();
 	set_limits(m);
 	give_up_files(m);
 	leave_files();
+}
+
+void machine_confine_event_loop(const struct machine *m)
+{
 	sandbox_enter(uses_of_event_loop(m));
 }
 
-void machine_give_up_files(void)
+void machine_give_up_vcpu_files(void)
 {
 	struct sandbox_files files = { .folder_fd = -1 };
 

@@ -35,7 +35,7 @@ void machine_open_control(struct machine *m)
 /* The power button of ACPI is an interrupt that only a driver of the Generic Event Device unmasks. */
 static bool press_power_button(const struct machine *m)
 {
-	const struct irq_line button = { m->vm_fd, LAYOUT_POWER_BUTTON_GSI };
+	const struct irq_line button = { &m->vm_fd, LAYOUT_POWER_BUTTON_GSI };
 
 	if (!m->config.acpi || irqchip_is_masked(m->vm_fd, LAYOUT_POWER_BUTTON_GSI))
 		return false;

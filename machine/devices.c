@@ -47,7 +47,7 @@ static void attach_virtio(struct machine *m, struct virtio_transport *transport,
 	const struct device_window *window = &m->plan.virtio[index];
 
 	virtio_transport_init(transport, device);
-	virtio_transport_attach(transport, m->vm_fd, &m->mmio, &m->ring, window->mmio_gpa,
+	virtio_transport_attach(transport, &m->vm_fd, &m->mmio, &m->ring, window->mmio_gpa,
 				window->gsi);
 	if (m->config.acpi)
 		virtio_transport_attach_acpi(transport, &m->mmio, window->acpi_gpa);
@@ -116,7 +116,7 @@ void machine_attach_devices(struct machine *m)
 	if (m->config.serial != SERIAL_NONE) {
 		console_open(&m->console,
 			     m->config.serial == SERIAL_FILE ? &m->config.serial_file : NULL,
-			     m->vm_fd, &m->ring, &m->exit);
+			     &m->vm_fd, &m->ring, &m->exit);
 		serial_attach(&m->console.serial, &m->ports);
 	}
 	attach_disks(m);

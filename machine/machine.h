@@ -104,10 +104,11 @@ unsigned machine_descriptors(const struct machine *m);
 bool machine_connects(const struct machine *m);
 /* With one thread: says if the user wants no sandbox. */
 void machine_prepare_sandbox(const struct machine *m);
-/* The calling thread opens nothing any more: the second one, when no stage is left for it. */
-void machine_confine_event_loop(struct machine *m);
+/* The second thread, when all is open; and when nothing is left to do but to serve. */
+void machine_give_up_event_loop_files(const struct machine *m);
+void machine_confine_event_loop(const struct machine *m);
 /* The main one, when all is open. */
-void machine_give_up_files(void);
+void machine_give_up_vcpu_files(void);
 /* The main one, when it has given up its files; starts the other vCPUs, too. */
 void machine_confine_vcpus(struct machine *m);
 void machine_confine_first_vcpu(const struct machine *m);
@@ -137,7 +138,7 @@ void machine_warm_memory(struct machine *m, const atomic_bool *vm_created);
 void machine_attach_ports(struct machine *m);
 /* What follows on the second thread, whose ring it is. */
 void machine_open_event_loop(struct machine *m);
-/* When there is a VM and all is open. */
+/* When all is open: there may be no VM yet. */
 void machine_attach_devices(struct machine *m);
 void machine_start_ring(struct machine *m);
 void machine_start_devices(struct machine *m);

@@ -95,7 +95,7 @@ bool machine_rest_devices(struct machine *m, struct error_text *error)
 /* boot/acpi.c: the driver hears of it by the Generic Event Device. */
 static bool change_generation_id(struct machine *m, struct error_text *error)
 {
-	const struct irq_line event = { m->vm_fd, LAYOUT_VMGENID_GSI };
+	const struct irq_line event = { &m->vm_fd, LAYOUT_VMGENID_GSI };
 	uint8_t id[ACPI_VMGENID_BYTES];
 
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))

@@ -34,21 +34,12 @@ static __attribute__((section(".data"))) struct {
 	atomic_uint n_done;
 	atomic_bool vm_created;
 	sem_t patience_ends; /* main: the VM is created */
-	sem_t share_done; /* whoever is last: there is a VM, and nothing is left to do that needs none */
-	sem_t all_open;     /* the same, for the second thread */
-	sem_t devices_next; /* main, with --restore: its part of the snapshot is read */
-	sem_t guest_ready;  /* main */
+	sem_t all_open;      /* whoever has done the last stage, for the second thread */
+	sem_t share_done;    /* the same, for the main one */
+	sem_t devices_next;  /* main, with --restore: its part of the snapshot is read */
+	sem_t guest_ready;   /* main */
 	sem_t never;
 } set_up;
-
-/* One of the stages, or the VM. */
-static void count_done(void)
-{
-	if (atomic_fetch_add(&set_up.n_done, 1) + 1 < SHARED_STAGES + 1)
-		return;
-	sem_post(&set_up.share_done);
-	sem_post(&set_up.all_open);
-}
 
 /* False: none is left. */
 static bool take_stage(struct machine *m)
@@ -58,8 +49,20 @@ static bool take_stage(struct machine *m)
 	if (i >= SHARED_STAGES)
 		return false;
 	shared_stages[i](m);
-	count_done();
+	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES) {
+		sem_post(&set_up.all_open);
+		sem_post(&set_up.share_done);
+	}
 	return true;
+}
+
+/* One that the main thread has yet to finish may fail, and counts then. */
+static void wait_for_stages(void)
+{
+	if (sem_trywait(&set_up.all_open) == 0)
+		return;
+	fail_clear();
+	signals_wait_past(&set_up.all_open);
 }
 
 static _Noreturn void *second_thread(void *argument)
@@ -74,11 +77,12 @@ static _Noreturn void *second_thread(void *argument)
 	while (!atomic_load(&set_up.vm_created) && take_stage(m))
 		;
 	machine_open_event_loop(m);
-	fail_clear();
-	machine_warm_memory(m, &set_up.vm_created);
-	signals_wait_past(&set_up.all_open);
+	wait_for_stages();
 	machine_attach_devices(m);
 	machine_start_ring(m);
+	fail_clear();
+	machine_give_up_event_loop_files(m);
+	machine_warm_memory(m, &set_up.vm_created);
 	if (m->config.restore.text != NULL) {
 		signals_wait_past(&set_up.devices_next);
 		machine_restore_devices(m);
@@ -101,8 +105,8 @@ static void start_second_thread(struct machine *m)
 	pthread_t second;
 
 	sem_init(&set_up.patience_ends, 0, 0);
-	sem_init(&set_up.share_done, 0, 0);
 	sem_init(&set_up.all_open, 0, 0);
+	sem_init(&set_up.share_done, 0, 0);
 	sem_init(&set_up.devices_next, 0, 0);
 	sem_init(&set_up.guest_ready, 0, 0);
 	sem_init(&m->confined, 0, 0);
@@ -118,7 +122,6 @@ static void create_vm(struct machine *m)
 	machine_create_vm(m);
 	atomic_store(&set_up.vm_created, true);
 	sem_post(&set_up.patience_ends);
-	count_done();
 }
 
 void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
@@ -142,7 +145,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 		sem_post(&set_up.devices_next);
 	}
 	machine_close_kvm(m);
-	machine_give_up_files();
+	machine_give_up_vcpu_files();
 	fail_by_heir(&set_up.guest_ready); /* it is confined as a vCPU's before all is done */
 	machine_confine_vcpus(m);
 	sem_post(&set_up.guest_ready);

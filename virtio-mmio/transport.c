@@ -287,7 +287,7 @@ static void connect_doorbell(struct virtio_transport *transport, enum virtio_win
 	unsigned bit = 1u << queue;
 
 	if (!(atomic_fetch_or(&transport->connected[window], bit) & bit))
-		doorbell_connect(&transport->doorbells[queue], transport->device->irq.vm_fd,
+		doorbell_connect(&transport->doorbells[queue], *transport->device->irq.vm_fd,
 				 transport->gpas[window] + VIRTIO_MMIO_QUEUE_NOTIFY);
 }
 
@@ -342,7 +342,7 @@ void virtio_transport_init(struct virtio_transport *transport, struct virtio_dev
 	*transport = (struct virtio_transport){ .device = device };
 }
 
-void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
+void virtio_transport_attach(struct virtio_transport *transport, const int *vm_fd, struct bus *mmio,
 			     struct ring *ring, uint64_t gpa, uint32_t gsi)
 {
 	struct virtio_device *device = transport->device;

@@ -38,8 +38,8 @@ struct virtio_transport {
 void virtio_transport_init(struct virtio_transport *transport, struct virtio_device *device);
 
 /* Puts the window on the bus at gpa and the interrupt on gsi, and makes a doorbell for each queue, which is connected by
- * the first kick. Before ring_start(). Does not return on failure (exit 122). */
-void virtio_transport_attach(struct virtio_transport *transport, int vm_fd, struct bus *mmio,
+ * the first kick. *vm_fd is read when the device is used. Before ring_start(). Does not return on failure (exit 122). */
+void virtio_transport_attach(struct virtio_transport *transport, const int *vm_fd, struct bus *mmio,
 			     struct ring *ring, uint64_t gpa, uint32_t gsi);
 
 /* A second window on the bus, at gpa. After virtio_transport_attach(). */

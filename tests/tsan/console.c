@@ -64,7 +64,7 @@ static void open_console(void)
 	CHECK(fcntl(screen_fd, F_SETFL, O_NONBLOCK) == 0);
 	ring_open(&rig_ring, 128);
 	exit_request_open(&exit_request, &rig_ring);
-	console_open(&console, NULL, RIG_VM_FD, &rig_ring, &exit_request);
+	console_open(&console, NULL, &rig_vm_fd, &rig_ring, &exit_request);
 	ring_start(&rig_ring);
 	exit_request_start(&exit_request);
 	console_start(&console);

@@ -55,7 +55,7 @@ static inline void console_rig_open(const struct file_name *file)
 {
 	ring_open(&rig_ring, 128);
 	exit_request_open(&exit_request, &rig_ring);
-	console_open(&console, file, RIG_VM_FD, &rig_ring, &exit_request);
+	console_open(&console, file, &rig_vm_fd, &rig_ring, &exit_request);
 }
 
 static inline void console_rig_start(void)

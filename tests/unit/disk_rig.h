@@ -51,7 +51,8 @@ static inline void rig_open(const struct block_image *image)
 	rig.image = *image;
 	block_init(&rig.block, &rig.image, &rig.memory, &rig_ring, &rig_exit);
 	virtio_transport_init(&rig.transport, &rig.block.device);
-	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);
+	virtio_transport_attach(&rig.transport, &rig_vm_fd, &rig.mmio, &rig_ring, RIG_WINDOW_GPA,
+				5);
 	rig.block.device.reset_wait_ms = 0; /* this thread is the event loop, too */
 	ring_start(&rig_ring);
 	virtio_transport_start(&rig.transport);

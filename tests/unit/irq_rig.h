@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define RIG_VM_FD (-2)
+static const int rig_vm_fd = RIG_VM_FD;
 #ifndef RIG_OTHER_IOCTL
 #define RIG_OTHER_IOCTL(fd, request, argument) syscall(SYS_ioctl, fd, request, argument)
 #endif

@@ -74,7 +74,8 @@ static inline void queues_open(void)
 static inline void queues_attach(struct virtio_device *device)
 {
 	virtio_transport_init(&rig.transport, device);
-	virtio_transport_attach(&rig.transport, RIG_VM_FD, &rig.mmio, &rig_ring, RIG_WINDOW_GPA, 5);
+	virtio_transport_attach(&rig.transport, &rig_vm_fd, &rig.mmio, &rig_ring, RIG_WINDOW_GPA,
+				5);
 	device->reset_wait_ms = 0;           /* this thread is the event loop, too */
 	ring_allow_sockets(&rig_ring, true); /* for a vsock */
 	ring_start(&rig_ring);

@@ -68,7 +68,7 @@ static inline void set_up(void)
 	device.offered_features = FEATURES;
 	device.config = config;
 	device.config_bytes = sizeof(config);
-	device.irq = (struct irq_line){ RIG_VM_FD, 5 };
+	device.irq = (struct irq_line){ &rig_vm_fd, 5 };
 	device.kick_fds[0] = device.kick_fds[1] = kick_fd;
 	virtio_transport_init(&transport, &device);
 	notified = resets = activations = 0;
