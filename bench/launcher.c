@@ -82,12 +82,13 @@ static void die(const char *what)
 
 /* The watcher runs as soon as there is something to see, even where vCPU and watcher share one CPU; the
  * children do not inherit that. Without the right to it the times are a little late. */
-static void watch_at_once(void)
+static void watch_at_once(bool at_once)
 {
-	struct sched_param parameter = { .sched_priority = 1 };
+	struct sched_param parameter = { .sched_priority = at_once };
 
 	/* musl has a function of that name that does nothing. */
-	syscall(SYS_sched_setscheduler, 0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameter);
+	syscall(SYS_sched_setscheduler, 0,
+		(at_once ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &parameter);
 }
 
 /* -1: there is none. All are above the numbers that COMMAND knows. */
@@ -156,9 +157,15 @@ static int send_order(struct sighting *seen, pid_t pid, int order_fd)
 	sleep_ms(options.order_after_ms - options.order_after_ms / 2);
 	if (options.order_socket != NULL)
 		order_fd = order_connect(options.order_socket, pid);
+	/* Whom a SCHED_FIFO process wakes runs on another CPU, if there is one, which has to be woken first: no launcher does
+	 * that. */
+	bool alone = sysconf(_SC_NPROCESSORS_ONLN) == 1;
+	watch_at_once(alone);
 	seen->order_ns = now_ns() - seen->start_ns;
 	if (order_fd < 0 || !order_send(order_fd, text, length))
 		fprintf(stderr, "launcher: the order was not taken: %s\n", strerror(errno));
+	if (!alone)
+		watch_at_once(true);
 	return order_fd;
 }
 
@@ -326,7 +333,7 @@ int main(int argc, char **argv)
 				"-- COMMAND [ARG...]\n");
 		return 2;
 	}
-	watch_at_once();
+	watch_at_once(true);
 	nanosleep(&(struct timespec){ .tv_nsec = options.delay_us * 1000 }, NULL);
 	bool in_time = launch(&seen, &out, &status);
 	printf("first_byte=%lld result=%lld exit=%lld out_end=%lld status=%d order=%lld "

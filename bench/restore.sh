@@ -16,13 +16,13 @@ usage: restore.sh [options]
   --vms "N..."         numbers of clones, rising (default "1 10 100 1000")
   --peers DIR          a folder put before PATH, where Firecracker is looked for
   --peer-vms N         at most so many clones of a Firecracker (default 100)
-  --linux-runs N       clones of a Linux guest for each figure (default 5)
+  --linux-runs N       clones of a Linux guest for each figure (default 10)
   --no-linux           without the Linux guests
   --json               the results as one JSON object
 END_USAGE
 }
 
-arguments=("$@") counts=(1 10 100 1000) runs=100 linux_runs=5 peer_vms=100 linux=1 inside=
+arguments=("$@") counts=(1 10 100 1000) runs=100 linux_runs=10 peer_vms=100 linux=1 inside=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--runs | --vms | --peers | --peer-vms | --linux-runs | --inside)
