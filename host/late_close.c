@@ -80,9 +80,16 @@ static bool make_table(void)
 	       io_uring_enable_rings(&table_ring) == 0;
 }
 
+static bool is_allowed;
+
+void late_close_ask(void)
+{
+	is_allowed = !kvm_has_kernel_thread() || in_root_cgroup();
+}
+
 void late_close_prepare(void)
 {
-	if (kvm_has_kernel_thread() && !in_root_cgroup())
+	if (!is_allowed)
 		return;
 	if (io_uring_queue_init(1, &table_ring, IORING_SETUP_R_DISABLED) < 0)
 		return;

@@ -6,6 +6,10 @@
 /* At most so many VMs of a host are destroyed late at a time. */
 #define LATE_CLOSE_MAX 8
 
+/* Learns whether it may be done here. With one thread: while another makes a VM, the kernel may tell nobody's cgroup for
+ * milliseconds. */
+void late_close_ask(void);
+
 /* Makes what late_close() needs and cannot make any more, on the thread that calls it. */
 void late_close_prepare(void);
 

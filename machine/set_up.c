@@ -11,6 +11,7 @@
 
 #include "host/event_line.h"
 #include "host/fail.h"
+#include "host/late_close.h"
 #include "host/signals.h"
 #include "machine/control.h"
 #include "machine/restore.h"
@@ -92,6 +93,7 @@ static _Noreturn void *second_thread(void *argument)
 	sem_post(&m->confined);
 	/* The first signal is taken by the event loop. */
 	signals_wait_past(&set_up.guest_ready);
+	machine_step_forward(m);
 	fail_if_inherited();
 	event_line_emit("started");
 	if (m->config.start_fd >= 0)

@@ -10,6 +10,7 @@ static int restrict_spy(struct io_uring *ring, struct io_uring_restriction *list
 static int refused; /* -errno of the next one */
 
 #define late_close_prepare             spied_prepare
+#define late_close_ask                 spied_ask
 #define late_close                     spied_close
 #define io_uring_register_restrictions restrict_spy
 #include "host/late_close.c"
@@ -75,6 +76,7 @@ static void test_none_without_restrictions(void)
 	has_table_ring = false;
 	table_ring.ring_fd = -1;
 	refused = -EINVAL;
+	is_allowed = true;
 	late_close_prepare();
 	refused = 0;
 	CHECK(!has_table_ring);
