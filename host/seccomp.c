@@ -7,6 +7,7 @@
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,6 +120,8 @@ static const struct rule rules[] = {
 	CALL_IF(fcntl, LOOP, 1,
 		F_OFD_SETLK,           /* an image is unlocked; the VM's place in the queue of those to be destroyed */
 		F_SETFL),              /* our end of a new connection */
+	CALL_IF(sched_setscheduler, SECCOMP_BEHIND, 1, /* no longer */
+		SCHED_OTHER),
 	CALL(futex, BOTH),             /* locks, semaphores */
 	CALL(restart_syscall, CPU),    /* a reset's wait, after a stop and continue */
 	CALL(clock_gettime, BOTH),     /* where the vDSO has no clock */

@@ -21,6 +21,7 @@ enum seccomp_use {
 	SECCOMP_OWN_PATH = 128, /* a socket that is removed at the end */
 	SECCOMP_SNAPSHOT = 256, /* reads the whole machine, and makes a file */
 	SECCOMP_WAITING = 512,  /* a vCPU, for the order of --start-fd: starts clocks then */
+	SECCOMP_BEHIND = 1024,  /* the event loop then, which lets that vCPU go first */
 };
 
 /* For the calling thread, for good; `uses` has one bit or more. It needs no_new_privs. Any other call than those of the table

@@ -2,7 +2,9 @@
 /* What the process gives away before the guest's first instruction. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "host/fail.h"
@@ -149,9 +151,32 @@ void machine_give_up_event_loop_files(const struct machine *m)
 	leave_files();
 }
 
-void machine_confine_event_loop(const struct machine *m)
+/* The order wakes the first vCPU's thread, and that this one: a batch thread does not take the CPU from it (sched(7)). musl's
+ * functions of these names do nothing. */
+static bool stand_back(void)
 {
-	sandbox_enter(uses_of_event_loop(m));
+	struct sched_param none = { 0 };
+
+	return syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER &&
+	       syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none) == 0;
+}
+
+void machine_confine_event_loop(struct machine *m)
+{
+	unsigned uses = uses_of_event_loop(m);
+
+	m->stands_back = m->config.start_fd >= 0 && stand_back();
+	if (m->stands_back)
+		uses |= SECCOMP_BEHIND;
+	sandbox_enter(uses);
+}
+
+void machine_step_forward(const struct machine *m)
+{
+	struct sched_param none = { 0 };
+
+	if (m->stands_back)
+		syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
 }
 
 void machine_give_up_vcpu_files(void)

@@ -71,7 +71,8 @@ struct machine {
 	struct snapshot snapshot;
 	struct bus ports, mmio;
 	struct vcpu_machine vcpu_machine;
-	sem_t confined; /* open when the event loop's thread is */
+	sem_t confined;   /* open when the event loop's thread is */
+	bool stands_back; /* that thread, until the order has come */
 	struct vcpu vcpus[MAX_CPUS];
 	/* What is used of it is in one page. */
 	struct cpuid_table cpuid __attribute__((aligned(PAGE_BYTES)));
@@ -106,7 +107,9 @@ bool machine_connects(const struct machine *m);
 void machine_prepare_sandbox(const struct machine *m);
 /* The second thread, when all is open; and when nothing is left to do but to serve. */
 void machine_give_up_event_loop_files(const struct machine *m);
-void machine_confine_event_loop(const struct machine *m);
+void machine_confine_event_loop(struct machine *m);
+/* The same, when the guest runs: it has waited for that behind the vCPUs' threads. */
+void machine_step_forward(const struct machine *m);
 /* The main one, when all is open. */
 void machine_give_up_vcpu_files(void);
 /* The main one, when it has given up its files; starts the other vCPUs, too. */

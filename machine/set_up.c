@@ -133,6 +133,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	machine_map_memory(m);
 	machine_open_kernel(m);
 	machine_attach_ports(m);
+	late_close_ask();
 	start_second_thread(m);
 	create_vm(m);
 	while (take_stage(m))
