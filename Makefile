@@ -17,8 +17,8 @@ CC = musl-gcc
 endif
 
 VMM_SOURCES = \
-	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/rest.c machine/confine.c machine/snapshot.c machine/snapshot_plan.c machine/snapshot_devices.c machine/restore.c \
-	snapshot/file.c snapshot/memory.c snapshot/working_set.c \
+	vmm.c machine/set_up.c machine/inputs.c machine/nics.c machine/vm.c machine/devices.c machine/finish.c machine/count.c machine/check.c machine/control.c machine/pause.c machine/rest.c machine/confine.c machine/snapshot.c machine/snapshot_plan.c machine/rehearsal.c machine/snapshot_devices.c machine/restore.c \
+	snapshot/file.c snapshot/memory.c snapshot/touched.c snapshot/working_set.c \
 	config/options.c config/option_checks.c config/machine_options.c config/device_options.c config/descriptors.c config/machine_plan.c config/start_order.c \
 	mem/guest_memory.c \
 	boot/kernel_load.c boot/place.c boot/bzimage.c boot/elf.c boot/boot_params.c boot/mptable.c boot/acpi.c boot/aml.c \

@@ -176,7 +176,7 @@ static void post_exit(const struct vcpu *vcpu, int status)
 {
 	char position[128];
 
-	if (!exit_request_post(vcpu->machine->exit, status))
+	if (!exit_request_post(vcpu->machine->exit, status) || vcpu->machine->is_rehearsal)
 		return;
 	if (status == EXIT_KVM_ERROR) {
 		report_internal_error(vcpu);
@@ -194,7 +194,8 @@ static void post_run_error(const struct vcpu *vcpu, int error)
 	bool refused = error == EAGAIN || error == ENOMEM;
 	char position[128];
 
-	if (!exit_request_post(vcpu->machine->exit, refused ? EXIT_HOST_REFUSED : EXIT_KVM_ERROR))
+	if (!exit_request_post(vcpu->machine->exit, refused ? EXIT_HOST_REFUSED : EXIT_KVM_ERROR) ||
+	    vcpu->machine->is_rehearsal)
 		return;
 	describe_position(vcpu, position, sizeof(position));
 	warn("KVM_RUN on vCPU %u%s: %s%s", vcpu->index, position, strerror(error),

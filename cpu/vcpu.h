@@ -24,6 +24,7 @@ struct vcpu_machine {
 	struct exit_request *exit;
 	struct boot_timer *timer;
 	struct gate *gate; /* NULL: none */
+	bool is_rehearsal; /* nothing of it is told to anyone */
 	sem_t *order;      /* the threads of all but the first vCPU begin by it; NULL: at once */
 	sem_t *confined;   /* nothing is done for the guest before it is open */
 };

@@ -23,6 +23,9 @@
 #include "host/message.h"
 #include "host/signals.h"
 
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4 /* musl 1.2.3 does not know it */
+#endif
 #ifndef SO_PASSRIGHTS /* of Linux 6.16 */
 #define SO_PASSRIGHTS 83
 #endif
@@ -60,6 +63,9 @@ static const struct rule rules[] = {
 	CALL(close, LOOP),             /* connections, and all at the end */
 	CALL(fstat, SECCOMP_SNAPSHOT), /* images */
 	CALL(lseek, SECCOMP_SNAPSHOT), /* holes of the file that this VM is from */
+	CALL_IF(mmap, SECCOMP_SNAPSHOT, 2, /* the file that it has made, and as the guest's memory */
+		PROT_READ,
+		PROT_READ | PROT_WRITE),
 	CALL(munmap, LOOP),            /* rings and threads, at the end */
 	CALL(rt_sigprocmask, BOTH),    /* to stop, and at a thread's end */
 	CALL(rt_sigreturn, CPU),       /* a kick's handler */
@@ -71,7 +77,7 @@ static const struct rule rules[] = {
 		KVM_GET_REGS,          /* where a guest was when it failed */
 		TUNSETOFFLOAD,         /* a network driver starts */
 		TIOCGPGRP, TCSETS),    /* the terminal, restored after a crash */
-	CALL_IF(ioctl, SECCOMP_WAITING, 1,
+	CALL_IF(ioctl, SECCOMP_WAITING | SECCOMP_SNAPSHOT, 1, /* clocks */
 		KVM_GET_MSRS,
 		KVM_SET_MSRS,
 		KVM_GET_DEVICE_ATTR,   /* the TSC's offset */
@@ -90,19 +96,19 @@ static const struct rule rules[] = {
 	CALL_IF(ioctl, SECCOMP_SNAPSHOT, 1,
 		KVM_GET_PIT2,
 		KVM_GET_CLOCK,
-		KVM_GET_DEVICE_ATTR,   /* the TSC's offset */
 		KVM_GET_MP_STATE,
-		KVM_GET_LAPIC,
 		KVM_GET_REGS,
 		KVM_GET_SREGS,
 		KVM_GET_DEBUGREGS,
 		KVM_GET_VCPU_EVENTS,
 		KVM_GET_XSAVE,
 		KVM_GET_XSAVE2,
-		KVM_GET_XCRS,
-		KVM_GET_MSRS,
-		KVM_SET_MSRS),         /* which registers take their own values */
+		KVM_GET_XCRS),
 	CALL(pread64, SECCOMP_SNAPSHOT), /* the table of pages */
+	CALL_IF(mremap, SECCOMP_SNAPSHOT, 3, /* the guest's memory, out of its way */
+		MREMAP_MAYMOVE | MREMAP_DONTUNMAP),
+	CALL_IF(madvise, SECCOMP_SNAPSHOT, 2,
+		MADV_DONTDUMP),
 	CALL_IF(madvise, SECCOMP_VSOCK, 2, /* a stream's empty buffer is given back */
 		MADV_DONTNEED),
 	CALL_IF(socket, SECCOMP_VSOCK_PATH | SECCOMP_STREAM_NIC, 0, /* for a connection that the guest opens; passt's */

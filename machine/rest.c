@@ -3,7 +3,6 @@
 
 #include <sys/random.h>
 
-#include "boot/acpi.h"
 #include "host/clock.h"
 #include "io/console_state.h"
 #include "irq/irqchip.h"
@@ -93,17 +92,23 @@ bool machine_rest_devices(struct machine *m, struct error_text *error)
 }
 
 /* boot/acpi.c: the driver hears of it by the Generic Event Device. */
-static bool change_generation_id(struct machine *m, struct error_text *error)
+void machine_set_generation_id(struct machine *m, const uint8_t id[ACPI_VMGENID_BYTES])
 {
 	const struct irq_line event = { &m->vm_fd, LAYOUT_VMGENID_GSI };
+
+	guest_memory_write(&m->memory, LAYOUT_VMGENID_GPA, id, ACPI_VMGENID_BYTES);
+	/* One that has not set its interrupts up has a line of the PIC there, with any vector. */
+	if (!irqchip_is_masked(m->vm_fd, LAYOUT_VMGENID_GSI))
+		irq_line_raise(&event);
+}
+
+static bool change_generation_id(struct machine *m, struct error_text *error)
+{
 	uint8_t id[ACPI_VMGENID_BYTES];
 
 	if (getrandom(id, sizeof(id), 0) != sizeof(id))
 		return error_set_errno(error, "getrandom");
-	guest_memory_write(&m->memory, LAYOUT_VMGENID_GPA, id, sizeof(id));
-	/* One that has not set its interrupts up has a line of the PIC there, with any vector. */
-	if (!irqchip_is_masked(m->vm_fd, LAYOUT_VMGENID_GSI))
-		irq_line_raise(&event);
+	machine_set_generation_id(m, id);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+#include "boot/acpi.h"
 #include "host/error.h"
 #include "machine/machine.h"
 
@@ -18,6 +19,9 @@ bool machine_rest_devices(struct machine *m, struct error_text *error);
 
 /* The devices go on, as after a kick of each queue. Before the vCPUs do. */
 void machine_wake_devices(struct machine *m);
+
+/* Where there is ACPI: another generation id, of which the guest is told. */
+void machine_set_generation_id(struct machine *m, const uint8_t id[ACPI_VMGENID_BYTES]);
 
 /* In a restored machine, before its vCPUs run and the host's confinement: makes it another VM than the one that was saved, and
  * tells a guest with ACPI by its generation id. Guest memory and the interrupt chips are restored. */

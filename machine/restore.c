@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/restore.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,8 +19,12 @@
 #include "machine/rest.h"
 #include "machine/snapshot_devices.h"
 #include "machine/snapshot_plan.h"
+#include "snapshot/touched.h"
 #include "snapshot/working_set.h"
 #include "virtio-mmio/vsock/vsock_state.h"
+
+/* Of the guest's pages, while a monitor waits: with what it has besides 250 KiB. */
+#define MAX_WAITING_COPIES 28u
 
 static _Noreturn void fail_restore(const struct machine *m, struct error_text *error)
 {
@@ -62,43 +68,84 @@ static const struct vcpu_msrs *take_msrs(struct snapshot_file *file, unsigned i,
 	return NULL;
 }
 
+struct saved_cpu {
+	const struct vcpu_state *state;
+	const void *xsave;
+	size_t xsave_bytes;
+	const struct vcpu_msrs *msrs;
+};
+
+/* The next one's sections. */
+static bool take_cpu(struct snapshot_file *file, unsigned i, struct saved_cpu *cpu,
+		     struct error_text *error)
+{
+	cpu->state = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*cpu->state), error);
+	if (cpu->state == NULL)
+		return false;
+	cpu->xsave = snapshot_file_take(file, SNAPSHOT_CPU_XSAVE, i, 0, SIZE_MAX, &cpu->xsave_bytes,
+					error);
+	cpu->msrs = cpu->xsave == NULL ? NULL : take_msrs(file, i, error);
+	return cpu->msrs != NULL;
+}
+
+static const struct irqchip_state *take_irqchip(struct snapshot_file *file,
+						struct error_text *error)
+{
+	return snapshot_file_take_exactly(file, SNAPSHOT_IRQCHIP, 0, sizeof(struct irqchip_state),
+					  error);
+}
+
 void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 {
 	struct snapshot_file file = m->snapshot.file;
-	const struct vcpu_state *state;
-	const struct vcpu_msrs *msrs;
+	struct saved_cpu cpu;
 	struct error_text error;
-	size_t bytes;
 
+	if (atomic_load(stop))
+		return;
+	touched_pages_populate(file.touched, &m->memory,
+			       m->config.start_fd >= 0 ? MAX_WAITING_COPIES : UINT_MAX, stop);
 	file.at = 0;
-	snapshot_file_take(&file, SNAPSHOT_IRQCHIP, 0, 0, SIZE_MAX, &bytes, &error);
+	if (touched_pages_count(file.touched) > 0 || take_irqchip(&file, &error) == NULL)
+		return;
 	for (unsigned i = 0; i < m->config.n_cpus && !atomic_load(stop); i++) {
-		state = snapshot_file_take_exactly(&file, SNAPSHOT_CPU, i, sizeof(*state), &error);
-		snapshot_file_take(&file, SNAPSHOT_CPU_XSAVE, i, 0, SIZE_MAX, &bytes, &error);
-		msrs = take_msrs(&file, i, &error);
-		if (state == NULL || msrs == NULL)
+		if (!take_cpu(&file, i, &cpu, &error))
 			return;
-		working_set_populate(&m->memory, state, msrs);
+		working_set_populate(&m->memory, cpu.state, cpu.msrs);
 	}
+}
+
+bool machine_find_clocks(struct machine *m, struct error_text *error)
+{
+	struct saved_cpu cpu;
+
+	m->snapshot.irqchip = take_irqchip(&m->snapshot.file, error);
+	bool found = m->snapshot.irqchip != NULL;
+	for (unsigned i = 0; found && i < m->config.n_cpus; i++) {
+		found = take_cpu(&m->snapshot.file, i, &cpu, error);
+		m->snapshot.cpus[i] = cpu.state;
+	}
+	return found;
 }
 
 static void restore_cpu(struct machine *m, unsigned i)
 {
-	struct snapshot_file *file = &m->snapshot.file;
-	const struct vcpu_state *state;
-	const struct vcpu_msrs *msrs;
-	const void *xsave;
+	struct saved_cpu cpu;
 	struct error_text error;
 
-	state = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*state), &error);
-	xsave = state == NULL ? NULL
-			      : snapshot_file_take_exactly(file, SNAPSHOT_CPU_XSAVE, i,
-							   m->snapshot.xsave_bytes, &error);
-	msrs = xsave == NULL ? NULL : take_msrs(file, i, &error);
-	if (msrs == NULL ||
-	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, state, xsave, msrs, &error))
+	if (!take_cpu(&m->snapshot.file, i, &cpu, &error))
 		fail_restore(m, &error);
-	m->snapshot.cpus[i] = state;
+	if (cpu.xsave_bytes != m->snapshot.xsave_bytes) {
+		error_set(&error,
+			  "the snapshot is damaged: expected %zu bytes of vCPU %u's XSAVE area, "
+			  "found %zu",
+			  m->snapshot.xsave_bytes, i, cpu.xsave_bytes);
+		fail_restore(m, &error);
+	}
+	if (!vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpu.state, cpu.xsave, cpu.msrs,
+				&error))
+		fail_restore(m, &error);
+	m->snapshot.cpus[i] = cpu.state;
 }
 
 void machine_restore(struct machine *m)
@@ -109,7 +156,7 @@ void machine_restore(struct machine *m)
 	struct error_text error;
 
 	machine_check_host(m);
-	irqchip = snapshot_file_take_exactly(file, SNAPSHOT_IRQCHIP, 0, sizeof(*irqchip), &error);
+	irqchip = take_irqchip(file, &error);
 	if (irqchip == NULL || !irqchip_restore(m->vm_fd, irqchip, &error))
 		fail_restore(m, &error);
 	m->snapshot.irqchip = irqchip;
@@ -199,21 +246,25 @@ void machine_await_order(struct machine *m)
 }
 
 /* All vCPUs' TSCs are as far ahead of the host's as they were, less what is the same for all: the first goes on where it stood. */
-void machine_start_clocks(struct machine *m)
+bool machine_set_clocks(const struct machine *m, struct error_text *error)
 {
 	const struct vcpu_state *const *cpus = m->snapshot.cpus;
 	uint64_t tsc, offset;
-	struct error_text error;
 
-	if (m->config.restore.text == NULL)
-		return;
 	if (!vcpu_state_read_tsc(m->vcpus[0].fd, &tsc, &offset))
-		fail_errno(EXIT_HOST_REFUSED, "KVM_VCPU_TSC_OFFSET");
+		return error_set_errno(error, "KVM_VCPU_TSC_OFFSET: %s", strerror(errno));
 	uint64_t shift = cpus[0]->tsc_offset - (cpus[0]->tsc - (tsc - offset));
 	/* At once: what passes in between is how far TSC and clock come apart. */
-	if (!irqchip_start_clock(m->vm_fd, m->snapshot.irqchip, &error))
+	bool done = irqchip_start_clock(m->vm_fd, m->snapshot.irqchip, error);
+	for (unsigned i = 0; done && i < m->config.n_cpus; i++)
+		done = vcpu_state_start_clock(m->vcpus[i].fd, cpus[i], shift, error);
+	return done;
+}
+
+void machine_start_clocks(const struct machine *m)
+{
+	struct error_text error;
+
+	if (m->config.restore.text != NULL && !machine_set_clocks(m, &error))
 		fail_restore(m, &error);
-	for (unsigned i = 0; i < m->config.n_cpus; i++)
-		if (!vcpu_state_start_clock(m->vcpus[i].fd, cpus[i], shift, &error))
-			fail_restore(m, &error);
 }

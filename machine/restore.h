@@ -24,6 +24,10 @@ void machine_restore_devices(struct machine *m);
 void machine_await_order(struct machine *m);
 
 /* When the guest is about to run: its clocks. Does not return on failure. */
-void machine_start_clocks(struct machine *m);
+void machine_start_clocks(const struct machine *m);
+
+/* The same in a VM that has run, once its file's sections are mapped: finds there what belongs to time, and sets it. */
+bool machine_find_clocks(struct machine *m, struct error_text *error);
+bool machine_set_clocks(const struct machine *m, struct error_text *error);
 
 #endif

@@ -16,6 +16,7 @@
 #include "host/message.h"
 #include "host/text.h"
 #include "irq/irqchip_state.h"
+#include "machine/rehearsal.h"
 #include "machine/rest.h"
 #include "machine/snapshot_devices.h"
 #include "machine/snapshot_plan.h"
@@ -28,9 +29,17 @@ static bool is_name(const char *name)
 }
 
 /* Without a name, and for this user alone. */
-static int open_unnamed(int folder_fd)
+static int open_unnamed(int folder_fd, int mode)
 {
-	return openat(folder_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	return openat(folder_fd, ".", O_TMPFILE | mode | O_CLOEXEC, 0600);
+}
+
+/* The user that the process is going to be. */
+static bool give_away(const struct machine *m, int fd)
+{
+	const struct sandbox_user *user = &m->config.user;
+
+	return !user->is_given || fchown(fd, user->uid, user->gid) == 0;
 }
 
 void machine_open_snapshot_folder(struct machine *m)
@@ -40,13 +49,13 @@ void machine_open_snapshot_folder(struct machine *m)
 	struct stat status;
 	int fd = -1;
 
-	m->snapshot.folder_fd = m->snapshot.pages_fd = -1;
+	m->snapshot.folder_fd = m->snapshot.pages_fd = m->snapshot.unnamed_fd = -1;
 	if (path == NULL)
 		return;
 	m->snapshot.folder_fd = file_open_folder(path);
 	if (m->snapshot.folder_fd >= 0)
-		fd = open_unnamed(m->snapshot.folder_fd);
-	if (fd < 0)
+		fd = open_unnamed(m->snapshot.folder_fd, O_RDWR);
+	if (fd < 0 || !give_away(m, fd))
 		error_set_errno(&error,
 				errno == EOPNOTSUPP
 					? "the file system there has no unnamed files: %s"
@@ -57,7 +66,7 @@ void machine_open_snapshot_folder(struct machine *m)
 	else if (lstat(path, &status) == 0)
 		error_set(&error, "it exists already");
 	else {
-		close(fd);
+		m->snapshot.unnamed_fd = fd;
 		m->snapshot.pages_fd = snapshot_memory_open_pages();
 		m->snapshot.own_files_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return;
@@ -164,17 +173,17 @@ static void save_irqchip(const struct machine *m, struct snapshot_writer *writer
 	writer->error = errno;
 }
 
-static bool write_file(const struct machine *m, int fd, struct error_text *error)
+static bool write_file(const struct machine *m, int fd, struct snapshot_header *header,
+		       struct error_text *error)
 {
 	const struct snapshot_file *origin = &m->snapshot.file;
 	bool has_origin = origin->header.magic != 0;
-	struct snapshot_header header;
 	struct identity_state identity;
 	struct snapshot_writer writer;
 
 	error->text[0] = '\0';
 	snapshot_writer_begin(&writer, fd);
-	machine_describe(m, &header);
+	machine_describe(m, header);
 	save_irqchip(m, &writer, error);
 	save_cpus(m, &writer, error);
 	identity_save(&m->timer.identity, &identity);
@@ -182,23 +191,45 @@ static bool write_file(const struct machine *m, int fd, struct error_text *error
 	machine_save_devices(m, &writer);
 	snapshot_memory_write(&writer, &m->memory, m->snapshot.pages_fd,
 			      has_origin ? origin->fd : -1, origin->header.memory_offset);
-	if (snapshot_writer_end(&writer, &header))
+	if (snapshot_writer_end(&writer, header))
 		return true;
 	return error->text[0] != '\0' ? false : error_set_errno(error, "%s", strerror(errno));
 }
 
-static bool write_and_link(const struct machine *m, struct error_text *error)
+/* One that can be read was opened while the process might: seccomp lets it open none. */
+static int take_unnamed(struct snapshot *snapshot)
 {
-	char name[16];
-	int fd = open_unnamed(m->snapshot.folder_fd);
+	int fd = snapshot->unnamed_fd;
+
+	if (snapshot->goes_on || fd < 0)
+		return open_unnamed(snapshot->folder_fd, O_WRONLY);
+	snapshot->unnamed_fd = -1;
+	return fd;
+}
+
+static bool link_file(const struct snapshot *snapshot, int fd, struct error_text *error)
+{
+	char number[16];
+
+	text_format(number, sizeof(number), "%d", fd);
+	return linkat(snapshot->own_files_fd, number, snapshot->folder_fd, snapshot->name,
+		      AT_SYMLINK_FOLLOW) == 0 ||
+	       error_set_errno(error, "%s", strerror(errno));
+}
+
+static bool make_file(struct machine *m, struct error_text *error)
+{
+	struct snapshot *snapshot = &m->snapshot;
+	struct snapshot_header header;
+	int fd = take_unnamed(snapshot);
 
 	if (fd < 0)
 		return error_set_errno(error, "%s", strerror(errno));
-	text_format(name, sizeof(name), "%d", fd);
-	bool done = write_file(m, fd, error);
-	if (done && linkat(m->snapshot.own_files_fd, name, m->snapshot.folder_fd, m->snapshot.name,
-			   AT_SYMLINK_FOLLOW) < 0)
-		done = error_set_errno(error, "%s", strerror(errno));
+	bool done = write_file(m, fd, &header, error) && link_file(snapshot, fd, error);
+	if (done && !snapshot->goes_on) {
+		exit_request_post(&m->exit, EXIT_GUEST_ENDED);
+		machine_rehearse(m, fd, &header);
+	}
 	close(fd);
 	return done;
 }
@@ -228,15 +259,13 @@ void machine_take_snapshot(struct machine *m)
 
 	if (!snapshot->pending || m->pause.state != PAUSE_STOPPED)
 		return;
-	bool done = machine_rest_devices(m, &error) && write_and_link(m, &error);
+	bool done = machine_rest_devices(m, &error) && make_file(m, &error);
 	snapshot->pending = false;
 	answer(m, done, &error);
 	if (done)
 		event_line_emit("snapshot");
-	if (done && !snapshot->goes_on) {
-		exit_request_post(&m->exit, EXIT_GUEST_ENDED);
+	if (done && !snapshot->goes_on)
 		return;
-	}
 	machine_wake_devices(m);
 	if (!snapshot->was_paused)
 		pause_end(&m->pause);

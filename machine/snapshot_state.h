@@ -19,6 +19,7 @@
 struct snapshot {
 	struct event asked;      /* by the guest */
 	int folder_fd, pages_fd; /* -1: none */
+	int unnamed_fd;          /* for the one that ends the VM: it can be read, too; -1: none */
 	int own_files_fd;        /* /proc/self/fd, which the event loop may not see any more */
 	bool pending;            /* the vCPUs are on their way to the gate, or stand there */
 	bool goes_on, was_paused;

@@ -12,6 +12,9 @@
 #ifndef MAP_HUGE_2MB
 #define MAP_HUGE_2MB (21 << 26) /* musl 1.2.3 does not know it */
 #endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4 /* Linux 5.7, for a file's memory 5.13; musl 1.2.3 does not know it */
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14; musl 1.2.3 does not know it */
 #endif
@@ -81,6 +84,15 @@ bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes)
 bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset)
 {
 	return set_regions(memory, map_aligned(bytes, 0, fd, offset), bytes);
+}
+
+/* Moved, not unmapped: the latter would free each page. */
+bool guest_memory_replace(const struct guest_memory *memory, int fd, uint64_t offset)
+{
+	return mremap(memory->host, memory->bytes, memory->bytes,
+		      MREMAP_MAYMOVE | MREMAP_DONTUNMAP) != MAP_FAILED &&
+	       map(memory->host, memory->bytes, MAP_FIXED, fd, offset) != NULL &&
+	       madvise(memory->host, memory->bytes, MADV_DONTDUMP) == 0;
 }
 
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory)

@@ -28,6 +28,10 @@ bool guest_memory_map_hugetlb(struct guest_memory *memory, uint64_t bytes);
  * and the file stays as it is. False with errno set. */
 bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, uint64_t offset);
 
+/* The memory that there is becomes that content, at the same addresses. What there was is in nobody's way until the process ends. False
+ * with errno set: then there may be no memory any more. */
+bool guest_memory_replace(const struct guest_memory *memory, int fd, uint64_t offset);
+
 /* From now on the host backs it with transparent huge pages where it has them: faster for a guest that uses much of
  * it, and 2 MiB for one that uses little. */
 void guest_memory_prefer_huge_pages(const struct guest_memory *memory);

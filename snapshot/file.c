@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "snapshot/touched.h"
+
 #define WORD_BYTES 8u
 
 static uint64_t padded(uint64_t bytes)
@@ -133,13 +135,14 @@ bool snapshot_file_open(struct snapshot_file *file, const char *path, int fd,
 /* Not read: who waits with them has no memory of its own for that. Nobody else may write to the file. */
 bool snapshot_file_map_sections(struct snapshot_file *file, struct error_text *error)
 {
-	size_t bytes = (size_t)file->header.sections_bytes + 1; /* there may be none */
-	void *mapped = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file->fd, SNAPSHOT_HEADER_BYTES);
+	size_t bytes = SNAPSHOT_HEADER_BYTES + (size_t)file->header.sections_bytes;
+	const uint8_t *mapped = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file->fd, 0);
 
 	if (mapped == MAP_FAILED)
 		return error_set_errno(error, "%s", strerror(errno));
 	file->at = 0;
-	file->sections = mapped;
+	file->sections = mapped + SNAPSHOT_HEADER_BYTES;
+	file->touched = (const void *)(mapped + TOUCHED_FILE_OFFSET);
 	return true;
 }
 

@@ -16,6 +16,8 @@
 
 #include "host/error.h"
 
+struct touched_pages;
+
 #define SNAPSHOT_MAGIC        0x70616e732d6d6d76ull /* "vmm-snap" */
 #define SNAPSHOT_VERSION      1u
 #define SNAPSHOT_HEADER_BYTES 4096u
@@ -72,8 +74,9 @@ struct snapshot_file {
 	int fd;
 	bool inherited;
 	struct snapshot_header header;
-	const uint8_t *sections; /* NULL: not mapped */
-	uint64_t at;             /* of the next one */
+	const uint8_t *sections;             /* NULL: not mapped */
+	const struct touched_pages *touched; /* behind the header; NULL: not mapped */
+	uint64_t at;                         /* of the next one */
 };
 
 /* fd 0: the path. Checks the header, and that nobody else may write to the file; the file stays open. False: *error says why. */

@@ -10,10 +10,7 @@
 
 #include "mem/page.h"
 
-/* /proc/self/pagemap (Linux Documentation/admin-guide/mm/pagemap.rst): a word for each page. */
-#define PAGE_IS_PRESENT (1ull << 63)
-#define PAGE_IS_SWAPPED (1ull << 62)
-#define PIECE_PAGES     512u
+#define PIECE_PAGES 512u
 
 /* The table tells whoever opened it with CAP_SYS_ADMIN where each page lies in the host: nobody here needs to know. */
 int snapshot_memory_open_pages(void)
@@ -30,6 +27,14 @@ int snapshot_memory_open_pages(void)
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	syscall(SYS_capset, &header, all);
 	return fd;
+}
+
+/* /proc/self/pagemap (Linux Documentation/admin-guide/mm/pagemap.rst): a word for each page. */
+bool snapshot_memory_read_pages(int pages_fd, const uint8_t *at, uint64_t *flags, size_t n)
+{
+	return pread(pages_fd, flags, n * sizeof(*flags),
+		     (off_t)((uintptr_t)at / PAGE_BYTES * sizeof(*flags))) ==
+	       (ssize_t)(n * sizeof(*flags));
 }
 
 /* What the file has at or after an offset of the memory. */
@@ -78,12 +83,11 @@ void snapshot_memory_write(struct snapshot_writer *writer, const struct guest_me
 
 	for (uint64_t at = 0; at <= memory->bytes; at += PAGE_BYTES) {
 		unsigned i = at / PAGE_BYTES % PIECE_PAGES;
-		if (i == 0 && pread(pages_fd, flags, sizeof(flags),
-				    (off_t)((uintptr_t)(memory->host + at) / PAGE_BYTES *
-					    sizeof(flags[0]))) != sizeof(flags))
+		if (i == 0 &&
+		    !snapshot_memory_read_pages(pages_fd, memory->host + at, flags, PIECE_PAGES))
 			memset(flags, 0xff, sizeof(flags));
 		bool used = at < memory->bytes;
-		if (used && !(flags[i] & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED))) {
+		if (used && !(flags[i] & (SNAPSHOT_PAGE_IS_PRESENT | SNAPSHOT_PAGE_IS_SWAPPED))) {
 			find_data(&origin, at);
 			used = at >= origin.start && at < origin.end;
 		}

@@ -14,6 +14,7 @@
 #include "machine/restore.h"
 #include "machine/snapshot_plan.h"
 #include "mem/layout.h"
+#include "snapshot/touched.h"
 #include "tests/fuzz/model/kvm.h"
 #include "tests/fuzz/snapshot_sections.h"
 
@@ -76,6 +77,8 @@ static void add_cpu(unsigned i, unsigned n_msrs)
 							  .data = CLOCK_GPA | 1 };
 	add_section(SNAPSHOT_CPU_MSRS, i, &msrs, vcpu_msrs_bytes(n_msrs));
 }
+
+static struct touched_pages touched; /* none, but by an edit */
 
 static void make_sections(unsigned n_msrs)
 {
@@ -140,6 +143,10 @@ static void edit_all(struct fuzz_input *input)
 			return; /* what follows is found no more */
 		case 2:
 			edit(machine.memory.host + TABLES_GPA, TABLES_BYTES, input);
+			break;
+		case 4:
+			edit(&touched.n, sizeof(touched) - offsetof(struct touched_pages, n),
+			     input);
 			break;
 		case 3:
 			sections_bytes -= fuzz_u16(input) % sections_bytes & ~7ul;
@@ -215,6 +222,7 @@ static void restore(void)
 	check_plan();
 	leave_devices_out();
 	file->sections = placed + SECTIONS_BYTES - sections_bytes;
+	file->touched = &touched;
 	machine_warm_clone(&machine, &never);
 	if (!FUZZ_SURVIVES(machine_restore(&machine)))
 		return;
@@ -293,7 +301,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	machine_describe(&machine, &header);
 	make_sections(fuzz_byte(&input));
 	map_pages();
+	memset(&touched, 0, sizeof(touched));
 	edit_all(&input);
+	touched.checksum =
+		snapshot_checksum(&touched.n, sizeof(touched) - offsetof(struct touched_pages, n));
 	header.magic = SNAPSHOT_MAGIC;
 	header.version = SNAPSHOT_VERSION;
 	header.sections_bytes = header.sections_bytes == 0 ? sections_bytes : header.sections_bytes;

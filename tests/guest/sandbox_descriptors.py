@@ -30,6 +30,7 @@ REASONS = {
     "stream": (1, RW, "a stream NIC: frames"),
     "v": (1, RW, "the vsock's socket: programs of the host connect"),
     "snapshots": (1, R, "the folder of --snapshot's file"),
+    "unnamed": (1, RW, "the snapshot that will end the VM, which is mapped then"),
     "pagemap": (1, R, "which pages a snapshot holds"),
     "fd": (1, R, "our own descriptors, by which an unnamed snapshot gets its name"),
     "c": (1, RW, "the control socket: clients connect"),
@@ -87,6 +88,8 @@ def kind(number, name):
         return NAMES[name]
     if name == folder:
         return "directory"
+    if name.startswith(folder + "/snapshots/#"):
+        return "unnamed"
     if name.startswith(folder + "/#"):
         return "nameless"
     if name.startswith("anon_inode:"):

@@ -66,7 +66,8 @@ static bool read_file(int fd)
 		CHECK_EQ(bytes, sizeof(text));
 		CHECK_STRING((const char *)second, text);
 	}
-	CHECK(munmap((void *)file.sections, (size_t)file.header.sections_bytes + 1) == 0);
+	CHECK(munmap((void *)(file.sections - SNAPSHOT_HEADER_BYTES),
+		     SNAPSHOT_HEADER_BYTES + (size_t)file.header.sections_bytes) == 0);
 	return right;
 }
 

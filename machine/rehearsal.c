@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "machine/rehearsal.h"
+
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "host/signals.h"
+#include "machine/rest.h"
+#include "machine/restore.h"
+#include "snapshot/touched.h"
+
+/* A guest that prints nothing has this long, and the host that long to wait for it. */
+#define REHEARSAL_NS 10000000
+
+static struct {
+	struct bus ports, mmio;
+	struct exit_request exit; /* of the rehearsal: nobody hears of it */
+	sem_t has_printed;
+} rehearsal;
+
+/* Its output goes nowhere; else it is the same. */
+static void access_serial(void *serial, const struct bus_access *access)
+{
+	if (!access->is_write || access->offset != 0)
+		serial_access(serial, access);
+	else if (exit_request_post(&rehearsal.exit, EXIT_GUEST_ENDED))
+		sem_post(&rehearsal.has_printed);
+}
+
+/* A device is looked at, and not told anything: not that the guest is ready, nor that a queue has begun anew, which would open it. */
+static void look_at(void *range, const struct bus_access *access)
+{
+	const struct bus_range *real = range;
+
+	if (!access->is_write)
+		real->handle(real->device, access);
+}
+
+/* The ports of reset, power-off and exit are not there. */
+static void replace_buses(struct machine *m)
+{
+	rehearsal.mmio = m->mmio;
+	for (unsigned i = 0; i < m->mmio.n_ranges; i++) {
+		rehearsal.mmio.ranges[i].handle = look_at;
+		rehearsal.mmio.ranges[i].device = &m->mmio.ranges[i];
+	}
+	for (unsigned i = 0; i < m->ports.n_ranges; i++)
+		if (m->ports.ranges[i].device == &m->console.serial) {
+			rehearsal.ports.ranges[0] = m->ports.ranges[i];
+			rehearsal.ports.ranges[0].handle = access_serial;
+			rehearsal.ports.n_ranges = 1;
+		}
+	rehearsal.exit.posted.fd = m->exit.posted.fd;
+	atomic_init(&rehearsal.exit.status, EXIT_REQUEST_NONE);
+	sem_init(&rehearsal.has_printed, 0, 0);
+	m->vcpu_machine.ports = &rehearsal.ports;
+	m->vcpu_machine.mmio = &rehearsal.mmio;
+	m->vcpu_machine.exit = &rehearsal.exit;
+	m->vcpu_machine.is_rehearsal = true;
+}
+
+/* As a clone finds it: the host's time has passed, the guest's has not. */
+static bool begin_anew(struct machine *m)
+{
+	static const uint8_t other_id[ACPI_VMGENID_BYTES];
+	struct snapshot_file *file = &m->snapshot.file;
+	struct error_text error;
+
+	if (!snapshot_file_map_sections(file, &error) || !machine_find_clocks(m, &error) ||
+	    !guest_memory_replace(&m->memory, file->fd, file->header.memory_offset) ||
+	    !machine_set_clocks(m, &error))
+		return false;
+	m->timer.identity.generation++;
+	if (m->config.acpi)
+		machine_set_generation_id(m, other_id);
+	return true;
+}
+
+void machine_rehearse(struct machine *m, int fd, const struct snapshot_header *header)
+{
+	struct touched_pages touched;
+	struct iovec iov = { &touched, sizeof(touched) };
+
+	m->snapshot.file = (struct snapshot_file){ .fd = fd, .header = *header };
+	replace_buses(m);
+	if (!begin_anew(m))
+		return;
+	gate_open(&m->pause.gate);
+	signals_wait_within(&rehearsal.has_printed, REHEARSAL_NS);
+	exit_request_post(&rehearsal.exit, EXIT_GUEST_ENDED);
+	touched_pages_collect(&touched, &m->memory, m->snapshot.pages_fd, fd,
+			      header->memory_offset);
+	/* Not all of it: a hint with a wrong checksum. */
+	syscall(SYS_pwritev2, fd, &iov, 1L, (long)TOUCHED_FILE_OFFSET, 0L, 0L);
+}
