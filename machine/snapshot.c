@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cpu/vcpu_state.h"
@@ -34,12 +35,12 @@ static int open_unnamed(int folder_fd, int mode)
 	return openat(folder_fd, ".", O_TMPFILE | mode | O_CLOEXEC, 0600);
 }
 
-/* The user that the process is going to be. */
+/* The user that the process is going to be. Not musl's fchown(), which finds another way by chown(). */
 static bool give_away(const struct machine *m, int fd)
 {
 	const struct sandbox_user *user = &m->config.user;
 
-	return !user->is_given || fchown(fd, user->uid, user->gid) == 0;
+	return !user->is_given || syscall(SYS_fchown, fd, user->uid, user->gid) == 0;
 }
 
 void machine_open_snapshot_folder(struct machine *m)
