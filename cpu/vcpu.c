@@ -21,6 +21,13 @@
 #include "host/signals.h"
 #include "host/text.h"
 
+#ifndef KVM_PRE_FAULT_MEMORY /* of Linux 6.11 */
+struct kvm_pre_fault_memory {
+	uint64_t gpa, size, flags, padding[5];
+};
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct kvm_pre_fault_memory)
+#endif
+
 #define INSTRUCTION_MAX_BYTES 15
 /* For each lock across cache lines, which holds the bus of all CPUs up. No kernel makes one. */
 #define BUS_LOCK_PAUSE_MS 1
@@ -311,6 +318,13 @@ void vcpu_warm(const struct vcpu *vcpu)
 		host_ioctl(vcpu->fd, KVM_RUN, 0);
 	host_ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
+}
+
+bool vcpu_map_memory(const struct vcpu *vcpu, uint64_t gpa, uint64_t bytes)
+{
+	struct kvm_pre_fault_memory range = { .gpa = gpa, .size = bytes };
+
+	return host_ioctl(vcpu->fd, KVM_PRE_FAULT_MEMORY, &range) == 0;
 }
 
 static void *run_on_own_thread(void *argument)

@@ -56,6 +56,9 @@ void vcpu_set_entry(struct vcpu *vcpu, uint64_t entry_gpa);
 void vcpu_adopt_thread(struct vcpu *vcpu);
 /* Does what KVM does at a vCPU's first KVM_RUN, on its thread, before it is confined; no instruction is executed. */
 void vcpu_warm(const struct vcpu *vcpu);
+/* On its thread: has KVM map guest memory that the host has, before the guest asks. False: this KVM does not (before Linux 6.11, or
+ * with shadow pages), or there is no memory. */
+bool vcpu_map_memory(const struct vcpu *vcpu, uint64_t gpa, uint64_t bytes);
 /* Or starts the vCPU on a thread of its own, which inherits from the caller how it can be stopped. Does not return on
  * failure (exit 122). */
 void vcpu_start(struct vcpu *vcpu);

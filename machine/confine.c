@@ -198,6 +198,7 @@ static void start_by_order(struct machine *m)
 	machine_warm_clone(m, &never);
 	machine_start_vcpus(m);
 	vcpu_warm(&m->vcpus[0]);
+	machine_map_touched(m);
 	sandbox_enter(SECCOMP_VCPU | SECCOMP_WAITING);
 	machine_await_order(m);
 	machine_start_clocks(m);

@@ -115,6 +115,16 @@ void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 	}
 }
 
+void machine_map_touched(const struct machine *m)
+{
+	const struct touched_pages *touched = m->snapshot.file.touched;
+	unsigned n = touched_pages_count(touched), i = 0;
+
+	while (i < n && vcpu_map_memory(&m->vcpus[0], touched_page_gpa(touched->pages[i]),
+					touched_page_bytes(touched->pages[i])))
+		i++;
+}
+
 bool machine_find_clocks(struct machine *m, struct error_text *error)
 {
 	struct saved_cpu cpu;

@@ -14,6 +14,9 @@ void machine_load_snapshot(struct machine *m);
 /* When that is done: makes pages present that the clone touches first, until *stop. What is wrong with the file shows later. */
 void machine_warm_clone(const struct machine *m, const atomic_bool *stop);
 
+/* After that, on the first vCPU's thread: has KVM map them. */
+void machine_map_touched(const struct machine *m);
+
 /* On the main thread, when there are vCPUs: everything but devices and time. Does not return on failure. */
 void machine_restore(struct machine *m);
 

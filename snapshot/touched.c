@@ -10,11 +10,11 @@
 #include "snapshot/file.h"
 #include "snapshot/memory.h"
 
-/* As many as the host maps at once, if they are in its page cache (fault_around_bytes). */
-#define AROUND_BYTES 65536u
-
 #define PIECE_PAGES 512u
 #define PIECE_BYTES ((uint64_t)PIECE_PAGES * PAGE_BYTES)
+
+/* What the host maps at once, of what is in its page cache (fault_around_bytes). */
+#define AROUND_BYTES 65536u
 
 static uint64_t checksum(const struct touched_pages *touched)
 {
@@ -71,6 +71,17 @@ unsigned touched_pages_count(const struct touched_pages *touched)
 	return touched->n > TOUCHED_MAX || touched->checksum != checksum(touched) ? 0 : touched->n;
 }
 
+uint64_t touched_page_gpa(uint32_t page)
+{
+	return (uint64_t)(page & ~TOUCHED_IS_WRITTEN) * PAGE_BYTES;
+}
+
+uint64_t touched_page_bytes(uint32_t page)
+{
+	return page & TOUCHED_IS_WRITTEN ? PAGE_BYTES
+					 : AROUND_BYTES - touched_page_gpa(page) % AROUND_BYTES;
+}
+
 void touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,
 			    unsigned max_copies, const atomic_bool *stop)
 {
@@ -78,7 +89,7 @@ void touched_pages_populate(const struct touched_pages *touched, const struct gu
 	uint8_t byte;
 
 	for (unsigned i = 0; i < n && !atomic_load(stop); i++) {
-		uint64_t gpa = (uint64_t)(touched->pages[i] & ~TOUCHED_IS_WRITTEN) * PAGE_BYTES;
+		uint64_t gpa = touched_page_gpa(touched->pages[i]);
 		if (!(touched->pages[i] & TOUCHED_IS_WRITTEN)) {
 			guest_memory_read(memory, gpa, &byte, sizeof(byte));
 		} else if (max_copies > 0) {

@@ -34,6 +34,10 @@ void touched_pages_collect(struct touched_pages *touched, const struct guest_mem
 /* Their number. 0: there are none, or the list is damaged. */
 unsigned touched_pages_count(const struct touched_pages *touched);
 
+/* Of one in the list. */
+uint64_t touched_page_gpa(uint32_t page);
+uint64_t touched_page_bytes(uint32_t page); /* with its neighbours */
+
 /* Makes them present, until *stop: of those that are written to, so many get a copy of their own. No harm is done where there is no such
  * page. Any thread. */
 void touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,

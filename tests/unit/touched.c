@@ -149,6 +149,17 @@ static void above_4g(void)
 	unmap_memory();
 }
 
+/* One that is read stands for what the host maps with it. */
+static void ranges(void)
+{
+	CHECK_EQ(touched_page_gpa(0x123 | TOUCHED_IS_WRITTEN), 0x123000);
+	CHECK_EQ(touched_page_bytes(0x123 | TOUCHED_IS_WRITTEN), PAGE_BYTES);
+	CHECK_EQ(touched_page_gpa(0x123), 0x123000);
+	CHECK_EQ(touched_page_bytes(0x123), 13 * PAGE_BYTES);
+	CHECK_EQ(touched_page_bytes(0x12f), PAGE_BYTES);
+	CHECK_EQ(touched_page_gpa(~TOUCHED_IS_WRITTEN), 0x7fffffff000);
+}
+
 static void populated(void)
 {
 	map_memory();
@@ -204,6 +215,7 @@ int main(void)
 	RUN(no_table);
 	RUN(too_many);
 	RUN(above_4g);
+	RUN(ranges);
 	RUN(populated);
 	RUN(damaged);
 	return 0;
