@@ -26,6 +26,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4 /* musl 1.2.3 does not know it */
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* nor this */
+#endif
 #ifndef SO_PASSRIGHTS /* of Linux 6.16 */
 #define SO_PASSRIGHTS 83
 #endif
@@ -108,7 +111,8 @@ static const struct rule rules[] = {
 	CALL_IF(mremap, SECCOMP_SNAPSHOT, 3, /* the guest's memory, out of its way */
 		MREMAP_MAYMOVE | MREMAP_DONTUNMAP),
 	CALL_IF(madvise, SECCOMP_SNAPSHOT, 2,
-		MADV_DONTDUMP),
+		MADV_DONTDUMP,
+		MADV_POPULATE_WRITE),
 	CALL_IF(madvise, SECCOMP_VSOCK, 2, /* a stream's empty buffer is given back */
 		MADV_DONTNEED),
 	CALL_IF(socket, SECCOMP_VSOCK_PATH | SECCOMP_STREAM_NIC, 0, /* for a connection that the guest opens; passt's */

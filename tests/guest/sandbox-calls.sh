@@ -99,7 +99,7 @@ has_swept() {
 	only kill
 	only tkill
 	only tgkill
-	only madvise "4$([[ $where != *snapshots* ]] || echo " 10")"
+	only madvise "4$([[ $where != *snapshots* ]] || echo " 10 17")"
 	only fcntl "3 4 6 25"
 	only socket "$3"
 	only socketpair "$3"
