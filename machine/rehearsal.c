@@ -81,6 +81,16 @@ static bool begin_anew(struct machine *m)
 	return true;
 }
 
+static void play(struct machine *m)
+{
+	gate_open(&m->pause.gate);
+	if (signals_wait_within(&rehearsal.has_printed, IDLE_NS))
+		return;
+	if (m->config.vsock.guest_cid != 0)
+		irq_line_raise(&m->vsock.vsock.device.irq);
+	signals_wait_within(&rehearsal.has_printed, END_NS);
+}
+
 void machine_rehearse(struct machine *m, int fd, const struct snapshot_header *header)
 {
 	struct touched_pages touched;
@@ -88,15 +98,13 @@ void machine_rehearse(struct machine *m, int fd, const struct snapshot_header *h
 
 	m->snapshot.file = (struct snapshot_file){ .fd = fd, .header = *header };
 	replace_buses(m);
-	if (!begin_anew(m))
-		return;
-	gate_open(&m->pause.gate);
-	if (!signals_wait_within(&rehearsal.has_printed, IDLE_NS)) {
-		if (m->config.vsock.guest_cid != 0)
-			irq_line_raise(&m->vsock.vsock.device.irq);
-		signals_wait_within(&rehearsal.has_printed, END_NS);
-	}
+	bool begun = begin_anew(m);
+	if (begun)
+		play(m);
+	/* In any case: the machine's own request is not what they look at any more. */
 	exit_request_post(&rehearsal.exit, EXIT_GUEST_ENDED);
+	if (!begun)
+		return;
 	touched_pages_collect(&touched, &m->memory, m->snapshot.pages_fd, fd,
 			      header->memory_offset);
 	/* Not all of it: a hint with a wrong checksum. */

@@ -81,6 +81,16 @@ cloned 0 --events-fd 8
 grep -q '"event":"ready"' "$tmp/events" || die "a clone is not ready: $(cat "$tmp/events")"
 taken spin
 
+# A file that could not get its name was the one that can be read: the next one has no list, and the VM ends as well.
+rm "$tmp/snap"
+touch "$tmp/taken"
+timeout -s KILL 20 "${monitor[@]}" --kernel "$elf/idle.elf" --snapshot "$tmp/snap" --control "$tmp/c" >"$tmp/out" 2>"$tmp/err" &
+for _ in $(seq 250); do [ ! -S "$tmp/c" ] || break; sleep 0.02; done
+! ./vmm ctl "$tmp/c" 'snapshot taken' >"$tmp/refused" || die "$(cat "$tmp/refused"): a file is replaced"
+./vmm ctl "$tmp/c" snapshot >/dev/null
+wait $! || die "the VM has not ended"
+[ -e "$tmp/snap" ] || die "there is no second file"
+
 truncate -s 1M "$tmp/disk"
 options=(--disk "$tmp/disk")
 for words in write 'write anew'; do
