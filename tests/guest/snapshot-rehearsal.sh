@@ -71,6 +71,8 @@ taken status=42
 cloned 42
 taken reset
 cloned 0
+taken crash
+cloned 126
 taken jump-nowhere
 cloned 125
 taken flood

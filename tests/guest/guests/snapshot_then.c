@@ -6,6 +6,8 @@
 #define BOOT_TIMER_GPA    0xc0000000u
 #define USERSPACE_REACHED 123
 #define SNAPSHOT_WANTED   124
+#define WARM_BOOT_GPA     0x472u
+#define WARM_BOOT         0x1234
 #define WRITTEN_GPA       0x2000000u
 #define READ_GPA          0x2800000u
 #define STRIDE            0x20000u
@@ -68,6 +70,11 @@ void guest_main(const uint8_t *zero_page)
 		outb(0xf4, (uint8_t)cmdline_number(zero_page, "status=", 0));
 	if (cmdline_value(zero_page, "reset") != NULL)
 		guest_reset();
+	if (cmdline_value(zero_page, "crash") != NULL) {
+		mmio_write8(WARM_BOOT_GPA, WARM_BOOT & 0xff);
+		mmio_write8(WARM_BOOT_GPA + 1, WARM_BOOT >> 8);
+		guest_reset();
+	}
 	if (cmdline_value(zero_page, "jump-nowhere") != NULL)
 		__asm__ volatile("jmp *%0" ::"r"(0xc9000000ul));
 	if (cmdline_value(zero_page, "spin") != NULL)
