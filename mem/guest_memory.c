@@ -89,8 +89,9 @@ bool guest_memory_map_file(struct guest_memory *memory, uint64_t bytes, int fd, 
 /* Moved, not unmapped: the latter would free each page. */
 bool guest_memory_replace(const struct guest_memory *memory, int fd, uint64_t offset)
 {
-	return mremap(memory->host, memory->bytes, memory->bytes,
-		      MREMAP_MAYMOVE | MREMAP_DONTUNMAP) != MAP_FAILED &&
+	/* The kernel takes the last one for a wish. */
+	return mremap(memory->host, memory->bytes, memory->bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+		      NULL) != MAP_FAILED &&
 	       map(memory->host, memory->bytes, MAP_FIXED, fd, offset) != NULL &&
 	       madvise(memory->host, memory->bytes, MADV_DONTDUMP) == 0;
 }
