@@ -97,7 +97,12 @@ static const struct irqchip_state *take_irqchip(struct snapshot_file *file,
 
 void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 {
-	struct snapshot_file file = m->snapshot.file;
+	/* The main thread may be on its own way through the sections. */
+	struct snapshot_file file = {
+		.header = m->snapshot.file.header,
+		.sections = m->snapshot.file.sections,
+		.touched = m->snapshot.file.touched,
+	};
 	struct saved_cpu cpu;
 	struct error_text error;
 
@@ -105,7 +110,6 @@ void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 		return;
 	touched_pages_populate(file.touched, &m->memory,
 			       m->config.start_fd >= 0 ? MAX_WAITING_COPIES : UINT_MAX, stop);
-	file.at = 0;
 	if (touched_pages_count(file.touched) > 0 || take_irqchip(&file, &error) == NULL)
 		return;
 	for (unsigned i = 0; i < m->config.n_cpus && !atomic_load(stop); i++) {
