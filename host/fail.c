@@ -39,17 +39,19 @@ void fail_if_inherited(void)
 		leave(inherited);
 }
 
-/* Only the first thread comes back from the lock. */
+/* Only the first thread comes back from the lock, unless it leaves the end to the other. */
 static _Noreturn void end_by(const struct vm_end *end, struct message *message)
 {
 	static sem_t never;
 
 	pthread_mutex_lock(&failing);
+	fail_if_inherited();
 	if (message != NULL)
 		message_print(message);
 	if (heir == NULL)
 		leave(end);
 	inherited = end;
+	pthread_mutex_unlock(&failing);
 	sem_post(heir);
 	for (;;)
 		sem_wait(&never);

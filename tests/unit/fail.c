@@ -5,8 +5,11 @@
 #include "host/message.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/wait.h>
 
 #include "host/clock.h"
+#include "host/fail.h"
 #include "tests/unit/check.h"
 
 static void test_errno_decides(void)
@@ -128,6 +131,46 @@ static void test_reader_that_stands_still(void)
 	close(ends[1]);
 }
 
+static sem_t heir;
+
+static void *fail_first(void *unused)
+{
+	fail_by_heir(&heir);
+	fail(EXIT_HOST_REFUSED, "first");
+	return unused;
+}
+
+/* Before it has looked whether there is anything to inherit. */
+static _Noreturn void fail_twice(int stderr_fd)
+{
+	pthread_t first;
+
+	alarm(10);
+	dup2(stderr_fd, STDERR_FILENO);
+	sem_init(&heir, 0, 0);
+	pthread_create(&first, NULL, fail_first, NULL);
+	sem_wait(&heir);
+	fail(EXIT_BAD_INPUT, "second");
+}
+
+static void test_heir_fails_too(void)
+{
+	uint8_t got[64];
+	int ends[2], status;
+
+	CHECK(pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+	pid_t child = fork();
+	if (child == 0)
+		fail_twice(ends[1]);
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK(WIFEXITED(status));
+	CHECK_EQ(WEXITSTATUS(status), EXIT_HOST_REFUSED);
+	CHECK_EQ(read(ends[0], got, sizeof(got)), 11);
+	CHECK_BYTES(got, "vmm: first\n", 11);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	RUN(test_errno_decides);
@@ -136,5 +179,6 @@ int main(void)
 	RUN(test_middle_of_anything);
 	RUN(test_one_line);
 	RUN(test_reader_that_stands_still);
+	RUN(test_heir_fails_too);
 	return 0;
 }
