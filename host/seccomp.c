@@ -133,7 +133,7 @@ static const struct rule rules[] = {
 	CALL_IF(sched_setscheduler, SECCOMP_BEHIND, 1, /* no longer */
 		SCHED_OTHER),
 	CALL(futex, BOTH),             /* locks, semaphores */
-	CALL(restart_syscall, CPU),    /* a reset's wait, after a stop and continue */
+	CALL(restart_syscall, CPU | SECCOMP_SNAPSHOT), /* after a stop and continue: a wait for a reset, or a rehearsal */
 	CALL(clock_gettime, BOTH),     /* where the vDSO has no clock */
 	CALL(exit_group, LOOP),
 	CALL(epoll_ctl, SECCOMP_VSOCK), /* streams that end in one direction */

@@ -83,6 +83,19 @@ cloned 0 --events-fd 8
 grep -q '"event":"ready"' "$tmp/events" || die "a clone is not ready: $(cat "$tmp/events")"
 taken spin
 
+# Stopped in the middle, and continued; or it has ended by then.
+for _ in 1 2 3 4 5 6 7 8; do
+	rm "$tmp/snap"
+	"${monitor[@]}" --kernel "$guest" --cmdline spin --snapshot "$tmp/snap" >"$tmp/out" 2>"$tmp/err" &
+	until [ -e "$tmp/snap" ]; do kill -0 $!; done
+	kill -STOP $! 2>/dev/null || continue
+	sleep 0.05
+	kill -CONT $!
+	status=0
+	wait $! || status=$?
+	expect_status 0 "a stop and continue"
+done
+
 # A file that could not get its name was the one that can be read: the next one has no list, and the VM ends as well.
 rm "$tmp/snap"
 touch "$tmp/taken"

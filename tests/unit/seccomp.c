@@ -37,12 +37,12 @@ static const struct kind {
 	{ "event loop, stream NIC", SECCOMP_EVENT_LOOP | SECCOMP_STREAM_NIC, 20 },
 	{ "event loop, control socket", SECCOMP_EVENT_LOOP | SECCOMP_CONTROL | SECCOMP_OWN_PATH,
 	  20 },
-	{ "event loop, snapshots", SECCOMP_EVENT_LOOP | SECCOMP_SNAPSHOT, 21 },
+	{ "event loop, snapshots", SECCOMP_EVENT_LOOP | SECCOMP_SNAPSHOT, 22 },
 	{ "event loop that waits", SECCOMP_EVENT_LOOP | SECCOMP_BEHIND, 14 },
 	{ "event loop, all",
 	  SECCOMP_EVENT_LOOP | SECCOMP_VSOCK | SECCOMP_VSOCK_PATH | SECCOMP_OWN_PATH |
 		  SECCOMP_STREAM_NIC | SECCOMP_CONTROL | SECCOMP_SNAPSHOT | SECCOMP_BEHIND,
-	  31 },
+	  32 },
 };
 
 /* Whether the thread may make the call. Its arguments are such that it does nothing. */
@@ -86,7 +86,7 @@ static const struct {
 	{ SYS_clock_gettime, BOTH, true },
 	{ SYS_rt_sigprocmask, BOTH, true },
 	{ SYS_rt_sigreturn, SECCOMP_VCPU, true },
-	{ SYS_restart_syscall, SECCOMP_VCPU, true },
+	{ SYS_restart_syscall, SECCOMP_VCPU | SECCOMP_SNAPSHOT, true },
 	{ SYS_exit, SECCOMP_VCPU, true },
 	{ SYS_ioctl, BOTH, false },
 	{ SYS_tgkill, BOTH, false },
