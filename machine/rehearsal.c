@@ -105,6 +105,9 @@ void machine_rehearse(struct machine *m, int fd, const struct snapshot_header *h
 	exit_request_post(&rehearsal.exit, EXIT_GUEST_ENDED);
 	if (!begun)
 		return;
+	/* They go no further while the list is made. */
+	for (unsigned i = 0; i < m->config.n_cpus; i++)
+		vcpu_interrupt(&m->vcpus[i]);
 	touched_pages_collect(&touched, &m->memory, m->snapshot.pages_fd, fd,
 			      header->memory_offset);
 	/* Not all of it: a hint with a wrong checksum. */

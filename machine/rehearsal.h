@@ -9,7 +9,7 @@
 #include "machine/machine.h"
 
 /* On the ring's thread: devices are at rest, the gate holds all vCPUs, and an exit request is posted. fd can be read and written. The
- * guest has left its memory and state when this returns. */
+ * guest has left its memory and state when this returns, and its vCPUs run no further. */
 void machine_rehearse(struct machine *m, int fd, const struct snapshot_header *header);
 
 #endif
