@@ -43,6 +43,11 @@ static bool give_away(const struct machine *m, int fd)
 	return !user->is_given || syscall(SYS_fchown, fd, user->uid, user->gid) == 0;
 }
 
+static int open_own_files(void)
+{
+	return open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 void machine_open_snapshot_folder(struct machine *m)
 {
 	const char *path = m->config.snapshot;
@@ -62,6 +67,8 @@ void machine_open_snapshot_folder(struct machine *m)
 					? "the file system there has no unnamed files: %s"
 					: "%s",
 				strerror(errno));
+	else if ((m->snapshot.own_files_fd = open_own_files()) < 0)
+		error_set_refused(&error, "there is no /proc, by which a file gets its name");
 	else if (!is_name(file_base_name(path)))
 		error_set(&error, "expected the name of a file");
 	else if (lstat(path, &status) == 0)
@@ -69,7 +76,6 @@ void machine_open_snapshot_folder(struct machine *m)
 	else {
 		m->snapshot.unnamed_fd = fd;
 		m->snapshot.pages_fd = snapshot_memory_open_pages();
-		m->snapshot.own_files_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return;
 	}
 	fail_option(&error, "--snapshot %s", path);

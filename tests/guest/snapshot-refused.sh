@@ -86,3 +86,11 @@ if mount -t tmpfs -o size=64k small "$tmp/small" 2>/dev/null; then
 	expect_status 0 "a full disk, 9 times"
 	expect_error 'snapshot snap: No space left on device'
 fi
+
+if unshare -m true 2>/dev/null; then
+	status=0
+	unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh ./vmm --kernel "$elf/snapshot.elf" --snapshot "$tmp/none" >"$tmp/out" 2>"$tmp/err" ||
+		status=$?
+	expect_status 122 "no /proc"
+	expect_error '--snapshot .*/none: there is no /proc, by which a file gets its name'
+fi

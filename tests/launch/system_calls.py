@@ -16,7 +16,7 @@ NEVER = {
     "clock_nanosleep": "other clocks than CLOCK_REALTIME", "epoll_create": "without epoll_create1",
     "epoll_wait": "without epoll_pwait", "eventfd": "without eventfd2", "getrlimit": "without prlimit64",
     "gettimeofday": "without clock_gettime", "newfstatat": "fstatat() on a folder's descriptor",
-    "sched_setscheduler": "a thread's priority", "set_robust_list": "robust mutexes",
+    "set_robust_list": "robust mutexes",
     "setrlimit": "without prlimit64", "signalfd": "without signalfd4", "times": "the number is ETIMEDOUT's, too",
 }
 # The profile's own: how the program begins, and what the container's runtime calls.
