@@ -4,7 +4,7 @@
 # start to the end. (What the kernel and the guest do with memory it does not see: tests/tsan/*.c.)
 set -eu
 cd "$(dirname "$0")/../.."
-tests=(hello blk-io blk-irq blk-reset smp timer net-io net-reset vsock-io serial-echo serial-output ends signals events control)
+tests=(hello blk-io blk-irq blk-reset smp timer net-io net-reset vsock-io serial-echo serial-output ends signals events control snapshot-clone)
 
 [ -x build/tsan/vmm ] || {
 	echo "there is no build/tsan/vmm (make test-programs)"
