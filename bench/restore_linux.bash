@@ -173,7 +173,7 @@ linux_in_lab() {
 	for host in "${linux_hosts[@]}"; do
 		kernel_option=()
 		[ "$host" != nx_huge_pages=never ] || kernel_option=(--host-kernel 6.12)
-		linux_once "$host" lab/lab --quiet --counted --time-limit 900 "${kernel_option[@]}" "${copies[@]}" -- "$0" --inside "$host" \
+		linux_once "$host" lab/lab --quiet --counted --time-limit 400 "${kernel_option[@]}" "${copies[@]}" -- "$0" --inside "$host" \
 			--linux-runs "$linux_runs"
 	done
 }
