@@ -178,7 +178,7 @@ linux_in_lab() {
 	done
 }
 
-# linux_once HOST COMMAND...: its samples. The emulated processor loses a 6.12 now and then: then once more, four times at most.
+# linux_once HOST COMMAND...: its samples. Should the emulated machine be lost, then once more, four times at most.
 linux_once() {
 	local tries=1
 	until "${@:2}" >"$tmp/lab" 2>"$tmp/lab.err"; do
