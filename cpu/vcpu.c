@@ -179,11 +179,17 @@ static int handle_exit(const struct vcpu *vcpu)
 	}
 }
 
+/* Whether it is this end that is to be explained. */
+static bool post(const struct vcpu *vcpu, int status)
+{
+	return exit_request_post(vcpu->machine->exit, status) && !vcpu->machine->is_rehearsal;
+}
+
 static void post_exit(const struct vcpu *vcpu, int status)
 {
 	char position[128];
 
-	if (!exit_request_post(vcpu->machine->exit, status) || vcpu->machine->is_rehearsal)
+	if (!post(vcpu, status))
 		return;
 	if (status == EXIT_KVM_ERROR) {
 		report_internal_error(vcpu);
@@ -201,8 +207,7 @@ static void post_run_error(const struct vcpu *vcpu, int error)
 	bool refused = error == EAGAIN || error == ENOMEM;
 	char position[128];
 
-	if (!exit_request_post(vcpu->machine->exit, refused ? EXIT_HOST_REFUSED : EXIT_KVM_ERROR) ||
-	    vcpu->machine->is_rehearsal)
+	if (!post(vcpu, refused ? EXIT_HOST_REFUSED : EXIT_KVM_ERROR))
 		return;
 	describe_position(vcpu, position, sizeof(position));
 	warn("KVM_RUN on vCPU %u%s: %s%s", vcpu->index, position, strerror(error),

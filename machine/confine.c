@@ -151,14 +151,18 @@ void machine_give_up_event_loop_files(const struct machine *m)
 	leave_files();
 }
 
-/* The order wakes the first vCPU's thread, and that this one: a batch thread does not take the CPU from it (sched(7)). musl's
- * functions of these names do nothing. */
-static bool stand_back(void)
+/* musl's functions of these names do nothing. */
+static bool set_policy(int policy)
 {
 	struct sched_param none = { 0 };
 
-	return syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER &&
-	       syscall(SYS_sched_setscheduler, 0, SCHED_BATCH, &none) == 0;
+	return syscall(SYS_sched_setscheduler, 0, policy, &none) == 0;
+}
+
+/* The order wakes the first vCPU's thread, and that this one: a batch thread does not take the CPU from it (sched(7)). */
+static bool stand_back(void)
+{
+	return syscall(SYS_sched_getscheduler, 0) == SCHED_OTHER && set_policy(SCHED_BATCH);
 }
 
 void machine_confine_event_loop(struct machine *m)
@@ -173,10 +177,8 @@ void machine_confine_event_loop(struct machine *m)
 
 void machine_step_forward(const struct machine *m)
 {
-	struct sched_param none = { 0 };
-
 	if (m->stands_back)
-		syscall(SYS_sched_setscheduler, 0, SCHED_OTHER, &none);
+		set_policy(SCHED_OTHER);
 }
 
 void machine_give_up_vcpu_files(void)

@@ -8,6 +8,7 @@
 #include "host/signals.h"
 #include "machine/rest.h"
 #include "machine/restore.h"
+#include "mem/layout.h"
 #include "snapshot/touched.h"
 
 /* One that prints nothing by then may be idle: it hears what a clone does, that its connections are over. */
@@ -46,12 +47,9 @@ static void replace_buses(struct machine *m)
 		rehearsal.mmio.ranges[i].handle = look_at;
 		rehearsal.mmio.ranges[i].device = &m->mmio.ranges[i];
 	}
-	for (unsigned i = 0; i < m->ports.n_ranges; i++)
-		if (m->ports.ranges[i].device == &m->console.serial) {
-			rehearsal.ports.ranges[0] = m->ports.ranges[i];
-			rehearsal.ports.ranges[0].handle = access_serial;
-			rehearsal.ports.n_ranges = 1;
-		}
+	if (m->config.serial != SERIAL_NONE)
+		bus_add(&rehearsal.ports, LAYOUT_SERIAL_PORT, LAYOUT_SERIAL_PORTS, access_serial,
+			&m->console.serial);
 	rehearsal.exit.posted.fd = m->exit.posted.fd;
 	atomic_init(&rehearsal.exit.status, EXIT_REQUEST_NONE);
 	sem_init(&rehearsal.has_printed, 0, 0);

@@ -71,19 +71,20 @@ static const struct vcpu_msrs *take_msrs(struct snapshot_file *file, unsigned i,
 struct saved_cpu {
 	const struct vcpu_state *state;
 	const void *xsave;
-	size_t xsave_bytes;
 	const struct vcpu_msrs *msrs;
 };
 
-/* The next one's sections. */
-static bool take_cpu(struct snapshot_file *file, unsigned i, struct saved_cpu *cpu,
-		     struct error_text *error)
+/* The next one's sections; the XSAVE area of so many bytes, 0: of any number. */
+static bool take_cpu(struct snapshot_file *file, unsigned i, size_t xsave_bytes,
+		     struct saved_cpu *cpu, struct error_text *error)
 {
+	size_t bytes;
+
 	cpu->state = snapshot_file_take_exactly(file, SNAPSHOT_CPU, i, sizeof(*cpu->state), error);
 	if (cpu->state == NULL)
 		return false;
-	cpu->xsave = snapshot_file_take(file, SNAPSHOT_CPU_XSAVE, i, 0, SIZE_MAX, &cpu->xsave_bytes,
-					error);
+	cpu->xsave = snapshot_file_take(file, SNAPSHOT_CPU_XSAVE, i, xsave_bytes,
+					xsave_bytes == 0 ? SIZE_MAX : xsave_bytes, &bytes, error);
 	cpu->msrs = cpu->xsave == NULL ? NULL : take_msrs(file, i, error);
 	return cpu->msrs != NULL;
 }
@@ -108,12 +109,12 @@ void machine_warm_clone(const struct machine *m, const atomic_bool *stop)
 
 	if (atomic_load(stop))
 		return;
-	touched_pages_populate(file.touched, &m->memory,
-			       m->config.start_fd >= 0 ? MAX_WAITING_COPIES : UINT_MAX, stop);
-	if (touched_pages_count(file.touched) > 0 || take_irqchip(&file, &error) == NULL)
+	unsigned max_copies = m->config.start_fd >= 0 ? MAX_WAITING_COPIES : UINT_MAX;
+	if (touched_pages_populate(file.touched, &m->memory, max_copies, stop) ||
+	    take_irqchip(&file, &error) == NULL)
 		return;
 	for (unsigned i = 0; i < m->config.n_cpus && !atomic_load(stop); i++) {
-		if (!take_cpu(&file, i, &cpu, &error))
+		if (!take_cpu(&file, i, 0, &cpu, &error))
 			return;
 		working_set_populate(&m->memory, cpu.state, cpu.msrs);
 	}
@@ -136,7 +137,7 @@ bool machine_find_clocks(struct machine *m, struct error_text *error)
 	m->snapshot.irqchip = take_irqchip(&m->snapshot.file, error);
 	bool found = m->snapshot.irqchip != NULL;
 	for (unsigned i = 0; found && i < m->config.n_cpus; i++) {
-		found = take_cpu(&m->snapshot.file, i, &cpu, error);
+		found = take_cpu(&m->snapshot.file, i, m->snapshot.xsave_bytes, &cpu, error);
 		m->snapshot.cpus[i] = cpu.state;
 	}
 	return found;
@@ -147,16 +148,8 @@ static void restore_cpu(struct machine *m, unsigned i)
 	struct saved_cpu cpu;
 	struct error_text error;
 
-	if (!take_cpu(&m->snapshot.file, i, &cpu, &error))
-		fail_restore(m, &error);
-	if (cpu.xsave_bytes != m->snapshot.xsave_bytes) {
-		error_set(&error,
-			  "the snapshot is damaged: expected %zu bytes of vCPU %u's XSAVE area, "
-			  "found %zu",
-			  m->snapshot.xsave_bytes, i, cpu.xsave_bytes);
-		fail_restore(m, &error);
-	}
-	if (!vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpu.state, cpu.xsave, cpu.msrs,
+	if (!take_cpu(&m->snapshot.file, i, m->snapshot.xsave_bytes, &cpu, &error) ||
+	    !vcpu_state_restore(m->vcpus[i].fd, &m->snapshot.msrs, cpu.state, cpu.xsave, cpu.msrs,
 				&error))
 		fail_restore(m, &error);
 	m->snapshot.cpus[i] = cpu.state;

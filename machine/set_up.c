@@ -35,8 +35,7 @@ static __attribute__((section(".data"))) struct {
 	atomic_uint n_done;
 	atomic_bool vm_created;
 	sem_t patience_ends; /* main: the VM is created */
-	sem_t all_open;      /* whoever has done the last stage, for the second thread */
-	sem_t share_done;    /* the same, for the main one */
+	sem_t all_open;      /* whoever has done the last stage, once for each thread */
 	sem_t devices_next;  /* main, with --restore: its part of the snapshot is read */
 	sem_t guest_ready;   /* main */
 	sem_t never;
@@ -52,7 +51,7 @@ static bool take_stage(struct machine *m)
 	shared_stages[i](m);
 	if (atomic_fetch_add(&set_up.n_done, 1) + 1 == SHARED_STAGES) {
 		sem_post(&set_up.all_open);
-		sem_post(&set_up.share_done);
+		sem_post(&set_up.all_open);
 	}
 	return true;
 }
@@ -108,7 +107,6 @@ static void start_second_thread(struct machine *m)
 
 	sem_init(&set_up.patience_ends, 0, 0);
 	sem_init(&set_up.all_open, 0, 0);
-	sem_init(&set_up.share_done, 0, 0);
 	sem_init(&set_up.devices_next, 0, 0);
 	sem_init(&set_up.guest_ready, 0, 0);
 	sem_init(&m->confined, 0, 0);
@@ -139,7 +137,7 @@ void set_up_machine(struct machine *m, int (*serve)(struct machine *m))
 	while (take_stage(m))
 		;
 	machine_learn_cpuid(m);
-	signals_wait_for(&set_up.share_done);
+	signals_wait_for(&set_up.all_open);
 	machine_create_irqchip(m);
 	machine_create_vcpus(m);
 	machine_describe_host(m);

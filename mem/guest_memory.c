@@ -148,6 +148,12 @@ void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t 
 	return host + offset;
 }
 
+uint64_t guest_memory_gpa(const struct guest_memory *memory, uint64_t offset)
+{
+	return offset < memory->low_bytes ? offset
+					  : offset - memory->low_bytes + LAYOUT_ABOVE_4G_GPA;
+}
+
 void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa)
 {
 	void *host = guest_memory_at(memory, gpa & ~(PAGE_BYTES - 1), PAGE_BYTES);

@@ -52,6 +52,9 @@ void guest_memory_populate(const struct guest_memory *memory, uint64_t gpa);
  * in one stretch of RAM. Any 64-bit gpa and length are safe to pass. */
 void *guest_memory_at(const struct guest_memory *memory, uint64_t gpa, uint64_t length);
 
+/* The guest-physical address of a place in the mapping, `offset` < bytes from its start. */
+uint64_t guest_memory_gpa(const struct guest_memory *memory, uint64_t offset);
+
 /* Copies to or from a place that guest_memory_at() gave, and that the guest may write at any moment. What comes
  * out is to be checked in the copy. */
 void guest_memory_copy(void *to, const void *from, size_t bytes);

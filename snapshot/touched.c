@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mem/layout.h"
 #include "mem/page.h"
 #include "snapshot/file.h"
 #include "snapshot/memory.h"
@@ -21,13 +20,6 @@ static uint64_t checksum(const struct touched_pages *touched)
 	return snapshot_checksum(&touched->n, sizeof(*touched) - offsetof(struct touched_pages, n));
 }
 
-/* Guest-physical, of a place in the mapping. */
-static uint64_t gpa_at(const struct guest_memory *memory, uint64_t offset)
-{
-	return offset < memory->low_bytes ? offset
-					  : offset - memory->low_bytes + LAYOUT_ABOVE_4G_GPA;
-}
-
 /* What the process has of one piece. False: nobody tells. */
 static bool collect_piece(struct touched_pages *touched, const struct guest_memory *memory,
 			  uint64_t start, int pages_fd)
@@ -40,7 +32,7 @@ static bool collect_piece(struct touched_pages *touched, const struct guest_memo
 		uint64_t flag = flags[(at - start) / PAGE_BYTES];
 		if (!(flag & SNAPSHOT_PAGE_IS_PRESENT) || touched->n == TOUCHED_MAX)
 			continue;
-		uint32_t page = (uint32_t)(gpa_at(memory, at) / PAGE_BYTES);
+		uint32_t page = (uint32_t)(guest_memory_gpa(memory, at) / PAGE_BYTES);
 		if (!(flag & SNAPSHOT_PAGE_IS_FILES)) {
 			touched->pages[touched->n++] = page | TOUCHED_IS_WRITTEN;
 		} else if (at >= next_read) {
@@ -82,7 +74,7 @@ uint64_t touched_page_bytes(uint32_t page)
 					 : AROUND_BYTES - touched_page_gpa(page) % AROUND_BYTES;
 }
 
-void touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,
+bool touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,
 			    unsigned max_copies, const atomic_bool *stop)
 {
 	unsigned n = touched_pages_count(touched);
@@ -97,4 +89,5 @@ void touched_pages_populate(const struct touched_pages *touched, const struct gu
 			max_copies--;
 		}
 	}
+	return n > 0;
 }

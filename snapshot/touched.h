@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mem/guest_memory.h"
@@ -38,9 +39,9 @@ unsigned touched_pages_count(const struct touched_pages *touched);
 uint64_t touched_page_gpa(uint32_t page);
 uint64_t touched_page_bytes(uint32_t page); /* with its neighbours */
 
-/* Makes them present, until *stop: of those that are written to, so many get a copy of their own. No harm is done where there is no such
+/* False: there is no list. Makes them present, until *stop: of those that are written to, so many get a copy of their own. No harm is done where there is no such
  * page. Any thread. */
-void touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,
+bool touched_pages_populate(const struct touched_pages *touched, const struct guest_memory *memory,
 			    unsigned max_copies, const atomic_bool *stop);
 
 #endif
